@@ -1,0 +1,49 @@
+"""The table of variants: what a converted file is called and what that name promises."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from device.classify import EdgeproofError
+
+Format = Literal["tflite", "onnx"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to convert a model. `promise` is what `verify` proves of the file that was written."""
+
+    name: str
+    format: Format
+    promise: str
+    min_agreement: float  # least share of 1,000 validation pictures answered as Keras answers them
+
+    @property
+    def key(self) -> str:
+        """Return "int8.tflite": the variant's part of a file name."""
+        return f"{self.name}.{self.format}"
+
+
+FLOAT_AGREEMENT = 0.999
+QUANTIZED_AGREEMENT = 0.990
+
+VARIANTS = (
+    Variant("float32", "tflite", "weights and activations are float32", FLOAT_AGREEMENT),
+    Variant("float16", "tflite", "weights are float16, activations float32", FLOAT_AGREEMENT),
+    Variant("dynamic_int8", "tflite", "weights of 1,024 and more values are int8, in and out float32", QUANTIZED_AGREEMENT),
+    Variant("int8", "tflite", "full integer: no float operation, uint8 in and out", QUANTIZED_AGREEMENT),
+    Variant("float32", "onnx", "weights and activations are float32, free batch", FLOAT_AGREEMENT),
+    Variant("int8", "onnx", "Conv and Gemm on int8 weights and uint8 activations, free batch", QUANTIZED_AGREEMENT),
+)
+
+
+def find_variants(names: Sequence[str]) -> tuple[Variant, ...]:
+    """Return the variants of these names ("int8" means every format, "int8.onnx" one), or all for no name.
+
+    Raises EdgeproofError for a name that is not in the table.
+    """
+    for name in names:
+        if not any(name in (variant.name, variant.key) for variant in VARIANTS):
+            known = ", ".join(variant.key for variant in VARIANTS)
+            raise EdgeproofError(f"unknown variant {name!r}: there are {known}")
+    return tuple(variant for variant in VARIANTS if not names or {variant.name, variant.key} & set(names))

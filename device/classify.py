@@ -1,0 +1,751 @@
+#!/usr/bin/env python3
+"""Classify pictures with one model file: copy this file and a `.tflite` (or `.onnx`) to a device and run it.
+
+Needs numpy, Pillow and one runtime (ai-edge-litert, tflite-runtime or tensorflow for `.tflite`; onnxruntime for
+`.onnx`) and nothing else. Labels and preprocessing come from the card that is inside the model file. `prepare` is the
+only preprocessing of the whole project: training, calibration and the accuracy runs call it too.
+
+Written for Python 3.9 and newer, numpy 1 and 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import math
+import os
+import sys
+import time
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Callable, Optional, Union
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageChops, ImageOps
+
+CARD_SCHEMA = 1
+CARD_KEY = "edgeproof/card.json"  # ZIP member in a .tflite, metadata_props key in an .onnx
+LABELS_MEMBER = "labels.txt"
+CARD_LIMIT_BYTES = 4 << 20  # a card is some kilobytes; more is a damaged or hostile file
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+
+class EdgeproofError(Exception):
+    """Unusable input or wrong usage: the message says what, what was found and what to do. The command ends with 2."""
+
+    exit_code = EXIT_USAGE
+
+
+class CheckFailed(EdgeproofError):
+    """Something that was asked for failed although the input was usable. The command ends with 1."""
+
+    exit_code = EXIT_FAILED
+
+
+class CardError(EdgeproofError):
+    """The card in a model file is missing, damaged, or does not belong to the model."""
+
+
+class PictureError(EdgeproofError):
+    """A file that cannot be read as a picture, or a picture that the steps cannot use."""
+
+
+class ModelError(EdgeproofError):
+    """A model file that cannot be read or that a runtime refuses."""
+
+
+class RuntimeMissing(EdgeproofError):
+    """A runtime that is not installed here."""
+
+
+# ---- the card -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """One named preprocessing step with its parameters, as it stands in the card's `preprocess` list."""
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> list[Any]:
+        return [self.name, dict(self.parameters)] if self.parameters else [self.name]
+
+    @staticmethod
+    def from_json(entry: object) -> Step:
+        """Read `["name"]` or `["name", {parameters}]`. Raises CardError for an unknown step or parameter."""
+        if not (isinstance(entry, list) and 1 <= len(entry) <= 2 and isinstance(entry[0], str)):
+            raise CardError(f"card field preprocess: found {entry!r}, expected [name] or [name, {{parameters}}]")
+        name, parameters = entry[0], entry[1] if len(entry) == 2 else {}
+        if name not in STEPS:
+            known = ", ".join(sorted(STEPS))
+            raise CardError(
+                f"card field preprocess: unknown step {name!r}; this classify.py knows {known}: take a newer classify.py"
+            )
+        if not isinstance(parameters, dict):
+            raise CardError(f"card field preprocess: the parameters of step {name!r} are not an object: {parameters!r}")
+        check_parameters(name, parameters)
+        return Step(name, parameters)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model file says of itself. `document` is the whole card as it was read, `model_sha256` and all."""
+
+    model: str
+    variant: str
+    labels: tuple[str, ...]
+    height: int
+    width: int
+    channels: int
+    preprocess: tuple[Step, ...]
+    document: Mapping[str, Any]
+
+    @staticmethod
+    def from_json(document: object) -> Card:
+        """Check the fields that this file needs. Raises CardError that names the field."""
+        if not isinstance(document, dict):
+            raise CardError(f"the card is not a JSON object but {type(document).__name__}")
+        schema = _card_field(document, "schema", int)
+        if not 1 <= schema <= CARD_SCHEMA:
+            raise CardError(
+                f"card field schema: this classify.py reads cards up to schema {CARD_SCHEMA}, the card has {schema}: "
+                f"take a classify.py that reads schema {schema}"
+            )
+        labels = _card_field(document, "labels", list)
+        if not labels or not all(isinstance(label, str) for label in labels):
+            raise CardError("card field labels: expected a list of at least one string")
+        shape = _card_field(document, "input", dict)
+        sides = [_card_field(shape, name, int, "input.") for name in ("height", "width", "channels")]
+        if min(sides) < 1 or max(sides) > 8192 or sides[2] not in (1, 3):
+            raise CardError(f"card field input: impossible height, width, channels {sides}")
+        if shape.get("pixels") != "0..255":
+            raise CardError(f"card field input.pixels: found {shape.get('pixels')!r}, expected '0..255'")
+        return Card(
+            model=_card_field(document, "model", str),
+            variant=_card_field(document, "variant", str),
+            labels=tuple(labels),
+            height=sides[0],
+            width=sides[1],
+            channels=sides[2],
+            preprocess=tuple(Step.from_json(entry) for entry in _card_field(document, "preprocess", list)),
+            document=document,
+        )
+
+
+def _card_field(document: Mapping[str, Any], name: str, kind: type, prefix: str = "") -> Any:
+    value = document.get(name)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        found = "nothing" if name not in document else type(value).__name__
+        raise CardError(f"card field {prefix}{name}: found {found}, expected {kind.__name__}")
+    return value
+
+
+def read_card(path: Path) -> Optional[Card]:
+    """Return the card inside a `.tflite` or `.onnx` file, or None where there is none.
+
+    Raises ModelError for an unreadable file, CardError for a card that is damaged or belongs to another model.
+    """
+    data = read_model_bytes(path)
+    if model_format(path, data) == "tflite":
+        own, text = _split_tflite(path, data)
+    else:
+        own, text = _split_onnx(path, data)
+    if text is None:
+        return None
+    try:
+        card = Card.from_json(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise CardError(f"{path}: the card is not readable JSON: {error}") from error
+    except CardError as error:
+        raise CardError(f"{path}: {error}") from error
+    expected = card.document.get("model_sha256")
+    if expected != hashlib.sha256(own).hexdigest():
+        raise CardError(
+            f"{path}: card field model_sha256: the card belongs to another model, or the file was changed: convert again"
+        )
+    return card
+
+
+def read_model_bytes(path: Path) -> bytes:
+    """Read a model file. Raises ModelError for a file that is missing, no file, or empty."""
+    if path.is_dir():
+        raise ModelError(f"{path}: is a folder, expected a .tflite or .onnx file")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not data:
+        raise ModelError(f"{path}: is empty (0 bytes), expected a .tflite or .onnx file: copy it again")
+    return data
+
+
+def model_format(path: Path, data: bytes) -> str:
+    """Return "tflite" or "onnx" by the file's name and first bytes. Raises ModelError for anything else."""
+    if path.suffix == ".tflite":
+        if data[4:8] != b"TFL3":  # the identifier that every TFLite flatbuffer carries
+            raise ModelError(f"{path}: is no TFLite model (no TFL3 identifier), {len(data)} bytes: copy it again")
+        return "tflite"
+    if path.suffix == ".onnx":
+        return "onnx"
+    raise ModelError(f"{path}: expected a file that ends in .tflite or .onnx, found {path.suffix or 'no ending'!r}")
+
+
+def _split_tflite(path: Path, data: bytes) -> tuple[bytes, Optional[bytes]]:
+    """Split a .tflite into the model's own bytes and its card (a ZIP archive that was appended), if it has one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            own = data[: min((member.header_offset for member in members), default=len(data))]
+            for member in members:
+                if member.filename == CARD_KEY:
+                    if member.file_size > CARD_LIMIT_BYTES:
+                        raise CardError(f"{path}: the card claims {member.file_size} bytes, over {CARD_LIMIT_BYTES}")
+                    return own, archive.read(member)
+            return own, None
+    except zipfile.BadZipFile as error:
+        if CARD_KEY.encode() in data:  # a card was there once
+            raise CardError(f"{path}: the appended card is damaged ({error}): copy the file again") from error
+        return data, None
+    except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error) as error:
+        raise CardError(f"{path}: the appended card cannot be read ({error}): copy the file again") from error
+
+
+def _split_onnx(path: Path, data: bytes) -> tuple[bytes, Optional[bytes]]:
+    """Split an .onnx into the bytes of all other fields and its card, a string in ModelProto.metadata_props (field 14).
+
+    The wire format is walked by hand (protobuf.dev/programming-guides/encoding), so that a device needs no onnx.
+    """
+    own: list[bytes] = []
+    card: Optional[bytes] = None
+    try:
+        for number, value, whole in _protobuf_fields(data):
+            if number == 14:
+                pair = {key: text for key, text, _ in _protobuf_fields(value)}
+                if pair.get(1) == CARD_KEY.encode():
+                    card = pair.get(2, b"")
+                    continue
+            own.append(whole)
+    except (IndexError, ValueError) as error:
+        raise ModelError(f"{path}: is no ONNX model or is cut off ({error}): copy it again") from error
+    return b"".join(own), card
+
+
+def _protobuf_fields(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield (field number, value, the field's whole bytes) of one protobuf message."""
+
+    def varint(at: int) -> tuple[int, int]:
+        value = shift = 0
+        while True:
+            byte = data[at]
+            value |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if not byte & 0x80:
+                return value, at
+            if shift > 63:
+                raise ValueError("a number of over 64 bits")
+
+    at = 0
+    while at < len(data):
+        start = at
+        key, at = varint(at)
+        number, wire = key >> 3, key & 7
+        begin = at
+        if wire == 0:
+            _, at = varint(at)
+        elif wire in (1, 5):
+            at += 8 if wire == 1 else 4
+        elif wire == 2:
+            length, begin = varint(at)
+            at = begin + length
+        else:
+            raise ValueError(f"wire type {wire} at byte {start}")
+        if number == 0 or at > len(data):
+            raise ValueError(f"field {number} at byte {start} ends at {at} of {len(data)}")
+        yield number, data[begin:at], data[start:at]
+
+
+# ---- preprocessing --------------------------------------------------------------------------------------------------
+# Each step is a pure function from picture to picture. Only Pillow and numpy operations that were seen to be bit-equal
+# on x86 and ARM are used (resize, convert, crop, paste, integer sums; never Image.transform).
+
+
+def exif_orientation(image: Image.Image) -> Image.Image:
+    """Turn the picture the way its EXIF orientation tag says, as every viewer does."""
+    return ImageOps.exif_transpose(image)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Bring a picture of any mode to "L" or "RGB": transparent parts over white, 16-bit values scaled to 8."""
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        # A 16-bit file uses the range 0..65535; modes I and F carry either range and no flag that says which.
+        scale = 257.0 if values.max(initial=0.0) > 255 else 1.0
+        return Image.fromarray(np.clip(values / scale, 0, 255).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, layer).convert("RGB")
+    return image.convert("L" if image.mode == "1" else "RGB")  # P, CMYK, YCbCr, HSV, LAB and bilevel
+
+
+def gray(image: Image.Image) -> Image.Image:
+    """Convert to 8-bit gray (mode "L", ITU-R 601-2 luma)."""
+    return _opaque(image).convert("L")
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """Convert to 8-bit colour (mode "RGB")."""
+    return _opaque(image).convert("RGB")
+
+
+def light_on_dark(image: Image.Image) -> Image.Image:
+    """Invert a gray picture whose border is lighter than its whole, so that ink is light on dark as in MNIST."""
+    pixels = np.asarray(image, dtype=np.uint8)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    # Means compared in integers: equal on every processor.
+    border_is_lighter = int(border.sum(dtype=np.int64)) * pixels.size > int(pixels.sum(dtype=np.int64)) * border.size
+    return ImageChops.invert(image) if border_is_lighter else image
+
+
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def resize(image: Image.Image, size: int, filter: str = "bilinear") -> Image.Image:
+    """Scale so that the shorter side has `size` pixels; the aspect is kept."""
+    short = min(image.size)
+    if short == size:
+        return image
+    scaled = (max(size, round(image.width * size / short)), max(size, round(image.height * size / short)))
+    if max(scaled) > 64 * size:
+        raise PictureError(f"is {image.width}×{image.height}, too long and thin to classify: crop it")
+    return image.resize(scaled, FILTERS[filter])
+
+
+def center_crop(image: Image.Image, size: int) -> Image.Image:
+    """Cut the middle `size` × `size` pixels out."""
+    left, top = (image.width - size) // 2, (image.height - size) // 2
+    return image.crop((left, top, left + size, top + size))
+
+
+STEPS: dict[str, Callable[..., Image.Image]] = {
+    "exif_orientation": exif_orientation,
+    "gray": gray,
+    "rgb": rgb,
+    "light_on_dark": light_on_dark,
+    "resize": resize,
+    "center_crop": center_crop,
+}
+
+STEP_PARAMETERS: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "resize": {"size": lambda value: _is_side(value), "filter": lambda value: value in FILTERS},
+    "center_crop": {"size": lambda value: _is_side(value)},
+}
+
+
+def _is_side(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 8192
+
+
+def check_parameters(step: str, parameters: Mapping[str, Any]) -> None:
+    """Raise CardError for a parameter that the step does not know or whose value is impossible."""
+    known = STEP_PARAMETERS.get(step, {})
+    for name, value in parameters.items():
+        if name not in known:
+            raise CardError(f"card field preprocess: step {step!r} has no parameter {name!r}: take a newer classify.py")
+        if not isinstance(value, (int, str)) or not known[name](value):
+            raise CardError(f"card field preprocess: step {step!r}: impossible {name} {value!r}")
+    if "size" in known and "size" not in parameters:
+        raise CardError(f"card field preprocess: step {step!r} needs the parameter 'size'")
+
+
+def run_steps(image: Image.Image, steps: Sequence[Step]) -> npt.NDArray[np.uint8]:
+    """Run preprocessing steps in their order: (height, width, channels), uint8, 0..255."""
+    for step in steps:
+        image = STEPS[step.name](image, **step.parameters)
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def prepare(image: Image.Image, card: Card) -> npt.NDArray[np.uint8]:
+    """Turn any picture into the model's input: (height, width, channels), uint8, 0..255.
+
+    Raises PictureError for a picture that the steps cannot use, CardError where the steps do not lead to the input.
+    """
+    pixels = run_steps(image, card.preprocess)
+    if pixels.shape != (card.height, card.width, card.channels):
+        raise CardError(
+            f"card field preprocess: the steps give {pixels.shape}, "
+            f"the model takes {(card.height, card.width, card.channels)}: convert again"
+        )
+    return pixels
+
+
+def read_picture(source: Union[str, Path]) -> Image.Image:
+    """Decode a picture file completely. Raises PictureError that says what was found."""
+    path = Path(source)
+    if not path.is_file():
+        raise PictureError("is a folder" if path.is_dir() else "no such file" if not path.exists() else "is no file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                image.load()
+                return image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PictureError(f"too large: {error}") from error
+    except Exception as error:  # Pillow's decoders raise what they please on damaged data; this is the door
+        raise PictureError(f"not a picture: {str(error) or type(error).__name__}") from error
+
+
+# ---- runtimes -------------------------------------------------------------------------------------------------------
+
+TFLITE_RUNTIMES = {  # the name in results: the module that holds Interpreter, the distribution that brings it
+    "litert": ("ai_edge_litert.interpreter", "ai-edge-litert"),
+    "tflite_runtime": ("tflite_runtime.interpreter", "tflite-runtime"),
+    "tensorflow": ("tensorflow.lite", "tensorflow"),
+}
+
+
+class TfliteSession:
+    """A `.tflite` file opened in one TFLite runtime, ready for one picture at a time."""
+
+    def __init__(self, path: Path, threads: int = 1, runtime: Optional[str] = None) -> None:
+        """Open and allocate. Raises RuntimeMissing where no runtime is installed, ModelError where it refuses."""
+        self.runtime, interpreter_class = _import_tflite(runtime)
+        self.runtime_version = _version(TFLITE_RUNTIMES[self.runtime][1])
+        try:
+            interpreter = interpreter_class(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+            inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        except (ValueError, RuntimeError, TypeError) as error:
+            first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise ModelError(f"{path}: {self.runtime} {self.runtime_version} refuses the model: {first_line}") from error
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ModelError(f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each")
+        self.input_shape = tuple(int(side) for side in inputs[0]["shape"])
+        self.input_dtype = np.dtype(inputs[0]["dtype"])
+        self.output_shape = tuple(int(side) for side in outputs[0]["shape"])
+        self._input_scale, self._input_zero_point = inputs[0]["quantization"]
+        self._output_scale, self._output_zero_point = outputs[0]["quantization"]
+        self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
+        self._interpreter = interpreter
+
+    def tensor(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """Quantize pixels (H, W, C), uint8, 0..255, as the file says: (1, H, W, C) in the input's dtype."""
+        if self.input_dtype == np.uint8 and self._input_scale == 1.0 and self._input_zero_point == 0:
+            return pixels[None]
+        if np.issubdtype(self.input_dtype, np.floating):
+            return pixels[None].astype(self.input_dtype)
+        limits = np.iinfo(self.input_dtype)
+        steps = np.round(pixels[None] / (self._input_scale or 1.0)) + self._input_zero_point
+        return np.clip(steps, limits.min, limits.max).astype(self.input_dtype)
+
+    def infer(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Set the input tensor (1, H, W, C), invoke, get the output tensor (1, classes)."""
+        self._interpreter.set_tensor(self._input_index, tensor)
+        self._interpreter.invoke()
+        output: npt.NDArray[Any] = self._interpreter.get_tensor(self._output_index)
+        return output
+
+    def scores(self, output: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Dequantize an output tensor (1, classes): (classes,), float32."""
+        values = output.reshape(-1)
+        if np.issubdtype(values.dtype, np.floating):
+            return values.astype(np.float32)
+        # int32 first: uint8 minus a zero point would wrap around
+        return ((values.astype(np.int32) - self._output_zero_point) * self._output_scale).astype(np.float32)
+
+
+def _import_tflite(runtime: Optional[str]) -> tuple[str, Any]:
+    """Return the name and Interpreter class of the named TFLite runtime, or of the first that is installed."""
+    for name in [runtime] if runtime else TFLITE_RUNTIMES:
+        try:
+            return name, importlib.import_module(TFLITE_RUNTIMES[name][0]).Interpreter
+        except ImportError as error:
+            cause = error
+    if runtime:
+        raise RuntimeMissing(f"runtime {runtime} cannot be imported ({cause}): pip install {TFLITE_RUNTIMES[runtime][1]}")
+    raise RuntimeMissing("no TFLite runtime is installed: pip install ai-edge-litert (or tflite-runtime)")
+
+
+def _version(distribution: str) -> str:
+    for name in (distribution, f"{distribution}-cpu"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+class OnnxSession:
+    """An `.onnx` file opened in onnxruntime on the CPU, ready for one picture at a time."""
+
+    runtime = "onnxruntime"
+
+    def __init__(self, path: Path, threads: int = 1, card: Optional[Card] = None) -> None:
+        """Open, with what the card's `session` asks for. Raises RuntimeMissing or ModelError."""
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise RuntimeMissing(f"onnxruntime cannot be imported ({error}): pip install onnxruntime") from error
+        self.runtime_version = str(ort.__version__)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3  # errors only
+        asked = (card.document.get("session") or {}) if card else {}
+        try:
+            self._session = ort.InferenceSession(
+                str(path),
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=asked.get("disabled_optimizers") or None,
+            )
+        except Exception as error:  # onnxruntime's own exception classes share no public base
+            first_line = str(error).strip().splitlines()[0]
+            raise ModelError(f"{path}: onnxruntime {self.runtime_version} refuses the model: {first_line}") from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ModelError(f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each")
+        self.input_dtype = np.dtype({"tensor(uint8)": np.uint8}.get(inputs[0].type, np.float32))
+        # A free batch dimension has a name instead of a number
+        self.input_shape = tuple(side if isinstance(side, int) else 1 for side in inputs[0].shape)
+        self.output_shape = tuple(side if isinstance(side, int) else 1 for side in outputs[0].shape)
+        self._input_name, self._output_names = inputs[0].name, [outputs[0].name]
+
+    def tensor(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """Turn pixels (H, W, C), uint8, 0..255, into the input tensor (1, H, W, C)."""
+        return pixels[None].astype(self.input_dtype)
+
+    def infer(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Run the input tensor (1, H, W, C): the output tensor (1, classes)."""
+        output: npt.NDArray[Any] = self._session.run(self._output_names, {self._input_name: tensor})[0]
+        return output
+
+    def scores(self, output: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return the scores (classes,), float32, of an output tensor (1, classes)."""
+        return output.reshape(-1).astype(np.float32)
+
+
+Session = Union[TfliteSession, OnnxSession]
+
+
+def open_session(path: Path, card: Optional[Card], threads: int = 1, runtime: Optional[str] = None) -> Session:
+    """Open a model file and hold it against its card. Raises CardError where shape or labels do not fit."""
+    session: Session
+    if path.suffix == ".onnx":
+        session = OnnxSession(path, threads, card)
+    else:
+        session = TfliteSession(path, threads, runtime)
+    if card is not None:
+        check_card_fits(path, card, session.input_shape, session.output_shape)
+    return session
+
+
+def check_card_fits(path: Path, card: Card, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
+    """Raise CardError where the card's input or labels are not those of the model."""
+    expected = (1, card.height, card.width, card.channels)
+    if input_shape != expected:
+        raise CardError(f"{path}: card field input: the card says {expected}, the model takes {input_shape}")
+    if output_shape[-1] != len(card.labels):
+        raise CardError(f"{path}: card field labels: {len(card.labels)} labels, the model has {output_shape[-1]} outputs")
+
+
+def card_for_unlabelled(path: Path, session: Session, labels: Sequence[str]) -> Card:
+    """Make a card for a model that has none, from its labels and its input's shape.
+
+    Raises CardError where these leave a doubt: another layout than (1, H, W, 1 or 3), or another number of labels.
+    """
+    shape = session.input_shape
+    if len(shape) != 4 or shape[0] != 1 or min(shape) < 1 or shape[3] not in (1, 3) or shape[1] != shape[2]:
+        raise CardError(f"{path}: has no card, and its input {shape} is not (1, side, side, 1 or 3): convert it with a card")
+    steps = [["exif_orientation"], ["gray" if shape[3] == 1 else "rgb"]]
+    sized = [["resize", {"size": shape[1]}], ["center_crop", {"size": shape[1]}]]
+    card = Card.from_json(
+        {
+            "schema": CARD_SCHEMA,
+            "model": path.stem,
+            "variant": "unknown",
+            "labels": list(labels),
+            "input": {"height": shape[1], "width": shape[2], "channels": shape[3], "pixels": "0..255"},
+            "preprocess": [*steps, *sized],
+        }
+    )
+    check_card_fits(path, card, shape, session.output_shape)
+    return card
+
+
+# ---- classifying ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The scores of one picture, float32 (classes,), and where the time went, in nanoseconds."""
+
+    scores: npt.NDArray[np.float32]
+    decode_ns: int
+    prepare_ns: int
+    invoke_ns: int
+    postprocess_ns: int
+
+    @property
+    def total_ns(self) -> int:
+        return self.decode_ns + self.prepare_ns + self.invoke_ns + self.postprocess_ns
+
+
+def classify(path: str, session: Session, card: Card) -> Answer:
+    """Decode, prepare, invoke, dequantize. Raises PictureError for what is no usable picture."""
+    start_ns = time.perf_counter_ns()
+    image = read_picture(path)
+    decoded_ns = time.perf_counter_ns()
+    tensor = session.tensor(prepare(image, card))
+    prepared_ns = time.perf_counter_ns()
+    output = session.infer(tensor)
+    invoked_ns = time.perf_counter_ns()
+    scores = session.scores(output)
+    end_ns = time.perf_counter_ns()
+    return Answer(scores, decoded_ns - start_ns, prepared_ns - decoded_ns, invoked_ns - prepared_ns, end_ns - invoked_ns)
+
+
+def top_k(scores: npt.NDArray[np.float32], k: int) -> list[int]:
+    """Return the indices of the k highest scores, highest first; ties go to the lowest index."""
+    return [int(index) for index in np.argsort(-scores, kind="stable")[:k]]
+
+
+def wilson_interval(correct: int, total: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22: 209), as fractions of one."""
+    if total == 0:
+        return 0.0, 1.0
+    z = 1.959963984540054  # the 97.5 % point of the normal distribution
+    share = correct / total
+    middle = share + z * z / (2 * total)
+    reach = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    scale = 1 + z * z / total
+    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
+
+
+def answer_json(file: str, answer: Answer, labels: Sequence[str], top: int) -> str:
+    """Format an answer as one JSON line."""
+    latency = {
+        "decode": answer.decode_ns,
+        "prepare": answer.prepare_ns,
+        "invoke": answer.invoke_ns,
+        "postprocess": answer.postprocess_ns,
+        "total": answer.total_ns,
+    }
+    best = [{"label": labels[index], "score": round(float(answer.scores[index]), 6)} for index in top_k(answer.scores, top)]
+    return json.dumps({"file": file, "top": best, "latency_ms": {name: ns / 1e6 for name, ns in latency.items()}})
+
+
+def answer_text(file: str, answer: Answer, labels: Sequence[str], top: int) -> str:
+    """Format an answer as one line for people."""
+    best = "   ".join(f"{labels[index]} {100 * answer.scores[index]:.1f} %" for index in top_k(answer.scores, top))
+    return (
+        f"{file}: {best}   (decode {answer.decode_ns / 1e6:.2f}, prepare {answer.prepare_ns / 1e6:.2f}, "
+        f"invoke {answer.invoke_ns / 1e6:.3f}, total {answer.total_ns / 1e6:.2f} ms)"
+    )
+
+
+# ---- the command ----------------------------------------------------------------------------------------------------
+
+
+def read_labels(path: Path) -> list[str]:
+    """Read one label a line. Raises EdgeproofError for a file that holds none."""
+    try:
+        labels = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise EdgeproofError(f"{path}: cannot be read as labels: {error}") from error
+    if not labels:
+        raise EdgeproofError(f"{path}: holds no labels, expected one a line")
+    return labels
+
+
+def open_model(path: Path, labels: Optional[Path], threads: int, runtime: Optional[str]) -> tuple[Session, Card]:
+    """Open a model with its card, or with `labels` where it has none. Raises EdgeproofError with the reason."""
+    card = read_card(path)
+    if card is None and labels is None:
+        raise CardError(
+            f"{path}: has no card, so its labels and preprocessing are unknown: "
+            "give --labels FILE (one label a line), or convert it with `python -m convert run`"
+        )
+    session = open_session(path, card, threads, runtime)
+    if card is not None:
+        return session, card
+    assert labels is not None
+    card = card_for_unlabelled(path, session, read_labels(labels))
+    print(f"{path}: has no card; pictures are cropped, not framed, and pixels are given as 0..255", file=sys.stderr)
+    return session, card
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+    return value
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parser = argparse.ArgumentParser(description="Classify pictures with one model file.")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite or .onnx file")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture files")
+    parser.add_argument("--json", action="store_true", help="print one JSON line a picture")
+    parser.add_argument("--top", type=_positive, default=3, metavar="N", help="classes to print a picture (3)")
+    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of the runtime (1)")
+    parser.add_argument("--runtime", choices=sorted(TFLITE_RUNTIMES), help="TFLite runtime (the first that is installed)")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="one label a line, for a model without a card")
+    return parser
+
+
+def classify_all(arguments: argparse.Namespace) -> int:
+    """Classify each picture in the order given; one that cannot be is reported and the others go on."""
+    session, card = open_model(arguments.model, arguments.labels, arguments.threads, arguments.runtime)
+    failed = False
+    for file in arguments.images:
+        try:
+            answer = classify(file, session, card)
+        except PictureError as error:
+            failed = True
+            if arguments.json:
+                print(json.dumps({"file": file, "error": str(error)}), flush=True)
+            else:
+                print(f"{file}: {error}", file=sys.stderr)
+            continue
+        form = answer_json if arguments.json else answer_text
+        print(form(file, answer, card.labels, arguments.top), flush=True)
+    return EXIT_FAILED if failed else EXIT_OK
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run the command and return its exit code: 0 all classified, 1 one could not be, 2 wrong usage, 130 interrupted."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        return classify_all(arguments)
+    except EdgeproofError as error:
+        print(f"classify.py: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away, as in `classify.py ... | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

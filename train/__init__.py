@@ -1,0 +1,1 @@
+"""The training room: data, model specifications and the training recipes."""

@@ -1,0 +1,238 @@
+"""Labelled pictures: the bundled MNIST, and folders of class folders. Opens files, never scales a picture."""
+
+import gzip
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from device.classify import EdgeproofError, PictureError, Step, read_picture, run_steps
+from train.files import sha256_of
+
+Pixels = npt.NDArray[np.uint8]  # (H, W), (H, W, C) or, of many pictures, with N in front; 0..255
+Labels = npt.NDArray[np.int64]  # (N,), indices into Dataset.labels
+
+BUNDLED = Path(__file__).resolve().parent.parent / "data"
+SHA256 = {  # of the gzipped files in data/
+    "mnist/train-images-idx3-ubyte.gz": "0b367032e93c5d0cea0925647cfdb18614af8ee15f83e6f2fc2ad904a6835971",
+    "mnist/train-labels-idx1-ubyte.gz": "1787548bbe0bff1ec2ecdc0ef292b02df999e2d1a6002d27500982c652b17203",
+    "mnist/t10k-images-idx3-ubyte.gz": "1a1a05eab793c14bb050b398624a11b0ffd1a2953baed553b1b9bd079e2a20be",
+    "mnist/t10k-labels-idx1-ubyte.gz": "b91679a0acfe4ba0e50a2437a903084cba1f5f92592b016a25a7dfd00455798b",
+    "weights/mobilenet_v2_1.0_imagenet.weights.h5": "a62b65050e10307b0b7a4d2eb72c51af0215d1d4edec44f9708e9de8c2cae0a5",
+}
+MNIST_TRAINING_IMAGES = 60_000
+MNIST_VALIDATION_IMAGES = 12_000  # the tutorial's split: the first 20 % of the training images
+PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a data set: pictures (arrays or files) with their labels, and a hash over both."""
+
+    sources: Sequence[Pixels | Path]
+    labels: Labels
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def open(self, index: int) -> Image.Image:
+        """Decode one picture. Raises PictureError that names the file."""
+        return open_source(self.sources[index])
+
+    def prepared(self, steps: Sequence[Step], indices: Sequence[int] | npt.NDArray[np.int64] | None = None) -> Pixels:
+        """Run the card's steps over the pictures (all, or those at `indices`): (N, H, W, C), uint8, 0..255."""
+        chosen = range(len(self)) if indices is None else indices
+        pictures = None
+        for place, index in enumerate(chosen):
+            pixels = run_steps(self.open(int(index)), steps)
+            if pictures is None:
+                pictures = np.empty((len(chosen), *pixels.shape), np.uint8)
+            if pixels.shape != pictures.shape[1:]:
+                raise EdgeproofError(
+                    f"the preprocessing gives {pixels.shape} for one picture and {pictures.shape[1:]} for another: "
+                    "its steps must end in one size"
+                )
+            pictures[place] = pixels
+        if pictures is None:
+            raise EdgeproofError("no pictures to prepare: the data set's part is empty")
+        return pictures
+
+
+@dataclass(frozen=True)
+class DataReference:
+    """Where a data set comes from and how it was split: enough to open the same one again. It stands in the card."""
+
+    name: str
+    path: str | None = None  # a folder; None: bundled
+    seed: int = 0
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> "DataReference":
+        path = document.get("path")
+        return DataReference(str(document.get("name")), None if path is None else str(path), int(document.get("seed", 0)))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training, validation and test pictures over one list of labels."""
+
+    reference: DataReference
+    labels: tuple[str, ...]
+    train: Split
+    val: Split
+    test: Split
+
+
+def bundled(name: str) -> Path:
+    """Return the path of a bundled file after checking it. Raises EdgeproofError for a missing or damaged one."""
+    path = BUNDLED / name
+    if not path.is_file():
+        raise EdgeproofError(f"{path}: is missing: restore it with `git checkout data/{name}`")
+    if sha256_of(path) != SHA256[name]:
+        raise EdgeproofError(f"{path}: is damaged (its SHA-256 is not {SHA256[name][:12]}…): `git checkout data/{name}`")
+    return path
+
+
+def open_dataset(reference: DataReference) -> Dataset:
+    """Open the data set that a reference (from a command line or a card) names."""
+    return load_mnist() if reference.path is None else load_folder(Path(reference.path), reference.seed)
+
+
+def load_mnist() -> Dataset:
+    """Return MNIST (LeCun, Cortes, Burges): 48,000 training, 12,000 validation and 10,000 test pictures of 28×28."""
+    images = _read_idx("mnist/train-images-idx3-ubyte.gz", (MNIST_TRAINING_IMAGES, 28, 28))
+    labels = _read_idx("mnist/train-labels-idx1-ubyte.gz", (MNIST_TRAINING_IMAGES,))
+    test_images = _read_idx("mnist/t10k-images-idx3-ubyte.gz", (10_000, 28, 28))
+    test_labels = _read_idx("mnist/t10k-labels-idx1-ubyte.gz", (10_000,))
+    first = MNIST_VALIDATION_IMAGES
+    return Dataset(
+        reference=DataReference("mnist"),
+        labels=tuple("0123456789"),
+        train=array_split(images[first:], labels[first:]),
+        val=array_split(images[:first], labels[:first]),
+        test=array_split(test_images, test_labels),
+    )
+
+
+def _read_idx(name: str, shape: tuple[int, ...]) -> Pixels:
+    """Read an IDX file (yann.lecun.com's format: a header of 4 bytes and 4 for each dimension, then the values)."""
+    data = gzip.decompress(bundled(name).read_bytes())
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
+
+
+def array_split(images: Pixels, labels: npt.NDArray[Any]) -> Split:
+    """Make a split of pictures that are in memory, (N, H, W) or (N, H, W, C)."""
+    digest = hashlib.sha256(np.ascontiguousarray(images))
+    digest.update(np.ascontiguousarray(labels, dtype=np.int64))
+    return Split(images, labels.astype(np.int64), digest.hexdigest())
+
+
+def load_folder(folder: Path, seed: int = 0) -> Dataset:
+    """Open a folder of class folders of pictures; the labels are the folders' names in alphabetical order.
+
+    DIR/train, DIR/val and DIR/test are the parts where they exist; parts that do not are drawn from DIR/train by class
+    and by `seed`. Without them DIR itself holds the class folders and is split 80/10/10.
+    Raises EdgeproofError for an empty folder, fewer than two classes, or classes that differ between parts.
+    """
+    if not folder.is_dir():
+        raise EdgeproofError(f"{folder}: no such folder, expected one folder a class with pictures in it")
+    given = {part: _class_files(folder / part) for part in PARTS if (folder / part).is_dir()}
+    if "train" not in given:
+        if given:
+            raise EdgeproofError(f"{folder}: has {' and '.join(given)} but no train folder: add train/CLASS/pictures")
+        given["train"] = _class_files(folder)
+    classes = sorted(given["train"])
+    for part, files in given.items():
+        if sorted(files) != classes:
+            odd = sorted(set(files) ^ set(classes))
+            raise EdgeproofError(f"{folder / part}: its classes are not those of train: {', '.join(odd)} in one only")
+    if len(classes) < 2:
+        raise EdgeproofError(f"{folder}: found {len(classes)} class folders with pictures, expected at least 2")
+    parts = _complete_parts(folder, given, seed)
+    return Dataset(
+        reference=DataReference(folder.resolve().name, str(folder.resolve()), seed),
+        labels=tuple(classes),
+        **{part: _file_split(parts[part], classes) for part in PARTS},
+    )
+
+
+def _class_files(folder: Path) -> dict[str, list[Path]]:
+    """Map each class folder that holds pictures to its files in alphabetical order."""
+    found: dict[str, list[Path]] = {}
+    for class_folder in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        files = sorted(path for path in class_folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS)
+        if files:
+            found[class_folder.name] = files
+    return found
+
+
+def _complete_parts(folder: Path, given: dict[str, dict[str, list[Path]]], seed: int) -> dict[str, dict[str, list[Path]]]:
+    """Draw the parts that are not given, a tenth of each class each, from the training files."""
+    missing = [part for part in ("val", "test") if part not in given]
+    parts: dict[str, dict[str, list[Path]]] = {part: dict(given.get(part, {})) for part in PARTS}
+    shuffle = np.random.default_rng(seed)
+    for name, files in sorted(given["train"].items()):
+        if missing and len(files) <= len(missing):
+            raise EdgeproofError(
+                f"{folder}: class {name!r} has {len(files)} pictures, too few to draw {' and '.join(missing)} from: "
+                f"expected at least {len(missing) + 1}"
+            )
+        order = [files[index] for index in shuffle.permutation(len(files))] if missing else files
+        tenth = max(1, round(len(files) / 10))
+        for place, part in enumerate(missing):
+            parts[part][name] = order[place * tenth : (place + 1) * tenth]
+        parts["train"][name] = order[len(missing) * tenth :]
+    return parts
+
+
+def _file_split(files: Mapping[str, Sequence[Path]], classes: Sequence[str]) -> Split:
+    sources = [path for name in classes for path in files[name]]
+    labels = np.array([index for index, name in enumerate(classes) for _ in files[name]], np.int64)
+    digest = hashlib.sha256(labels.tobytes())
+    for path in sources:
+        try:
+            digest.update(bytes.fromhex(sha256_of(path)))
+        except OSError as error:
+            raise EdgeproofError(f"{path}: cannot be read: {error.strerror}") from error
+    return Split(sources, labels, digest.hexdigest())
+
+
+def open_source(source: Pixels | Path) -> Image.Image:
+    """Return a picture from an array or a file. Raises PictureError that names the file."""
+    if not isinstance(source, Path):
+        return Image.fromarray(source)
+    try:
+        return read_picture(source)
+    except PictureError as error:
+        raise PictureError(f"{source}: {error}: mend or remove it") from error
+
+
+def seeded_order(count: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return a permutation of `count` indices that depends on the seed alone."""
+    return np.random.default_rng(seed).permutation(count)
+
+
+def stratified_order(labels: Labels, seed: int) -> npt.NDArray[np.int64]:
+    """Return a seeded order in which every prefix holds the classes in nearly their overall proportions.
+
+    Each class's members, shuffled, are spread evenly over the unit interval; sorting by place interleaves the classes.
+    """
+    random = np.random.default_rng(seed)
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        place[members] = (np.arange(len(members)) + random.uniform()) / len(members)
+    return np.argsort(place, kind="stable")
+
+
+def batches(count: int, size: int) -> Iterator[slice]:
+    """Yield slices that cover `count` items, `size` at a time."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))

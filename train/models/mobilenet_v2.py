@@ -1,0 +1,99 @@
+"""MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) at 96×96×3 with ImageNet weights and a head of its own."""
+
+from collections.abc import Callable
+from typing import Any
+
+from device.classify import Step
+from train.data import bundled
+from train.spec import Augmentation, ModelSpec, Phase, Recipe, Weights
+
+SIDE = 96
+BUNDLED_WEIGHTS = "weights/mobilenet_v2_1.0_imagenet.weights.h5"
+
+SPEC = ModelSpec(
+    name="mobilenet_v2",
+    height=SIDE,
+    width=SIDE,
+    channels=3,
+    preprocess=(
+        Step("exif_orientation"),
+        Step("gray"),
+        Step("light_on_dark"),
+        Step("resize", {"size": SIDE, "filter": "bilinear"}),
+        Step("center_crop", {"size": SIDE}),
+        Step("rgb"),
+    ),
+    recipes={
+        "default": Recipe(
+            phases=(
+                Phase(
+                    name="head",
+                    epochs=4,
+                    batch_size=64,
+                    learning_rate=1e-3,
+                    frozen_through="out_relu",  # the whole base
+                    images=4_000,
+                ),
+                Phase(
+                    name="fine_tune",
+                    epochs=4,
+                    batch_size=64,
+                    learning_rate=1e-3,
+                    cosine=True,
+                    label_smoothing=0.05,
+                    augmentation=Augmentation(rotation_degrees=10.0, scale=0.1, shift_pixels=5.0),
+                    frozen_through="block_5_add",
+                    copies=2,
+                    images=16_000,
+                ),
+            ),
+            validation_images=2_000,
+        ),
+    },
+)
+
+# keras.applications sets 0.999: after a short fine-tuning the moving statistics then lag far behind the weights.
+BATCH_NORMALIZATION_MOMENTUM = 0.9
+
+
+def build(classes: int) -> Any:
+    """Return the keras.Model with random weights: (N, 96, 96, 3) pixels 0..255 to (N, classes) probabilities."""
+    import keras
+    from keras import layers
+
+    image = keras.Input((SIDE, SIDE, 3), name="image")
+    scaled = layers.Rescaling(1 / 127.5, offset=-1)(image)
+    base = keras.applications.MobileNetV2(input_tensor=scaled, include_top=False, weights=None)
+    for layer in base.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = BATCH_NORMALIZATION_MOMENTUM
+    x = layers.GlobalAveragePooling2D()(base.output)
+    x = layers.Dense(128, activation="relu")(x)
+    x = layers.Dropout(0.3)(x)
+    return keras.Model(image, layers.Dense(classes, activation="softmax", name="probabilities")(x), name=SPEC.name)
+
+
+def load_pretrained(model: Any, source: Weights, say: Callable[[str], None]) -> str:
+    """Put ImageNet weights into the base of `model` and return which ones these were, for the card.
+
+    `source` is "imagenet" (Keras's own, from its cache or by download; where they cannot be had, the bundled copy, and
+    one line to `say` that says so) or "bundled".
+    """
+    import keras
+
+    base = None
+    used = "Keras's ImageNet weights"
+    if source == "imagenet":
+        try:
+            base = keras.applications.MobileNetV2(input_shape=(SIDE, SIDE, 3), include_top=False, weights="imagenet")
+        except Exception as error:  # Keras raises a bare Exception where the download fails
+            reason = str(error).rpartition(": ")[2]
+            say(f"{used} cannot be had here ({reason}): the bundled copy is used, data/{BUNDLED_WEIGHTS}")
+    if base is None:
+        path = bundled(BUNDLED_WEIGHTS)
+        base = keras.applications.MobileNetV2(input_shape=(SIDE, SIDE, 3), include_top=False, weights=None)
+        base.load_weights(path)
+        used = f"bundled {path.name}"
+    for layer in base.layers[1:]:  # all but the input
+        model.get_layer(layer.name).set_weights(layer.get_weights())
+    return used

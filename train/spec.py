@@ -1,0 +1,99 @@
+"""What a model is: its input, its preprocessing and the recipes that train it."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from device.classify import EdgeproofError, Step
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Bounds of one random affine map an image; each is drawn evenly from both sides of no change."""
+
+    rotation_degrees: float = 0.0
+    scale: float = 0.0  # as a fraction, for each axis by itself
+    shift_pixels: float = 0.0
+    shear: float = 0.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of training with one optimizer.
+
+    With `frozen_through`, all layers up to and with that one stay as they are: their output is computed once for
+    `images` pictures in `copies` (the first plain, the others augmented) and kept, which makes an epoch several times
+    faster. Without it, every layer trains and every epoch augments afresh.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    cosine: bool = False  # warm up over the first tenth, then fall to 0.2 % along a cosine; else constant
+    label_smoothing: float = 0.0
+    weight_average: float = 0.0  # momentum of an exponential moving average of the weights; 0: none
+    augmentation: Augmentation | None = None
+    frozen_through: str | None = None
+    copies: int = 1
+    images: int | None = None  # use the first N training pictures of a seeded order; None: all
+    train_batch_normalization: bool = True
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained: phases in their order."""
+
+    phases: tuple[Phase, ...]
+    validation_images: int | None = None  # look at the first N of a seeded order after each epoch; None: all
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model is; the function that builds it stands beside SPEC in the model's own file."""
+
+    name: str
+    height: int
+    width: int
+    channels: int
+    preprocess: tuple[Step, ...]
+    recipes: Mapping[str, Recipe]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "recipes", MappingProxyType(dict(self.recipes)))
+
+    def recipe(self, name: str) -> Recipe:
+        """Return the named recipe. Raises EdgeproofError that lists those there are."""
+        if name not in self.recipes:
+            raise EdgeproofError(f"unknown recipe {name!r} of {self.name}: there are {', '.join(self.recipes)}")
+        return self.recipes[name]
+
+
+Weights = Literal["imagenet", "bundled", "none"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a file in train/models holds: SPEC, build() and, where the model starts from ImageNet, load_pretrained()."""
+
+    spec: ModelSpec
+    build: Callable[[int], Any]  # build(classes): an untrained keras.Model
+    load_pretrained: Callable[[Any, Weights, Callable[[str], None]], str] | None
+
+
+def model_names() -> list[str]:
+    """Return the names of the models: the files in train/models."""
+    import train.models
+
+    return sorted(module.name for module in pkgutil.iter_modules(train.models.__path__))
+
+
+def find_model(name: str) -> Model:
+    """Return the model of that name. Raises EdgeproofError that lists those there are."""
+    if name not in model_names():
+        raise EdgeproofError(f"unknown model {name!r}: there are {', '.join(model_names())}")
+    module = importlib.import_module(f"train.models.{name}")
+    return Model(module.SPEC, module.build, getattr(module, "load_pretrained", None))
