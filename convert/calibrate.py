@@ -42,7 +42,8 @@ def balanced_choice(labels: Labels, count: int, seed: int) -> npt.NDArray[np.int
     for label in np.unique(labels):
         members = random.permutation(np.flatnonzero(labels == label))
         turn[members] = np.arange(len(members))
-    return np.lexsort((labels, turn))[:count]
+    chosen: npt.NDArray[np.int64] = np.lexsort((labels, turn))[:count]
+    return chosen
 
 
 def choose(train: Split, steps: Sequence[Step], count: int = CALIBRATION_COUNT, seed: int = CALIBRATION_SEED) -> Calibration:

@@ -428,7 +428,7 @@ class TfliteSession:
 
     def __init__(self, path: Path, threads: int = 1, runtime: Optional[str] = None) -> None:
         """Open and allocate. Raises RuntimeMissing where no runtime is installed, ModelError where it refuses."""
-        self.runtime, interpreter_class = _import_tflite(runtime)
+        self.runtime, interpreter_class = import_tflite(runtime)
         self.runtime_version = _version(TFLITE_RUNTIMES[self.runtime][1])
         try:
             interpreter = interpreter_class(model_path=str(path), num_threads=threads)
@@ -455,7 +455,8 @@ class TfliteSession:
             return pixels[None].astype(self.input_dtype)
         limits = np.iinfo(self.input_dtype)
         steps = np.round(pixels[None] / (self._input_scale or 1.0)) + self._input_zero_point
-        return np.clip(steps, limits.min, limits.max).astype(self.input_dtype)
+        tensor: npt.NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(self.input_dtype)
+        return tensor
 
     def infer(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Set the input tensor (1, H, W, C), invoke, get the output tensor (1, classes)."""
@@ -470,10 +471,11 @@ class TfliteSession:
         if np.issubdtype(values.dtype, np.floating):
             return values.astype(np.float32)
         # int32 first: uint8 minus a zero point would wrap around
-        return ((values.astype(np.int32) - self._output_zero_point) * self._output_scale).astype(np.float32)
+        real: npt.NDArray[np.float64] = (values.astype(np.int32) - self._output_zero_point) * self._output_scale
+        return real.astype(np.float32)
 
 
-def _import_tflite(runtime: Optional[str]) -> tuple[str, Any]:
+def import_tflite(runtime: Optional[str]) -> tuple[str, Any]:
     """Return the name and Interpreter class of the named TFLite runtime, or of the first that is installed."""
     for name in [runtime] if runtime else TFLITE_RUNTIMES:
         try:
@@ -548,11 +550,8 @@ Session = Union[TfliteSession, OnnxSession]
 
 def open_session(path: Path, card: Optional[Card], threads: int = 1, runtime: Optional[str] = None) -> Session:
     """Open a model file and hold it against its card. Raises CardError where shape or labels do not fit."""
-    session: Session
-    if path.suffix == ".onnx":
-        session = OnnxSession(path, threads, card)
-    else:
-        session = TfliteSession(path, threads, runtime)
+    onnx = path.suffix == ".onnx"
+    session: Session = OnnxSession(path, threads, card) if onnx else TfliteSession(path, threads, runtime)
     if card is not None:
         check_card_fits(path, card, session.input_shape, session.output_shape)
     return session
@@ -660,6 +659,56 @@ def answer_text(file: str, answer: Answer, labels: Sequence[str], top: int) -> s
         f"{file}: {best}   (decode {answer.decode_ns / 1e6:.2f}, prepare {answer.prepare_ns / 1e6:.2f}, "
         f"invoke {answer.invoke_ns / 1e6:.3f}, total {answer.total_ns / 1e6:.2f} ms)"
     )
+
+
+# ---- timing ---------------------------------------------------------------------------------------------------------
+# One loop for everybody: the bench on a workstation measures through these functions, and so does a device.
+
+WARM_UP_BLOCK = 16  # calls whose median is compared with the blocks before
+WARM_UP_LIMIT_NS = 2_000_000_000
+STEADY_WITHIN = 0.02
+
+
+def warm_up(infer: Callable[[Any], Any], tensors: Sequence[Any]) -> int:
+    """Call `infer` until two blocks in a row are no faster than the best before them; return the number of calls.
+
+    Steady state is found, not assumed; the bound is WARM_UP_LIMIT_NS.
+    """
+    clock = time.perf_counter_ns
+    begin_ns = clock()
+    best_ns, calls, not_faster = float("inf"), 0, 0
+    while not_faster < 2 and clock() - begin_ns < WARM_UP_LIMIT_NS:
+        block = []
+        for _ in range(WARM_UP_BLOCK):
+            start_ns = clock()
+            infer(tensors[calls % len(tensors)])
+            block.append(clock() - start_ns)
+            calls += 1
+        median_ns = sorted(block)[WARM_UP_BLOCK // 2]
+        not_faster = 0 if median_ns < best_ns * (1 - STEADY_WITHIN) else not_faster + 1
+        best_ns = min(best_ns, median_ns)
+    return calls
+
+
+def time_queries(
+    infer: Callable[[Any], Any], tensors: Sequence[Any], queries: int, duration_ns: int
+) -> npt.NDArray[np.int64]:
+    """Time single calls of `infer`, the tensors in turn, until there are `queries` and `duration_ns` has passed.
+
+    Returns the latency of each call in nanoseconds, int64 (calls,).
+    """
+    clock = time.perf_counter_ns
+    samples: list[int] = []
+    keep = samples.append
+    end_ns = clock() + duration_ns
+    count = 0
+    while count < queries or clock() < end_ns:
+        tensor = tensors[count % len(tensors)]
+        start_ns = clock()
+        infer(tensor)
+        keep(clock() - start_ns)
+        count += 1
+    return np.array(samples, np.int64)
 
 
 # ---- the command ----------------------------------------------------------------------------------------------------

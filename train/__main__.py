@@ -15,7 +15,9 @@ def main() -> None:
 
 @main.command()
 @click.argument("model")
-@click.option("--recipe", default="default", show_default=True, help="How to train; `list` shows each model's recipes.")
+@click.option(
+    "--recipe", help="How to train; `list` shows each model's recipes. Without: what suits the number of pictures."
+)
 @click.option("--data", type=click.Path(path_type=Path), help="A folder of class folders of pictures instead of MNIST.")
 @click.option("--name", help="Write to build/MODEL@NAME/; made from the other options unless given.")
 @click.option(
@@ -26,10 +28,9 @@ def main() -> None:
     help="What a pretrained model starts from.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
-def run(model: str, recipe: str, data: Path | None, name: str | None, weights: str, seed: int) -> None:
+def run(model: str, recipe: str | None, data: Path | None, name: str | None, weights: str, seed: int) -> None:
     """Train MODEL, test it once, and write build/MODEL/."""
-    from train.run import Request
-    from train.run import run as train_run
+    from train.run import Request, run as train_run
 
     request = Request(model, recipe, data, name, weights, seed)  # type: ignore[arg-type]  # click checked the choice
     verbose = 1 if sys.stdout.isatty() else 2  # a progress bar for people, a line an epoch for logs

@@ -35,7 +35,7 @@ PARTS = ("train", "val", "test")
 class Split:
     """One part of a data set: pictures (arrays or files) with their labels, and a hash over both."""
 
-    sources: Sequence[Pixels | Path]
+    sources: Pixels | Sequence[Path]  # (N, H, W) or (N, H, W, C), or files
     labels: Labels
     sha256: str
 
@@ -129,8 +129,7 @@ def _read_idx(name: str, shape: tuple[int, ...]) -> Pixels:
 
 def array_split(images: Pixels, labels: npt.NDArray[Any]) -> Split:
     """Make a split of pictures that are in memory, (N, H, W) or (N, H, W, C)."""
-    digest = hashlib.sha256(np.ascontiguousarray(images))
-    digest.update(np.ascontiguousarray(labels, dtype=np.int64))
+    digest = hashlib.sha256(images.tobytes() + labels.astype(np.int64).tobytes())
     return Split(images, labels.astype(np.int64), digest.hexdigest())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from device.classify import CheckFailed
-from train.augment import random_affine
+from train.augment import augment
 from train.data import Labels, Pixels, batches
 from train.spec import Augmentation, Phase, Recipe
 
@@ -77,7 +77,7 @@ class _PhaseRun:
         import keras
 
         phase = self.phase
-        steps = max(1, self.count // phase.batch_size)
+        steps = max(1, self.count * phase.copies_an_epoch // phase.batch_size)
         self.trained.compile(
             optimizer=_optimizer(phase, steps * phase.epochs),
             loss=_loss(phase, self.trained.output.shape[-1]),
@@ -111,7 +111,7 @@ class _PhaseRun:
         def batch(number: Any, indices: Any) -> tuple[Any, Any]:
             x = tf.cast(tf.gather(inputs, indices), tf.float32)
             if self.lower is None and phase.augmentation is not None:
-                x = random_affine(x, phase.augmentation, tf.stack([tf.constant(self.seed, tf.int64), number]))
+                x = augment(x, phase.augmentation, tf.stack([tf.constant(self.seed, tf.int64), number]))
             return x, tf.gather(labels, indices)
 
         def order(epoch: Any) -> Any:
@@ -151,16 +151,16 @@ def frozen_output(lower: Any, pixels: Pixels, augmentation: Augmentation | None,
     """Run the frozen part over pictures (N, H, W, C), each augmented once if asked: (N, ...), float16."""
     import tensorflow as tf
 
-    @tf.function(reduce_retracing=True)
     def output(x: Any, number: Any) -> Any:
         x = tf.cast(x, tf.float32)
         if augmentation is not None:
-            x = random_affine(x, augmentation, tf.stack([tf.constant(seed, tf.int64), number]))
+            x = augment(x, augmentation, tf.stack([tf.constant(seed, tf.int64), number]))
         return tf.cast(lower(x, training=False), tf.float16)
 
+    compiled = tf.function(output, reduce_retracing=True)
     result = np.empty((len(pixels), *lower.output.shape[1:]), np.float16)
     for number, part in enumerate(batches(len(pixels), CACHE_BATCH)):
-        result[part] = output(tf.constant(pixels[part]), tf.constant(number, tf.int64)).numpy()
+        result[part] = compiled(tf.constant(pixels[part]), tf.constant(number, tf.int64)).numpy()
     return result
 
 
@@ -207,7 +207,7 @@ def _recorder(phase: str, first_epoch: int) -> Any:
             self.epochs: list[Epoch] = []
             self.start_s = 0.0
 
-        def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        def on_epoch_begin(self, *_: object) -> None:
             self.start_s = time.monotonic()
 
         def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -219,9 +219,8 @@ def _recorder(phase: str, first_epoch: int) -> Any:
             logs = logs or {}
             if not math.isfinite(logs["loss"]):
                 self._stop(first_epoch + epoch, logs["loss"])
-            names = ("loss", "accuracy", "val_loss", "val_accuracy")
-            figures = [float(logs[name]) for name in names]
-            self.epochs.append(Epoch(phase, first_epoch + epoch, *figures, seconds=time.monotonic() - self.start_s))
+            figures = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+            self.epochs.append(Epoch(phase, first_epoch + epoch, **figures, seconds=time.monotonic() - self.start_s))
 
         def _stop(self, epoch: int, loss: float) -> None:
             raise CheckFailed(
@@ -230,4 +229,3 @@ def _recorder(phase: str, first_epoch: int) -> Any:
             )
 
     return Recorder()
-

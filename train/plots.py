@@ -1,6 +1,7 @@
 """Pictures of a training run: its history and its model's layers."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def plot_history(history: Sequence[Epoch], title: str, path: Path) -> None:
         epochs = [epoch.epoch for epoch in history]
         axes.plot(epochs, [getattr(epoch, name) for epoch in history], "o-", ms=3, label="training")
         axes.plot(epochs, [getattr(epoch, f"val_{name}") for epoch in history], "s-", ms=3, label="validation")
-        for before, after in zip(history, history[1:], strict=False):
+        for before, after in pairwise(history):
             if before.phase != after.phase:
                 axes.axvline(before.epoch + 0.5, color="gray", ls=":", label=f"{before.phase} | {after.phase}")
         axes.set(xlabel="epoch", ylabel=name, title=f"{title}: {name}")

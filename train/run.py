@@ -14,9 +14,8 @@ from train.data import DataReference, Dataset, open_dataset, seeded_order
 from train.files import BUILD, replacing, sha256_of, write_bytes, write_json
 from train.fit import Epoch, Examples, fit
 from train.plots import plot_history, plot_layers
-from train.spec import ModelSpec, Recipe, Weights, find_model
+from train.spec import DEFAULT_RECIPE, ModelSpec, Recipe, Weights, find_model
 
-DEFAULT_RECIPE = "default"
 TOOLS = ("tensorflow-cpu", "keras", "numpy", "pillow")
 SAMPLES_SHOWN = 8
 
@@ -26,7 +25,7 @@ class Request:
     """What to train: everything that a result depends on."""
 
     model: str
-    recipe: str = DEFAULT_RECIPE
+    recipe: str | None = None  # None: the one that is meant for so many training pictures
     data: Path | None = None
     name: str | None = None  # of the folder, build/MODEL@NAME
     weights: Weights = "imagenet"
@@ -36,7 +35,7 @@ class Request:
     def folder(self) -> Path:
         """Return build/MODEL for the defaults, build/MODEL@NAME for anything else."""
         parts = [] if self.data is None else [self.data.resolve().name]
-        parts += [] if self.recipe == DEFAULT_RECIPE else [self.recipe]
+        parts += [] if self.recipe in (None, DEFAULT_RECIPE) else [self.recipe]
         parts += [] if self.weights == "imagenet" else [f"weights-{self.weights}"]
         parts += [] if self.seed == 0 else [f"seed{self.seed}"]
         name = self.name or "-".join(parts)
@@ -76,14 +75,16 @@ def run(request: Request, say: Callable[[str], None], verbose: int = 0) -> Outco
     Raises EdgeproofError for a request that cannot be met, before anything on disk is touched.
     """
     model = find_model(request.model)
-    recipe = model.spec.recipe(request.recipe)
+    model.spec.recipe(request.recipe or DEFAULT_RECIPE)
     if request.name and not request.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise EdgeproofError(f"--name {request.name!r}: expected letters, digits, '-', '_' and '.' only")
     reference = DataReference("mnist") if request.data is None else DataReference("", str(request.data), request.seed)
     dataset = open_dataset(reference)
     steps = model.spec.preprocess if request.data is None else folder_steps(model.spec)
     parts = f"{len(dataset.train):,} training, {len(dataset.val):,} validation, {len(dataset.test):,} test pictures"
-    say(f"{request.model}, recipe {request.recipe}: {len(dataset.labels)} classes, {parts}")
+    recipe_name = request.recipe or model.spec.recipe_name_for(len(dataset.train))
+    recipe = model.spec.recipe(recipe_name)
+    say(f"{request.model}, recipe {recipe_name}: {len(dataset.labels)} classes, {parts}")
     train, val = _examples(dataset, steps, recipe, request.seed)
 
     import keras
@@ -95,7 +96,7 @@ def run(request: Request, say: Callable[[str], None], verbose: int = 0) -> Outco
         weights = model.load_pretrained(network, request.weights, say)
     history = fit(network, recipe, train, val, request.seed, verbose)
     outcome = _evaluate(network, dataset, steps, request.folder)
-    card = common_card(request, model.spec, dataset, steps, weights, outcome)
+    card = common_card(request, recipe_name, model.spec, dataset, steps, weights, outcome)
     _write(outcome.folder, request.model, network, history, card)
     return outcome
 
@@ -135,7 +136,13 @@ def _evaluate(network: Any, dataset: Dataset, steps: Sequence[Step], folder: Pat
 
 
 def common_card(
-    request: Request, spec: ModelSpec, dataset: Dataset, steps: Sequence[Step], weights: str | None, outcome: Outcome
+    request: Request,
+    recipe_name: str,
+    spec: ModelSpec,
+    dataset: Dataset,
+    steps: Sequence[Step],
+    weights: str | None,
+    outcome: Outcome,
 ) -> dict[str, Any]:
     """Return the part of the card that all artifacts of a model share, as JSON; convert adds each artifact's own."""
     reference = dataset.reference
@@ -151,7 +158,7 @@ def common_card(
             "keras_test": {"correct": outcome.correct, "total": outcome.total, "dataset_sha256": dataset.test.sha256}
         },
         "provenance": {
-            "recipe": request.recipe,
+            "recipe": recipe_name,
             "seed": request.seed,
             "weights": weights,
             "dataset": {"name": reference.name, "path": reference.path, "seed": reference.seed},
@@ -163,7 +170,7 @@ def common_card(
 
 
 def _write(folder: Path, name: str, network: Any, history: Sequence[Epoch], card: dict[str, Any]) -> None:
-    """Write the model, its card and its pictures; the card last, since it holds the model's hash."""
+    """Write the model, its card and its pictures; the model last: it is what make goes by, and the card holds its hash."""
     keras_path = folder / f"{name}.keras"
     summary = io.StringIO()
     network.summary(print_fn=lambda line: summary.write(line + "\n"))
@@ -173,5 +180,5 @@ def _write(folder: Path, name: str, network: Any, history: Sequence[Epoch], card
     plot_layers(network, folder / "layers.png")
     with replacing(keras_path) as temporary:
         network.save(temporary)
-    card["provenance"]["source_sha256"] = sha256_of(keras_path)
-    write_json(folder / f"{name}.card.json", card)
+        card["provenance"]["source_sha256"] = sha256_of(temporary)
+        write_json(folder / f"{name}.card.json", card)

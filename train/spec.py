@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from device.classify import EdgeproofError, Step
 
+DEFAULT_RECIPE = "default"
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -18,6 +20,7 @@ class Augmentation:
     scale: float = 0.0  # as a fraction, for each axis by itself
     shift_pixels: float = 0.0
     shear: float = 0.0
+    stroke: float = 0.0  # how far towards the picture with its strokes thickened, or thinned, by a pixel
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Phase:
 
     With `frozen_through`, all layers up to and with that one stay as they are: their output is computed once for
     `images` pictures in `copies` (the first plain, the others augmented) and kept, which makes an epoch several times
-    faster. Without it, every layer trains and every epoch augments afresh.
+    faster; an epoch then draws `copies_an_epoch` times as many as there are pictures. Without it, every layer trains and
+    every epoch augments afresh.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Phase:
     augmentation: Augmentation | None = None
     frozen_through: str | None = None
     copies: int = 1
+    copies_an_epoch: int = 1
     images: int | None = None  # use the first N training pictures of a seeded order; None: all
     train_batch_normalization: bool = True
 
@@ -49,6 +54,7 @@ class Recipe:
 
     phases: tuple[Phase, ...]
     validation_images: int | None = None  # look at the first N of a seeded order after each epoch; None: all
+    at_most_images: int | None = None  # taken by itself where the training part holds no more than this
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,12 @@ class ModelSpec:
         if name not in self.recipes:
             raise EdgeproofError(f"unknown recipe {name!r} of {self.name}: there are {', '.join(self.recipes)}")
         return self.recipes[name]
+
+    def recipe_name_for(self, training_images: int) -> str:
+        """Return the recipe that is meant for so many training pictures: the narrowest that holds them, else default."""
+        limits = {name: recipe.at_most_images for name, recipe in self.recipes.items()}
+        fitting = [(limit, name) for name, limit in limits.items() if limit is not None and training_images <= limit]
+        return min(fitting)[1] if fitting else DEFAULT_RECIPE
 
 
 Weights = Literal["imagenet", "bundled", "none"]

@@ -1,6 +1,7 @@
 """MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) at 96×96×3 with ImageNet weights and a head of its own."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from device.classify import Step
@@ -9,6 +10,29 @@ from train.spec import Augmentation, ModelSpec, Phase, Recipe, Weights
 
 SIDE = 96
 BUNDLED_WEIGHTS = "weights/mobilenet_v2_1.0_imagenet.weights.h5"
+
+SLIGHT = Augmentation(rotation_degrees=10.0, scale=0.1, shift_pixels=5.0)
+
+HEAD = Phase(
+    name="head",
+    epochs=4,
+    batch_size=64,
+    learning_rate=1e-3,
+    frozen_through="out_relu",  # the whole base
+    images=4_000,
+)
+FINE_TUNE = Phase(
+    name="fine_tune",
+    epochs=4,
+    batch_size=64,
+    learning_rate=1e-3,
+    cosine=True,
+    label_smoothing=0.05,
+    augmentation=SLIGHT,
+    frozen_through="block_5_add",  # what the lower blocks see is the same in all pictures: edges and textures
+    copies=2,
+    images=24_000,
+)
 
 SPEC = ModelSpec(
     name="mobilenet_v2",
@@ -24,30 +48,16 @@ SPEC = ModelSpec(
         Step("rgb"),
     ),
     recipes={
-        "default": Recipe(
+        "default": Recipe(phases=(HEAD, FINE_TUNE), validation_images=2_000),
+        "best": Recipe(phases=(HEAD, replace(FINE_TUNE, epochs=6, images=None)), validation_images=2_000),
+        # A handful of pictures a class: many augmented copies, and BatchNormalization as ImageNet left it, since so few
+        # pictures cannot estimate its statistics.
+        "few": Recipe(
             phases=(
-                Phase(
-                    name="head",
-                    epochs=4,
-                    batch_size=64,
-                    learning_rate=1e-3,
-                    frozen_through="out_relu",  # the whole base
-                    images=4_000,
-                ),
-                Phase(
-                    name="fine_tune",
-                    epochs=4,
-                    batch_size=64,
-                    learning_rate=1e-3,
-                    cosine=True,
-                    label_smoothing=0.05,
-                    augmentation=Augmentation(rotation_degrees=10.0, scale=0.1, shift_pixels=5.0),
-                    frozen_through="block_5_add",
-                    copies=2,
-                    images=16_000,
-                ),
+                replace(HEAD, epochs=3, augmentation=SLIGHT, copies=20, copies_an_epoch=20),
+                replace(FINE_TUNE, epochs=6, copies=40, copies_an_epoch=40, train_batch_normalization=False),
             ),
-            validation_images=2_000,
+            at_most_images=500,
         ),
     },
 )

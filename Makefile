@@ -1,0 +1,70 @@
+# edgeproof: train, convert, measure. `make help` lists what there is.
+
+SHELL := bash
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+MODELS := $(filter-out __init__,$(basename $(notdir $(wildcard train/models/*.py))))
+KERAS := $(foreach model,$(MODELS),build/$(model)/$(model).keras)
+CONVERTED := $(foreach model,$(MODELS),build/$(model)/converted)
+TRAIN_SOURCES := $(filter-out train/__main__.py train/cli.py,$(wildcard train/*.py)) device/classify.py
+CONVERT_SOURCES := $(filter-out convert/__main__.py,$(wildcard convert/*.py))
+BENCH_SOURCES := $(filter-out bench/__main__.py bench/report.py,$(wildcard bench/*.py bench/runtimes/*.py))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup train convert bench test test-all check lock clean
+
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: $(VENV)/installed ## Make .venv from requirements.lock; a prerequisite of all others.
+
+$(VENV)/installed: requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"edgeproof needs Python 3.11, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+train: $(KERAS) ## Train every model with its default recipe: build/MODEL/MODEL.keras.
+
+define TRAIN_RULE
+build/$(1)/$(1).keras: train/models/$(1).py $(TRAIN_SOURCES) | $(VENV)/installed
+	$(RUN) -m train run $(1)
+endef
+$(foreach model,$(MODELS),$(eval $(call TRAIN_RULE,$(model))))
+
+convert: $(CONVERTED) ## Convert every model into its variants, verify them, put their cards in.
+
+build/%/converted: $(CONVERT_SOURCES) device/classify.py | $(VENV)/installed
+	$(RUN) -m convert run $*
+	@touch $@
+
+define CONVERT_RULE
+build/$(1)/converted: build/$(1)/$(1).keras
+endef
+$(foreach model,$(MODELS),$(eval $(call CONVERT_RULE,$(model))))
+
+bench: build/bench.json ## Measure every artifact in every runtime: build/bench.json, build/report.md.
+
+build/bench.json: $(CONVERTED) $(BENCH_SOURCES) device/classify.py | $(VENV)/installed
+	$(RUN) -m bench run
+
+test: setup ## Run the fast tests.
+	$(RUN) -m pytest -m "not slow"
+
+test-all: setup ## Run all tests.
+	$(RUN) -m pytest
+
+check: setup ## Lint, check types and import rules.
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+lock: ## Write requirements.lock again from pyproject.toml (needs uv).
+	uv pip compile --quiet --generate-hashes --python-version 3.11 --group pyproject.toml:dev pyproject.toml -o requirements.lock
+
+clean: ## Remove what was built; .venv stays.
+	rm -rf build

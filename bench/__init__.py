@@ -1,0 +1,1 @@
+"""The measuring room: accuracy, latency, memory and size of every artifact in every runtime, with their uncertainty."""

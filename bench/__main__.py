@@ -1,0 +1,78 @@
+"""The command `python -m bench`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from train.cli import run_cli
+
+if TYPE_CHECKING:
+    from bench.results import Results
+
+MODES = ("rapid", "quick", "normal")
+RESULTS = Path("build/bench.json")
+
+
+@click.group()
+def main() -> None:
+    """Measure artifacts: accuracy, latency, start-up, memory and size in every runtime."""
+
+
+@main.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
+@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; may be given again.")
+@click.option("--mode", type=click.Choice(MODES), default="rapid", show_default=True, help="How long: 6, 10 or 60 s a row.")
+@click.option("--seconds", type=click.FloatRange(min=0), help="Measure each row this long instead.")
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of each runtime.")
+@click.option("--output", type=click.Path(path_type=Path), default=RESULTS, show_default=True, help="Merged into this file.")
+def run(
+    files: tuple[Path, ...], runtimes: tuple[str, ...], mode: str, seconds: float | None, threads: int, output: Path
+) -> int:
+    """Measure FILE... (all artifacts of build/ without) and merge the rows into build/bench.json."""
+    from bench import environment
+    from bench.artifacts import find_artifacts
+    from bench.results import Results, load_results
+    from bench.run import MODES as MODE_TABLE, run as bench_run
+
+    how_long = MODE_TABLE[mode] if seconds is None else replace(MODE_TABLE[mode], duration_s=seconds)
+    results = load_results(output) if output.exists() else Results()
+    here = environment.describe().to_json()
+    outcome = bench_run(find_artifacts(files), runtimes, how_long, threads, click.echo)
+    results.merge(outcome.measured, outcome.skipped, here)
+    results.save(output)
+    _write_report(results, output)
+    return 1 if outcome.crashed else 0
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path), default=RESULTS)
+def report(file: Path) -> None:
+    """Write report.md beside FILE (build/bench.json) again and print its table."""
+    from bench.results import load_results
+
+    _write_report(load_results(file), file)
+
+
+def _write_report(results: "Results", path: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench.report import COLUMNS, markdown, notes, table
+    from train.files import write_bytes
+
+    report_path = path.with_name("report.md")
+    write_bytes(report_path, markdown(results).encode())
+    shown = Table(*COLUMNS)
+    for cells in table(results.rows):
+        shown.add_row(*cells)
+    console = Console() if Console().is_terminal else Console(width=200)
+    console.print(shown)
+    for note in notes(results):
+        click.echo(note)
+    click.echo(f"wrote {path}, {path.with_suffix('.npz')} and {report_path}")
+
+
+if __name__ == "__main__":
+    run_cli(main, "bench")

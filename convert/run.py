@@ -1,0 +1,171 @@
+"""Converting one trained model into its artifacts: convert, verify, card, and only then the name."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convert import calibrate, to_onnx, to_tflite, verify
+from convert.card import embed
+from convert.variant import Variant
+from device.classify import Card, CheckFailed, EdgeproofError, Step
+from train.data import DataReference, Dataset, open_dataset, stratified_order
+from train.files import BUILD, read_json, replacing, sha256_of
+from train.spec import model_names
+
+TOOLS = {"tflite": ("tensorflow-cpu",), "onnx": ("tf2onnx", "onnx", "onnxruntime")}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that was written and what it was measured to agree."""
+
+    path: Path
+    variant: Variant
+    agreement: verify.Agreement
+    size_bytes: int
+
+
+class TrainedModel:
+    """A `.keras` file with its common card; opened, exported and run only when a variant asks for it."""
+
+    def __init__(self, keras_path: Path) -> None:
+        """Check the files. Raises EdgeproofError for a missing or damaged one."""
+        self.path = keras_path
+        self.folder, self.name = keras_path.parent, keras_path.stem
+        if not keras_path.is_file():
+            raise EdgeproofError(f"{keras_path}: no such file: train it with `python -m train run {self.name}`")
+        card_path = self.folder / f"{self.name}.card.json"
+        if not card_path.is_file():
+            raise EdgeproofError(f"{card_path}: is missing beside {keras_path}: train the model again")
+        self.common = read_json(card_path)
+        self.card = Card.from_json({**self.common, "variant": "keras"})
+        if self.common.get("provenance", {}).get("source_sha256") != sha256_of(keras_path):
+            raise EdgeproofError(f"{keras_path}: is not the file that {card_path} describes: train the model again")
+        self._scratch = Path(tempfile.mkdtemp(prefix="edgeproof-"))
+
+    def close(self) -> None:
+        """Remove the scratch folder."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        return self.card.preprocess
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """Open the data set of training. Raises EdgeproofError where it is no longer the same."""
+        provenance = self.common["provenance"]
+        dataset = open_dataset(DataReference.from_json(provenance["dataset"]))
+        for part in ("train", "val"):
+            if getattr(dataset, part).sha256 != provenance["dataset_sha256"][part]:
+                raise EdgeproofError(f"{provenance['dataset']}: its {part} part is not the one of training: train again")
+        return dataset
+
+    @cached_property
+    def network(self) -> Any:
+        """Load the keras.Model, with safe mode on."""
+        import keras
+
+        try:
+            return keras.models.load_model(self.path, compile=False, safe_mode=True)
+        except (ValueError, OSError, KeyError, TypeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise EdgeproofError(f"{self.path}: Keras cannot load it: {reason}: train the model again") from error
+
+    @cached_property
+    def saved_model(self) -> Path:
+        folder = self._scratch / "saved_model"
+        to_tflite.export_saved_model(self.network, folder)
+        return folder
+
+    @cached_property
+    def calibration(self) -> calibrate.Calibration:
+        return calibrate.choose(self.dataset.train, self.steps)
+
+    @cached_property
+    def onnx(self) -> to_onnx.OnnxModel:
+        return to_onnx.convert_float32(self.network)
+
+    @cached_property
+    def validation(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """Return prepared validation pictures (N, H, W, C) and Keras's answers to them (N,)."""
+        chosen = stratified_order(self.dataset.val.labels, seed=0)[: verify.FULL_SAMPLE]
+        pixels = self.dataset.val.prepared(self.steps, chosen)
+        return pixels, self.network.predict(pixels, batch_size=250, verbose=0).argmax(axis=1)
+
+
+def keras_path(target: str) -> Path:
+    """Return the `.keras` file of a model's name ("mnist_cnn", "mnist_cnn@tutorial") or of a path to one.
+
+    Raises EdgeproofError for a name that is no model's.
+    """
+    if target.endswith(".keras"):
+        return Path(target)
+    model = target.partition("@")[0]
+    if model not in model_names():
+        raise EdgeproofError(f"unknown model {target!r}: there are {', '.join(model_names())}, or give a .keras file")
+    return BUILD / target / f"{model}.keras"
+
+
+def convert_model(path: Path, variants: Sequence[Variant], failed: Callable[[str], None]) -> Iterator[Artifact]:
+    """Convert a trained model to each variant and yield what was written.
+
+    A variant that breaks its promise is reported to `failed` and leaves no file under its name.
+    Raises EdgeproofError where the model itself is unusable.
+    """
+    trained = TrainedModel(path)
+    try:
+        for variant in variants:
+            artifact_path = trained.folder / f"{trained.name}.{variant.key}"
+            try:
+                yield _convert_variant(trained, variant, artifact_path)
+            except CheckFailed as error:
+                artifact_path.unlink(missing_ok=True)  # an older file of that name is of another model
+                failed(f"{artifact_path}: {error}: not written")
+    finally:
+        trained.close()
+
+
+def _convert_variant(trained: TrainedModel, variant: Variant, path: Path) -> Artifact:
+    own: dict[str, Any] = {}
+    float_nodes: tuple[str, ...] = ()
+    if variant.format == "tflite":
+        data = to_tflite.convert(trained.saved_model, variant, trained.calibration)
+    else:
+        model = trained.onnx if variant.name == "float32" else to_onnx.quantize(trained.onnx, trained.calibration)
+        data, float_nodes = model.data, model.float_nodes
+        own["session"] = model.session
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+        verify.check_types(temporary, variant, float_nodes)
+        if variant.format == "tflite":
+            own["min_runtime"] = verify.min_runtime(temporary)
+        own["float_layers"] = list(float_nodes)
+        card = Card.from_json({**trained.common, **own, "variant": variant.name})
+        agreement = verify.agreement(temporary, card, *trained.validation)
+        verify.check_agreement(variant, agreement)
+        embed(temporary, _complete_card(trained, variant, own, agreement))
+        size_bytes = temporary.stat().st_size
+    return Artifact(path, variant, agreement, size_bytes)
+
+
+def _complete_card(
+    trained: TrainedModel, variant: Variant, own: Mapping[str, Any], agreement: verify.Agreement
+) -> dict[str, Any]:
+    """Add the artifact's own part to the common card."""
+    card: dict[str, Any] = json.loads(json.dumps(trained.common))
+    card |= {"variant": variant.name, **own}
+    card["accuracy"]["validation_agreement"] = {"agree": agreement.agree, "total": agreement.total}
+    if "int8" in variant.name and variant.name != "dynamic_int8":
+        card["provenance"]["calibration"] = trained.calibration.to_json()
+    card["provenance"]["tools"] |= {tool: metadata.version(tool) for tool in TOOLS[variant.format]}
+    return card

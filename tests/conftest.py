@@ -1,0 +1,110 @@
+"""Fixtures: the project's commands, and a tiny model that was trained and converted by them once a session."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from train.data import Dataset, load_mnist
+
+ROOT = Path(__file__).resolve().parent.parent
+TRAINING_A_CLASS, OTHER_A_CLASS = 60, 8
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def error_line(self) -> str:
+        """Return the last line on standard error: the libraries may have written others before it."""
+        assert "Traceback" not in self.stderr, self.stderr
+        return self.stderr.strip().splitlines()[-1]
+
+
+def run(arguments: Sequence[str | Path], cwd: Path, python: str = sys.executable, **environment: str) -> Finished:
+    """Run Python with arguments in a folder, with the project importable, as a user does from the checkout."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    command = [python, *map(str, arguments)]
+    result = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=600, check=False)
+    return Finished(result.returncode, result.stdout, result.stderr)
+
+
+def run_room(room: str, *arguments: str | Path, cwd: Path) -> Finished:
+    """Run `python -m ROOM ARGUMENTS`."""
+    return run(["-m", room, *arguments], cwd)
+
+
+def classify(*arguments: str | Path, cwd: Path) -> Finished:
+    """Run device/classify.py."""
+    return run([ROOT / "device" / "classify.py", *arguments], cwd)
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Dataset:
+    return load_mnist()
+
+
+def write_class_folders(folder: Path, dataset: Dataset, part: str, a_class: int) -> None:
+    """Write the first pictures of each class of a split as PNG files in class folders."""
+    split = getattr(dataset, part)
+    left = dict.fromkeys(dataset.labels, a_class)
+    for index in range(len(split)):
+        label = dataset.labels[split.labels[index]]
+        if left[label]:
+            left[label] -= 1
+            path = folder / label / f"{index:05}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            split.open(index).save(path)
+
+
+@pytest.fixture(scope="session")
+def digit_folder(mnist: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of some hundred MNIST digits as class folders, in train, val and test."""
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    for part, a_class in (("train", TRAINING_A_CLASS), ("val", OTHER_A_CLASS), ("test", OTHER_A_CLASS)):
+        write_class_folders(folder / part, mnist, part, a_class)
+    return folder
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A small trained and converted model: badly trained, but whole."""
+
+    workspace: Path  # holds build/
+    folder: Path  # build/mnist_cnn@tiny
+    data: Path
+
+    def artifact(self, key: str) -> Path:
+        """Return the path of "int8.tflite" and the like."""
+        return self.folder / f"mnist_cnn.{key}"
+
+
+@pytest.fixture(scope="session")
+def tiny(digit_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    workspace = tmp_path_factory.mktemp("workspace")
+    options = ["--data", str(digit_folder), "--recipe", "tutorial", "--name", "tiny"]
+    trained = run_room("train", "run", "mnist_cnn", *options, cwd=workspace)
+    assert trained.code == 0, trained.stderr
+    folder = workspace / "build" / "mnist_cnn@tiny"
+    converted = run_room("convert", "run", "mnist_cnn@tiny", cwd=workspace)
+    assert converted.code == 0, converted.stderr
+    return Tiny(workspace, folder, digit_folder)
+
+
+@pytest.fixture(scope="session")
+def digit_png(tmp_path_factory: pytest.TempPathFactory, mnist: Dataset) -> Path:
+    """Return a picture of the first test digit, a 7."""
+    path = tmp_path_factory.mktemp("pictures") / "seven.png"
+    picture: Image.Image = mnist.test.open(0)
+    picture.save(path)
+    return path

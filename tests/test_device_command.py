@@ -1,0 +1,114 @@
+"""The command `classify.py MODEL IMAGE...`, as on a device."""
+
+import ast
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Tiny, classify, run
+
+
+def test_prints_top_classes_and_latency_of_each_picture(tiny: Tiny, digit_png: Path) -> None:
+    result = classify(tiny.artifact("int8.tflite"), digit_png, cwd=tiny.workspace)
+    assert result.code == 0
+    assert result.stdout.count("%") == 3
+    assert "invoke" in result.stdout
+
+
+@pytest.mark.parametrize("key", ["float32.tflite", "float16.tflite", "dynamic_int8.tflite", "int8.tflite", "int8.onnx"])
+def test_json_is_one_line_a_picture_whose_latencies_add_up(tiny: Tiny, digit_png: Path, key: str) -> None:
+    result = classify(tiny.artifact(key), "--json", "--top", "10", digit_png, digit_png, cwd=tiny.workspace)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.code == 0
+    assert [line["file"] for line in lines] == [str(digit_png)] * 2
+    for line in lines:
+        assert {entry["label"] for entry in line["top"]} == set("0123456789")
+        latency = line["latency_ms"]
+        parts = sum(latency[name] for name in ("decode", "prepare", "invoke", "postprocess"))
+        assert latency["total"] == pytest.approx(parts)
+
+
+@pytest.mark.parametrize("runtime", ["litert", "tflite_runtime"])
+def test_needs_nothing_but_itself_and_one_model(tiny: Tiny, digit_png: Path, tmp_path: Path, runtime: str) -> None:
+    shutil.copy(ROOT / "device" / "classify.py", tmp_path)
+    shutil.copy(tiny.artifact("int8.tflite"), tmp_path / "model.tflite")
+    arguments = ["-I", "classify.py", "model.tflite", str(digit_png), "--runtime", runtime]  # -I: no PYTHONPATH
+    result = run(arguments, tmp_path)
+    assert result.code == 0, result.stderr
+
+
+def test_is_written_for_python_3_9() -> None:
+    ast.parse((ROOT / "device" / "classify.py").read_text(), feature_version=(3, 9))
+
+
+def test_one_bad_picture_is_code_1_and_the_others_are_classified(tiny: Tiny, digit_png: Path) -> None:
+    model = tiny.artifact("int8.tflite")
+    result = classify(model, "--json", digit_png, "missing.png", ROOT / "README.md", digit_png, cwd=tiny.workspace)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.code == 1
+    assert ["error" in line for line in lines] == [False, True, True, False]
+    assert "no such file" in lines[1]["error"]
+    assert "not a picture" in lines[2]["error"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--top", "0"], ["--threads", "none"], ["--no-such-option"]])
+def test_wrong_usage_is_code_2(tiny: Tiny, digit_png: Path, arguments: list[str]) -> None:
+    pictures = [digit_png] if arguments else []
+    assert classify(tiny.artifact("int8.tflite"), *pictures, *arguments, cwd=tiny.workspace).code == 2
+
+
+def test_a_truncated_model_is_one_line_and_code_2(tiny: Tiny, digit_png: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes(tiny.artifact("int8.tflite").read_bytes()[:50_000])
+    result = classify(cut, digit_png, cwd=tmp_path)
+    assert result.code == 2
+    assert "cut.tflite" in result.error_line
+
+
+def without_card(model: Path, path: Path) -> Path:
+    with zipfile.ZipFile(model) as archive:
+        own = min(member.header_offset for member in archive.infolist())
+    path.write_bytes(model.read_bytes()[:own])
+    return path
+
+
+def test_a_model_without_a_card_is_refused_with_the_way_out(tiny: Tiny, digit_png: Path, tmp_path: Path) -> None:
+    bare = without_card(tiny.artifact("int8.tflite"), tmp_path / "bare.tflite")
+    result = classify(bare, digit_png, cwd=tmp_path)
+    assert result.code == 2
+    assert "no card" in result.error_line
+    assert "--labels" in result.error_line
+
+
+@pytest.mark.parametrize("key", ["int8.tflite", "float32.tflite"])
+def test_labels_make_up_for_a_missing_card(tiny: Tiny, digit_png: Path, tmp_path: Path, key: str) -> None:
+    bare = without_card(tiny.artifact(key), tmp_path / "bare.tflite")
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join("0123456789"))
+    with_card = classify(tiny.artifact(key), digit_png, "--json", cwd=tmp_path)
+    result = classify(bare, digit_png, "--json", "--labels", labels, cwd=tmp_path)
+    assert result.code == 0, result.stderr
+    assert json.loads(result.stdout)["top"] == json.loads(with_card.stdout)["top"]
+
+
+@pytest.mark.parametrize(("text", "found"), [("a\nb", "2 labels"), ("", "no labels")])
+def test_labels_that_do_not_fit_are_refused(tiny: Tiny, digit_png: Path, tmp_path: Path, text: str, found: str) -> None:
+    bare = without_card(tiny.artifact("int8.tflite"), tmp_path / "bare.tflite")
+    (tmp_path / "labels.txt").write_text(text)
+    result = classify(bare, digit_png, "--labels", "labels.txt", cwd=tmp_path)
+    assert result.code == 2
+    assert found in result.error_line
+
+
+def test_a_card_of_another_model_is_refused(tiny: Tiny, digit_png: Path, tmp_path: Path) -> None:
+    own = without_card(tiny.artifact("float32.tflite"), tmp_path / "own.tflite").read_bytes()
+    other = tiny.artifact("int8.tflite").read_bytes()
+    bare = without_card(tiny.artifact("int8.tflite"), tmp_path / "int8.tflite").read_bytes()
+    swapped = tmp_path / "swapped.tflite"
+    swapped.write_bytes(own + other[len(bare) :])
+    result = classify(swapped, digit_png, cwd=tmp_path)
+    assert result.code == 2
+    assert "model_sha256" in result.error_line

@@ -1,0 +1,153 @@
+"""Models, augmentation and recipes."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from device.classify import CheckFailed, EdgeproofError
+from train.augment import random_affine
+from train.fit import Examples, fit, frozen_output, split_model
+from train.spec import Augmentation, Phase, Recipe, find_model, model_names
+
+PLAIN = Phase(name="train", epochs=2, batch_size=16, learning_rate=1e-3)
+
+
+def examples(count: int = 64, seed: int = 0) -> Examples:
+    random = np.random.default_rng(seed)
+    return Examples(random.integers(0, 256, (count, 28, 28, 1), np.uint8), random.integers(0, 10, count))
+
+
+def trained_weights(phase: Phase, seed: int) -> list[Any]:
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    network = find_model("mnist_cnn").build(10)
+    fit(network, Recipe((phase,)), examples(), examples(seed=1), seed, verbose=0)
+    weights: list[Any] = network.get_weights()
+    return weights
+
+
+class TestModels:
+    @pytest.mark.parametrize("name", model_names())
+    def test_builds_a_network_of_pixels_to_probabilities(self, name: str) -> None:
+        model = find_model(name)
+        network = model.build(7)
+        shape = (model.spec.height, model.spec.width, model.spec.channels)
+        assert network.input.shape[1:] == shape
+        scores = np.asarray(network(np.full((2, *shape), 255.0, np.float32)))
+        assert scores.shape == (2, 7)
+        assert scores.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+
+    @pytest.mark.parametrize("name", model_names())
+    def test_carries_its_files_name_and_a_default_recipe(self, name: str) -> None:
+        spec = find_model(name).spec
+        assert spec.name == name
+        assert "default" in spec.recipes
+
+    @pytest.mark.parametrize("name", model_names())
+    def test_recipes_freeze_layers_that_there_are(self, name: str) -> None:
+        model = find_model(name)
+        network = model.build(10)
+        for recipe in model.spec.recipes.values():
+            for phase in recipe.phases:
+                split_model(network, phase)
+
+    def test_mnist_cnn_is_the_tutorials_network(self) -> None:
+        assert find_model("mnist_cnn").build(10).count_params() == 93_962
+
+    def test_an_unknown_model_lists_those_there_are(self) -> None:
+        with pytest.raises(EdgeproofError, match="mnist_cnn"):
+            find_model("resnet")
+
+    def test_an_unknown_recipe_lists_those_there_are(self) -> None:
+        with pytest.raises(EdgeproofError, match="tutorial"):
+            find_model("mnist_cnn").spec.recipe("grandmothers")
+
+    def test_bundled_weights_reach_the_base_and_are_said(self) -> None:
+        model = find_model("mobilenet_v2")
+        network = model.build(10)
+        before = network.get_layer("Conv1").get_weights()[0]
+        assert model.load_pretrained is not None
+        used = model.load_pretrained(network, "bundled", print)
+        assert "bundled" in used
+        assert not np.array_equal(before, network.get_layer("Conv1").get_weights()[0])
+
+    def test_weights_that_cannot_be_downloaded_are_the_bundled_ones_with_one_line(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import keras
+
+        real = keras.applications.MobileNetV2
+
+        def offline(*arguments: Any, **options: Any) -> Any:
+            if options.get("weights") == "imagenet":
+                raise Exception("URL fetch failure on somewhere: no network")
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(keras.applications, "MobileNetV2", offline)
+        model, said = find_model("mobilenet_v2"), list[str]()
+        assert model.load_pretrained is not None
+        used = model.load_pretrained(model.build(10), "imagenet", said.append)
+        assert "bundled" in used
+        assert len(said) == 1
+        assert "bundled copy is used" in said[0]
+
+
+class TestAugmentation:
+    def test_no_bounds_change_nothing(self) -> None:
+        images = examples(4).pixels.astype(np.float32)
+        assert np.allclose(random_affine(images, Augmentation(), np.array([1, 2])), images, atol=1e-3)
+
+    def test_the_same_seed_gives_the_same_maps(self) -> None:
+        images, bounds = examples(4).pixels.astype(np.float32), Augmentation(10, 0.1, 2, 0.1)
+        first, again, other = (np.asarray(random_affine(images, bounds, np.array([1, s]))) for s in (2, 2, 3))
+        assert np.array_equal(first, again)
+        assert not np.array_equal(first, other)
+
+    def test_a_shift_moves_by_at_most_its_bound(self) -> None:
+        image = np.zeros((64, 28, 28, 1), np.float32)
+        image[:, 14, 14] = 255
+        moved = np.asarray(random_affine(image, Augmentation(shift_pixels=3), np.array([0, 0])))
+        rows, columns = np.nonzero(moved.max(axis=(0, 3)))
+        assert 14 - 4 <= min(rows.min(), columns.min()) < 13
+        assert 15 < max(rows.max(), columns.max()) <= 14 + 4
+
+
+class TestFit:
+    def test_the_same_seed_gives_the_same_weights(self) -> None:
+        phase = replace(PLAIN, augmentation=Augmentation(10, 0.1, 2), cosine=True, weight_average=0.9, label_smoothing=0.05)
+        first, again, other = trained_weights(phase, 1), trained_weights(phase, 1), trained_weights(phase, 2)
+        assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+        assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+    def test_history_counts_epochs_over_all_phases(self) -> None:
+        network = find_model("mnist_cnn").build(10)
+        history = fit(network, Recipe((PLAIN, replace(PLAIN, name="more"))), examples(), examples(), 0, verbose=0)
+        assert [(epoch.phase, epoch.epoch) for epoch in history] == [("train", 1), ("train", 2), ("more", 3), ("more", 4)]
+
+    def test_frozen_layers_stay_as_they_are(self) -> None:
+        network = find_model("mnist_cnn").build(10)
+        names = [layer.name for layer in network.layers if layer.weights]
+        before = {name: network.get_layer(name).get_weights()[0] for name in names}
+        phase = replace(PLAIN, frozen_through="max_pooling2d", copies=2, augmentation=Augmentation(10))
+        phase = replace(phase, frozen_through=[layer.name for layer in network.layers if "pooling" in layer.name][1])
+        fit(network, Recipe((phase,)), examples(), examples(), 0, verbose=0)
+        unchanged = [np.array_equal(before[name], network.get_layer(name).get_weights()[0]) for name in names]
+        assert unchanged == [True, True, False, False]
+
+    def test_frozen_output_is_that_of_the_layers(self) -> None:
+        network = find_model("mnist_cnn").build(10)
+        pooled = next(layer.name for layer in network.layers if "pooling" in layer.name)
+        lower, upper = split_model(network, replace(PLAIN, frozen_through=pooled))
+        pixels = examples(5).pixels
+        cached = frozen_output(lower, pixels, None, 0)
+        whole = np.asarray(network(pixels.astype(np.float32)))
+        assert np.allclose(np.asarray(upper(cached.astype(np.float32))), whole, atol=1e-3)
+
+    @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+    def test_a_loss_that_is_no_number_stops_with_the_epoch(self) -> None:
+        network = find_model("mnist_cnn").build(10)
+        with pytest.raises(CheckFailed, match="epoch 1: the loss is nan"):
+            fit(network, Recipe((replace(PLAIN, learning_rate=float("nan")),)), examples(), examples(), 0, verbose=0)
