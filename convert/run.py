@@ -18,6 +18,7 @@ from convert.card import embed
 from convert.variant import Variant
 from device.classify import Card, CheckFailed, EdgeproofError, Step
 from train.data import DataReference, Dataset, open_dataset, stratified_order
+from train.evaluate import probabilities
 from train.files import BUILD, read_json, replacing, sha256_of
 from train.spec import model_names
 
@@ -100,7 +101,7 @@ class TrainedModel:
         """Return prepared validation pictures (N, H, W, C) and Keras's answers to them (N,)."""
         chosen = stratified_order(self.dataset.val.labels, seed=0)[: verify.FULL_SAMPLE]
         pixels = self.dataset.val.prepared(self.steps, chosen)
-        return pixels, self.network.predict(pixels, batch_size=250, verbose=0).argmax(axis=1)
+        return pixels, probabilities(self.network, pixels).argmax(axis=1)
 
 
 def keras_path(target: str) -> Path:

@@ -127,5 +127,5 @@ class TestOrders:
             assert np.abs(counts - share * size).max() <= 1
 
     def test_references_survive_json(self) -> None:
-        reference = DataReference("d", "/some/where", 3)
-        assert DataReference.from_json(vars(reference)) == reference
+        reference = DataReference("d", "/some/where", 3, ("cat/1.png",))
+        assert DataReference.from_json(reference.to_json()) == reference

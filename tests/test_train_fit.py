@@ -8,7 +8,7 @@ import pytest
 
 from device.classify import CheckFailed, EdgeproofError
 from train.augment import random_affine
-from train.fit import Examples, fit, frozen_output, split_model
+from train.fit import Examples, fit, frozen_output, split_network
 from train.spec import Augmentation, Phase, Recipe, find_model, model_names
 
 PLAIN = Phase(name="train", epochs=2, batch_size=16, learning_rate=1e-3)
@@ -52,7 +52,7 @@ class TestModels:
         network = model.build(10)
         for recipe in model.spec.recipes.values():
             for phase in recipe.phases:
-                split_model(network, phase)
+                split_network(network, phase)
 
     def test_mnist_cnn_is_the_tutorials_network(self) -> None:
         assert find_model("mnist_cnn").build(10).count_params() == 93_962
@@ -140,9 +140,9 @@ class TestFit:
     def test_frozen_output_is_that_of_the_layers(self) -> None:
         network = find_model("mnist_cnn").build(10)
         pooled = next(layer.name for layer in network.layers if "pooling" in layer.name)
-        lower, upper = split_model(network, replace(PLAIN, frozen_through=pooled))
+        lower, upper = split_network(network, replace(PLAIN, frozen_through=pooled))
         pixels = examples(5).pixels
-        cached = frozen_output(lower, pixels, None, 0)
+        cached = frozen_output(lower, pixels, None, 1, 0)
         whole = np.asarray(network(pixels.astype(np.float32)))
         assert np.allclose(np.asarray(upper(cached.astype(np.float32))), whole, atol=1e-3)
 

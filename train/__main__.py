@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -27,14 +28,26 @@ def main() -> None:
     show_default=True,
     help="What a pretrained model starts from.",
 )
+@click.option("--freeze", is_flag=True, help="Train the head alone; the pretrained base stays as it is.")
+@click.option(
+    "--frame",
+    type=click.Choice(["whole", "digit"]),
+    default="whole",
+    show_default=True,
+    help="What of a folder's pictures the model sees: the middle of the whole, or one handwritten digit, found and framed.",
+)
+@click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read, instead of refusing the folder.")
+@click.option("--resume", is_flag=True, help="Go on after the last epoch that an interrupted run finished.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
-def run(model: str, recipe: str | None, data: Path | None, name: str | None, weights: str, seed: int) -> None:
+def run(model: str, resume: bool, **options: Any) -> None:
     """Train MODEL, test it once, and write build/MODEL/."""
     from train.run import Request, run as train_run
 
-    request = Request(model, recipe, data, name, weights, seed)  # type: ignore[arg-type]  # click checked the choice
+    request = Request(model, **options)
     verbose = 1 if sys.stdout.isatty() else 2  # a progress bar for people, a line an epoch for logs
-    outcome = train_run(request, click.echo, verbose)
+    outcome = train_run(request, click.echo, verbose, resume)
+    for path in outcome.skipped:
+        click.echo(f"skipped, not readable: {path}")
     low, high = outcome.ci95
     click.echo("a few test pictures: " + ", ".join(f"{s.truth} → {s.answer} ({s.score:.3f})" for s in outcome.samples))
     click.echo(
@@ -42,6 +55,34 @@ def run(model: str, recipe: str | None, data: Path | None, name: str | None, wei
         f"95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
     )
     click.echo(f"wrote {outcome.folder}/")
+
+
+@main.command()
+@click.argument("model")
+@click.option("--set", "texts", multiple=True, metavar="NAME=A,B", help="A setting and its values; may be given again.")
+@click.option("--data", type=click.Path(path_type=Path), help="A folder of class folders of pictures instead of MNIST.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Points trained at a time, here.")
+@click.option("--dask", metavar="ADDRESS", help="Train on the Dask cluster of this scheduler, as tcp://host:8786.")
+def sweep(model: str, texts: tuple[str, ...], data: Path | None, jobs: int, dask: str | None) -> int:
+    """Train MODEL with every combination of settings and compare them on the validation part.
+
+    What is finished is not trained again; a point that fails is a row with its reason and is tried again next time.
+    """
+    from train import sweep as sweeps
+    from train.data import DataReference, load_folder
+
+    points = sweeps.parse_grid(model, texts)
+    folder = sweeps.sweep_folder(model)
+    reference = DataReference("mnist") if data is None else load_folder(data).reference
+    with sweeps.executor_for(jobs, dask) as executor:
+        done = sweeps.sweep(model, points, executor, folder, click.echo, reference)
+    sweeps.write_summary(model, done, folder)
+    header, rows = sweeps.table(done)
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in [header, *rows]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    click.echo(f"wrote {folder}/sweep.md, sweep.json and sweep.png")
+    return 1 if any(point.error for point in done) else 0
 
 
 @main.command(name="list")

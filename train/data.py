@@ -2,7 +2,10 @@
 
 import gzip
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ SHA256 = {  # of the gzipped files in data/
 MNIST_TRAINING_IMAGES = 60_000
 MNIST_VALIDATION_IMAGES = 12_000  # the tutorial's split: the first 20 % of the training images
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+IN_MEMORY_SHARE = 0.2  # of the machine's memory; a larger array lies on disk
 PARTS = ("train", "val", "test")
 
 
@@ -53,7 +57,7 @@ class Split:
         for place, index in enumerate(chosen):
             pixels = run_steps(self.open(int(index)), steps)
             if pictures is None:
-                pictures = np.empty((len(chosen), *pixels.shape), np.uint8)
+                pictures = empty_array((len(chosen), *pixels.shape), np.uint8)
             if pixels.shape != pictures.shape[1:]:
                 raise EdgeproofError(
                     f"the preprocessing gives {pixels.shape} for one picture and {pictures.shape[1:]} for another: "
@@ -72,11 +76,16 @@ class DataReference:
     name: str
     path: str | None = None  # a folder; None: bundled
     seed: int = 0
+    skipped: tuple[str, ...] = ()  # unreadable pictures that were left out, relative to the folder
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "path": self.path, "seed": self.seed, "skipped": list(self.skipped)}
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> "DataReference":
         path = document.get("path")
-        return DataReference(str(document.get("name")), None if path is None else str(path), int(document.get("seed", 0)))
+        seed, skipped = int(document.get("seed", 0)), tuple(document.get("skipped", ()))
+        return DataReference(str(document.get("name")), None if path is None else str(path), seed, skipped)
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,9 @@ def bundled(name: str) -> Path:
 
 def open_dataset(reference: DataReference) -> Dataset:
     """Open the data set that a reference (from a command line or a card) names."""
-    return load_mnist() if reference.path is None else load_folder(Path(reference.path), reference.seed)
+    if reference.path is None:
+        return load_mnist()
+    return load_folder(Path(reference.path), reference.seed, reference.skipped)
 
 
 def load_mnist() -> Dataset:
@@ -133,20 +144,23 @@ def array_split(images: Pixels, labels: npt.NDArray[Any]) -> Split:
     return Split(images, labels.astype(np.int64), digest.hexdigest())
 
 
-def load_folder(folder: Path, seed: int = 0) -> Dataset:
+def load_folder(folder: Path, seed: int = 0, skipped: Sequence[str] = ()) -> Dataset:
     """Open a folder of class folders of pictures; the labels are the folders' names in alphabetical order.
 
     DIR/train, DIR/val and DIR/test are the parts where they exist; parts that do not are drawn from DIR/train by class
-    and by `seed`. Without them DIR itself holds the class folders and is split 80/10/10.
+    and by `seed`. Without them DIR itself holds the class folders and is split 80/10/10. Files in `skipped` (relative to the
+    folder) are left out.
     Raises EdgeproofError for an empty folder, fewer than two classes, or classes that differ between parts.
     """
+    folder = folder.resolve()
     if not folder.is_dir():
         raise EdgeproofError(f"{folder}: no such folder, expected one folder a class with pictures in it")
-    given = {part: _class_files(folder / part) for part in PARTS if (folder / part).is_dir()}
+    leave_out = {folder / name for name in skipped}
+    given = {part: class_files(folder / part, leave_out) for part in PARTS if (folder / part).is_dir()}
     if "train" not in given:
         if given:
             raise EdgeproofError(f"{folder}: has {' and '.join(given)} but no train folder: add train/CLASS/pictures")
-        given["train"] = _class_files(folder)
+        given["train"] = class_files(folder, leave_out)
     classes = sorted(given["train"])
     for part, files in given.items():
         if sorted(files) != classes:
@@ -156,17 +170,33 @@ def load_folder(folder: Path, seed: int = 0) -> Dataset:
         raise EdgeproofError(f"{folder}: found {len(classes)} class folders with pictures, expected at least 2")
     parts = _complete_parts(folder, given, seed)
     return Dataset(
-        reference=DataReference(folder.resolve().name, str(folder.resolve()), seed),
+        reference=DataReference(folder.name, str(folder), seed, tuple(skipped)),
         labels=tuple(classes),
         **{part: _file_split(parts[part], classes) for part in PARTS},
     )
 
 
-def _class_files(folder: Path) -> dict[str, list[Path]]:
+def unreadable(dataset: Dataset) -> dict[str, str]:
+    """Decode every picture of a folder and return those that cannot be, relative to the folder, with the reason."""
+    folder = Path(str(dataset.reference.path))
+    found: dict[str, str] = {}
+    for split in (dataset.train, dataset.val, dataset.test):
+        for source in split.sources:
+            if isinstance(source, Path):
+                try:
+                    read_picture(source)
+                except PictureError as error:
+                    found[str(source.absolute().relative_to(folder))] = str(error)
+    return found
+
+
+def class_files(folder: Path, leave_out: Set[Path] = frozenset()) -> dict[str, list[Path]]:
     """Map each class folder that holds pictures to its files in alphabetical order."""
     found: dict[str, list[Path]] = {}
     for class_folder in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        files = sorted(path for path in class_folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS)
+        files = sorted(
+            path for path in class_folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS and path not in leave_out
+        )
         if files:
             found[class_folder.name] = files
     return found
@@ -229,6 +259,23 @@ def stratified_order(labels: Labels, seed: int) -> npt.NDArray[np.int64]:
         members = random.permutation(np.flatnonzero(labels == label))
         place[members] = (np.arange(len(members)) + random.uniform()) / len(members)
     return np.argsort(place, kind="stable")
+
+
+def empty_array(shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
+    """Return an array to fill: in memory, or where it would take over IN_MEMORY_SHARE of it, mapped from a file.
+
+    The file has no name and goes with the array; reading from it streams from disk.
+    """
+    size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    if size_bytes <= IN_MEMORY_SHARE * memory_bytes():
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile(prefix="edgeproof-") as file:
+        return np.memmap(file, dtype, mode="w+", shape=shape)
+
+
+def memory_bytes() -> int:
+    """Return this machine's physical memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def batches(count: int, size: int) -> Iterator[slice]:

@@ -6,13 +6,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from device.classify import CheckFailed
 from train.augment import augment
-from train.data import Labels, Pixels, batches
+from train.checkpoint import Checkpoint, Progress
+from train.data import Labels, Pixels, batches, empty_array
 from train.spec import Augmentation, Phase, Recipe
 
 CACHE_BATCH = 125
+VALIDATION_BATCH = 500
 WARM_UP_SHARE = 0.1
 COSINE_FLOOR = 0.002
 
@@ -35,45 +38,56 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Examples:
-    """Prepared pictures (N, H, W, C), uint8, 0..255, with their labels (N,)."""
+    """Prepared pictures (N, H, W, C), uint8, 0..255, in memory or mapped from disk, with their labels (N,)."""
 
     pixels: Pixels
     labels: Labels
 
 
-def fit(model: Any, recipe: Recipe, train: Examples, val: Examples, seed: int, verbose: int) -> list[Epoch]:
-    """Train `model` (a keras.Model) in place and return the history. `verbose` is Keras's.
+def fit(
+    network: Any,
+    recipe: Recipe,
+    train: Examples,
+    val: Examples,
+    seed: int,
+    verbose: int,
+    checkpoint: Checkpoint | None = None,
+) -> list[Epoch]:
+    """Train `network` (a keras.Model) in place and return the history. `verbose` is Keras's.
 
+    Each finished epoch goes to `checkpoint`; what is there already is not trained again, and the result is the same.
     Raises CheckFailed where the loss is no longer a number.
     """
-    history: list[Epoch] = []
+    progress = Progress() if checkpoint is None else checkpoint.restore(network)
+    history = [Epoch(**epoch) for epoch in progress.history]
     for number, phase in enumerate(recipe.phases):
-        run = _PhaseRun(model, phase, train, val, seed=seed * 1000 + number, first_epoch=len(history) + 1)
-        history += run.fit(verbose)
+        if number < progress.phase:
+            continue
+        run = _PhaseRun(network, phase, train, val, seed=seed * 1000 + number)
+        resumed = progress if number == progress.phase else Progress(number)
+        run.fit(verbose, history, resumed, checkpoint)
     return history
 
 
 class _PhaseRun:
-    """One phase being run: which part of the model trains, on what."""
+    """One phase being run: which part of the network trains, on what."""
 
-    def __init__(self, model: Any, phase: Phase, train: Examples, val: Examples, seed: int, first_epoch: int) -> None:
-        self.phase, self.seed, self.first_epoch = phase, seed, first_epoch
-        count = len(train.labels) if phase.images is None else min(phase.images, len(train.labels))
-        self.lower, self.trained = split_model(model, phase)
-        if self.lower is None:
-            self.inputs, self.labels = train.pixels[:count], train.labels[:count]
-            self.val_inputs = val.pixels
-        else:
-            copies = [
-                frozen_output(self.lower, train.pixels[:count], phase.augmentation if copy else None, seed + copy)
-                for copy in range(phase.copies)
-            ]
-            self.inputs, self.labels = np.concatenate(copies), np.tile(train.labels[:count], phase.copies)
-            self.val_inputs = frozen_output(self.lower, val.pixels, None, seed)
+    def __init__(self, network: Any, phase: Phase, train: Examples, val: Examples, seed: int) -> None:
+        self.network, self.phase, self.seed = network, phase, seed
+        self.count = len(train.labels) if phase.images is None else min(phase.images, len(train.labels))
+        self.lower, self.trained = split_network(network, phase)
         self.val_labels = val.labels
-        self.count = count
+        if self.lower is None:
+            self.inputs: npt.NDArray[Any] = train.pixels[: self.count]
+            self.labels = train.labels[: self.count]
+            self.val_inputs: npt.NDArray[Any] = val.pixels
+        else:
+            self.inputs = frozen_output(self.lower, train.pixels[: self.count], phase.augmentation, phase.copies, seed)
+            self.labels = np.tile(train.labels[: self.count], phase.copies)
+            self.val_inputs = frozen_output(self.lower, val.pixels, None, 1, seed)
 
-    def fit(self, verbose: int) -> list[Epoch]:
+    def fit(self, verbose: int, history: list[Epoch], progress: Progress, checkpoint: Checkpoint | None) -> None:
+        """Train from the epoch that `progress` has reached and add to `history`."""
         import keras
 
         phase = self.phase
@@ -83,84 +97,97 @@ class _PhaseRun:
             loss=_loss(phase, self.trained.output.shape[-1]),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         )
-        recorder = _recorder(phase.name, self.first_epoch)
-        callbacks = [recorder]
+        if checkpoint is not None and progress.epochs:
+            checkpoint.restore_optimizer(self.trained)
+        callbacks = [_recorder(self, history, progress.phase, checkpoint)]
         if phase.weight_average:  # validate with the average, which is what the phase leaves behind
             callbacks.insert(0, keras.callbacks.SwapEMAWeights())
         self.trained.fit(
-            self._training_data(steps),
+            self._training_data(steps, first_step=progress.epochs * steps),
             steps_per_epoch=steps,
+            initial_epoch=progress.epochs,
             epochs=phase.epochs,
             validation_data=self._validation_data(),
             callbacks=callbacks,
-            shuffle=False,  # shuffled above, by the seed
+            shuffle=False,  # shuffled below, by the seed
             verbose=verbose,
         )
-        epochs: list[Epoch] = recorder.epochs
-        return epochs
 
-    def _training_data(self, steps: int) -> Any:
-        """Return a tf.data.Dataset of all epochs' batches; what a batch holds depends on the seed and its number alone."""
+    def _training_data(self, steps: int, first_step: int) -> Any:
+        """Return a tf.data.Dataset of the batches from `first_step` on; each depends on the seed and its number alone."""
         import tensorflow as tf
 
         phase, total = self.phase, len(self.labels)
-        with tf.device("CPU"):
-            inputs, labels = tf.constant(self.inputs), tf.constant(self.labels)
         size = min(phase.batch_size, total)
-
-        def batch(number: Any, indices: Any) -> tuple[Any, Any]:
-            x = tf.cast(tf.gather(inputs, indices), tf.float32)
-            if self.lower is None and phase.augmentation is not None:
-                x = augment(x, phase.augmentation, tf.stack([tf.constant(self.seed, tf.int64), number]))
-            return x, tf.gather(labels, indices)
 
         def order(epoch: Any) -> Any:
             seed = tf.stack([tf.constant(self.seed, tf.int64), epoch])
             shuffled = tf.random.experimental.stateless_shuffle(tf.range(total), seed)
             return tf.data.Dataset.from_tensor_slices(shuffled).batch(size, drop_remainder=True)
 
+        def batch(number: Any, indices: Any) -> tuple[Any, Any]:
+            x, labels = _gather(self.inputs, self.labels, indices)
+            if self.lower is None and phase.augmentation is not None:
+                x = augment(x, phase.augmentation, tf.stack([tf.constant(self.seed, tf.int64), number]))
+            return x, labels
+
         passes = math.ceil(phase.epochs * steps / (total // size))
         indices = tf.data.Dataset.range(passes).flat_map(order).take(phase.epochs * steps)
-        return indices.enumerate().map(batch, num_parallel_calls=2).prefetch(4)
+        return indices.enumerate().skip(first_step).map(batch, num_parallel_calls=2).prefetch(4)
 
     def _validation_data(self) -> Any:
         import tensorflow as tf
 
-        with tf.device("CPU"):
-            data = tf.data.Dataset.from_tensor_slices((self.val_inputs, self.val_labels))
-        return data.batch(500).map(lambda x, y: (tf.cast(x, tf.float32), y))
+        indices = tf.data.Dataset.range(len(self.val_labels)).batch(VALIDATION_BATCH)
+        return indices.map(lambda at: _gather(self.val_inputs, self.val_labels, at)).prefetch(2)
 
 
-def split_model(model: Any, phase: Phase) -> tuple[Any | None, Any]:
+def _gather(inputs: npt.NDArray[Any], labels: Labels, indices: Any) -> tuple[Any, Any]:
+    """Return tensors of the examples at `indices`: float32 (N, ...) and int64 (N,). Arrays on disk are read from there."""
+    import tensorflow as tf
+
+    x = tf.numpy_function(lambda at: inputs[at], [indices], tf.as_dtype(inputs.dtype))
+    x.set_shape((None, *inputs.shape[1:]))
+    return tf.cast(x, tf.float32), tf.gather(labels, indices)
+
+
+def split_network(network: Any, phase: Phase) -> tuple[Any | None, Any]:
     """Return the part of a keras.Model that stays frozen in this phase (or None) and the part that trains."""
     import keras
 
     if phase.frozen_through is None:
-        lower, upper = None, model
+        lower, upper = None, network
     else:
-        middle = model.get_layer(phase.frozen_through).output
-        lower, upper = keras.Model(model.input, middle), keras.Model(middle, model.output)
+        middle = network.get_layer(phase.frozen_through).output
+        lower, upper = keras.Model(network.input, middle), keras.Model(middle, network.output)
     frozen = set() if lower is None else {layer.name for layer in lower.layers}
-    for layer in model.layers:
+    for layer in network.layers:
         normalizes = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = layer.name not in frozen and (phase.train_batch_normalization or not normalizes)
     return lower, upper
 
 
-def frozen_output(lower: Any, pixels: Pixels, augmentation: Augmentation | None, seed: int) -> Any:
-    """Run the frozen part over pictures (N, H, W, C), each augmented once if asked: (N, ...), float16."""
+def frozen_output(
+    lower: Any, pixels: Pixels, augmentation: Augmentation | None, copies: int, seed: int
+) -> npt.NDArray[np.float16]:
+    """Run the frozen part over pictures (N, H, W, C): (copies × N, ...), float16; all copies but the first augmented."""
     import tensorflow as tf
 
-    def output(x: Any, number: Any) -> Any:
+    def output(x: Any, number: Any, plain: Any) -> Any:
         x = tf.cast(x, tf.float32)
         if augmentation is not None:
-            x = augment(x, augmentation, tf.stack([tf.constant(seed, tf.int64), number]))
+            seeds = tf.stack([tf.constant(seed, tf.int64), number])
+            x = tf.cond(plain, lambda: x, lambda: augment(x, augmentation, seeds))
         return tf.cast(lower(x, training=False), tf.float16)
 
     compiled = tf.function(output, reduce_retracing=True)
-    result = np.empty((len(pixels), *lower.output.shape[1:]), np.float16)
-    for number, part in enumerate(batches(len(pixels), CACHE_BATCH)):
-        result[part] = compiled(tf.constant(pixels[part]), tf.constant(number, tf.int64)).numpy()
+    result = empty_array((copies * len(pixels), *lower.output.shape[1:]), np.float16)
+    number = 0
+    for copy in range(copies):
+        for part in batches(len(pixels), CACHE_BATCH):
+            at = slice(copy * len(pixels) + part.start, copy * len(pixels) + part.stop)
+            result[at] = compiled(tf.constant(pixels[part]), tf.constant(number, tf.int64), tf.constant(copy == 0)).numpy()
+            number += 1
     return result
 
 
@@ -177,9 +204,14 @@ def _optimizer(phase: Phase, steps: int) -> Any:
             warmup_target=phase.learning_rate,
             warmup_steps=warm_up,
         )
-    if phase.weight_average:
-        return keras.optimizers.Adam(rate, use_ema=True, ema_momentum=phase.weight_average)
-    return keras.optimizers.Adam(rate)
+    average = {"use_ema": True, "ema_momentum": phase.weight_average} if phase.weight_average else {}
+    kinds = {
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+        "rmsprop": keras.optimizers.RMSprop,
+        "sgd": keras.optimizers.SGD,
+    }
+    return kinds[phase.optimizer](rate, **average)
 
 
 def _loss(phase: Phase, classes: int) -> Any:
@@ -197,35 +229,36 @@ def _loss(phase: Phase, classes: int) -> Any:
     return loss
 
 
-def _recorder(phase: str, first_epoch: int) -> Any:
-    """Return a Keras callback that keeps each epoch's figures and stops where the loss is no number."""
+def _recorder(run: _PhaseRun, history: list[Epoch], number: int, checkpoint: Checkpoint | None) -> Any:
+    """Return a Keras callback that keeps each epoch's figures and state, and stops where the loss is no number."""
     import keras
 
     class Recorder(keras.callbacks.Callback):  # type: ignore[misc]  # keras is untyped
-        def __init__(self) -> None:
-            super().__init__()
-            self.epochs: list[Epoch] = []
-            self.start_s = 0.0
+        start_s = 0.0
 
         def on_epoch_begin(self, *_: object) -> None:
             self.start_s = time.monotonic()
 
         def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
             # A loss that has left the numbers does not come back; the metric is a running mean and keeps it.
-            if batch % 50 == 0 and logs and not math.isfinite(logs["loss"]):
-                self._stop(first_epoch + len(self.epochs), logs["loss"])
+            if batch % 50 == 0 and logs:
+                self._check(logs["loss"])
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             logs = logs or {}
-            if not math.isfinite(logs["loss"]):
-                self._stop(first_epoch + epoch, logs["loss"])
+            self._check(logs["loss"])
             figures = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
-            self.epochs.append(Epoch(phase, first_epoch + epoch, **figures, seconds=time.monotonic() - self.start_s))
+            seconds = time.monotonic() - self.start_s
+            history.append(Epoch(run.phase.name, len(history) + 1, **figures, seconds=seconds))
+            if checkpoint is not None:
+                progress = Progress(number, epoch + 1, tuple(done.to_json() for done in history))
+                checkpoint.save(run.network, run.trained, progress)
 
-        def _stop(self, epoch: int, loss: float) -> None:
-            raise CheckFailed(
-                f"phase {phase!r}, epoch {epoch}: the loss is {loss}: the learning rate is too high or a weight is "
-                "damaged; nothing was written"
-            )
+        def _check(self, loss: float) -> None:
+            if not math.isfinite(loss):
+                raise CheckFailed(
+                    f"phase {run.phase.name!r}, epoch {len(history) + 1}: the loss is {loss}: the learning rate is too "
+                    "high or a weight is damaged; no model was written"
+                )
 
     return Recorder()

@@ -2,15 +2,17 @@
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from device.classify import CARD_SCHEMA, EdgeproofError, Step, wilson_interval
-from train.data import DataReference, Dataset, open_dataset, seeded_order
+from train.checkpoint import Checkpoint
+from train.data import DataReference, Dataset, load_folder, open_dataset, seeded_order, unreadable
+from train.evaluate import probabilities
 from train.files import BUILD, replacing, sha256_of, write_bytes, write_json
 from train.fit import Epoch, Examples, fit
 from train.plots import plot_history, plot_layers
@@ -18,6 +20,8 @@ from train.spec import DEFAULT_RECIPE, ModelSpec, Recipe, Weights, find_model
 
 TOOLS = ("tensorflow-cpu", "keras", "numpy", "pillow")
 SAMPLES_SHOWN = 8
+
+Frame = Literal["whole", "digit"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class Request:
     name: str | None = None  # of the folder, build/MODEL@NAME
     weights: Weights = "imagenet"
     seed: int = 0
+    frame: Frame = "whole"  # of pictures in folders; MNIST's are framed digits
+    freeze: bool = False  # train the head alone
+    skip_bad: bool = False  # leave unreadable pictures out
 
     @property
     def folder(self) -> Path:
@@ -37,6 +44,7 @@ class Request:
         parts = [] if self.data is None else [self.data.resolve().name]
         parts += [] if self.recipe in (None, DEFAULT_RECIPE) else [self.recipe]
         parts += [] if self.weights == "imagenet" else [f"weights-{self.weights}"]
+        parts += ["frozen"] if self.freeze else []
         parts += [] if self.seed == 0 else [f"seed{self.seed}"]
         name = self.name or "-".join(parts)
         return BUILD / (f"{self.model}@{name}" if name else self.model)
@@ -59,6 +67,7 @@ class Outcome:
     correct: int
     total: int
     samples: Sequence[Sample]
+    skipped: Sequence[str] = ()  # unreadable pictures that were left out
 
     @property
     def top1(self) -> float:
@@ -69,23 +78,25 @@ class Outcome:
         return wilson_interval(self.correct, self.total)
 
 
-def run(request: Request, say: Callable[[str], None], verbose: int = 0) -> Outcome:
+def run(request: Request, say: Callable[[str], None], verbose: int = 0, resume: bool = False) -> Outcome:
     """Train, evaluate on the test part once, and write the files. `say` takes lines for people; `verbose` is Keras's.
 
+    With `resume` the run goes on after the last epoch that an interrupted one finished, with the same result.
     Raises EdgeproofError for a request that cannot be met, before anything on disk is touched.
     """
     model = find_model(request.model)
     model.spec.recipe(request.recipe or DEFAULT_RECIPE)
     if request.name and not request.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise EdgeproofError(f"--name {request.name!r}: expected letters, digits, '-', '_' and '.' only")
-    reference = DataReference("mnist") if request.data is None else DataReference("", str(request.data), request.seed)
-    dataset = open_dataset(reference)
-    steps = model.spec.preprocess if request.data is None else folder_steps(model.spec)
+    dataset = request_dataset(request)
+    steps = steps_for(model.spec, request.data is None or request.frame == "digit")
     parts = f"{len(dataset.train):,} training, {len(dataset.val):,} validation, {len(dataset.test):,} test pictures"
     recipe_name = request.recipe or model.spec.recipe_name_for(len(dataset.train))
     recipe = model.spec.recipe(recipe_name)
+    if request.freeze:
+        recipe = head_alone(request.model, recipe)
     say(f"{request.model}, recipe {recipe_name}: {len(dataset.labels)} classes, {parts}")
-    train, val = _examples(dataset, steps, recipe, request.seed)
+    train, val = prepared_examples(dataset, steps, recipe, request.seed)
 
     import keras
 
@@ -94,15 +105,59 @@ def run(request: Request, say: Callable[[str], None], verbose: int = 0) -> Outco
     weights = None
     if model.load_pretrained is not None and request.weights != "none":
         weights = model.load_pretrained(network, request.weights, say)
-    history = fit(network, recipe, train, val, request.seed, verbose)
+    checkpoint = Checkpoint(request.folder / "checkpoint", _settings(request, recipe_name, dataset, weights))
+    if not resume:
+        checkpoint.discard()
+    history = fit(network, recipe, train, val, request.seed, verbose, checkpoint)
     outcome = _evaluate(network, dataset, steps, request.folder)
     card = common_card(request, recipe_name, model.spec, dataset, steps, weights, outcome)
     _write(outcome.folder, request.model, network, history, card)
+    checkpoint.discard()
     return outcome
 
 
-def folder_steps(spec: ModelSpec) -> tuple[Step, ...]:
-    """Return the preprocessing for folders of pictures of anything: upright, sized with the aspect kept, middle cut."""
+def request_dataset(request: Request) -> Dataset:
+    """Open the pictures that a request asks for. Raises EdgeproofError that lists unreadable ones, unless skipped."""
+    if request.data is None:
+        return open_dataset(DataReference("mnist"))
+    dataset = load_folder(request.data, request.seed)
+    bad = unreadable(dataset)
+    if not bad:
+        return dataset
+    if not request.skip_bad:
+        listed = "".join(f"\n  {path}: {reason}" for path, reason in bad.items())
+        raise EdgeproofError(f"{request.data}: {len(bad)} unreadable pictures; mend them, or give --skip-bad:{listed}")
+    return load_folder(request.data, request.seed, skipped=sorted(bad))
+
+
+def head_alone(model: str, recipe: Recipe) -> Recipe:
+    """Return the recipe without its fine-tuning: the base stays frozen, the head sees all training pictures.
+
+    Raises EdgeproofError for a model that has no frozen base.
+    """
+    head = recipe.phases[0]
+    if head.frozen_through is None:
+        raise EdgeproofError(f"--freeze: {model} has no pretrained base to freeze")
+    return replace(recipe, phases=(replace(head, images=None),))
+
+
+def _settings(request: Request, recipe_name: str, dataset: Dataset, weights: str | None) -> dict[str, Any]:
+    """Return all that the weights after an epoch depend on, for the checkpoint."""
+    return {
+        "model": request.model,
+        "recipe": recipe_name,
+        "freeze": request.freeze,
+        "frame": request.frame,
+        "seed": request.seed,
+        "weights": weights,
+        "train_sha256": dataset.train.sha256,
+    }
+
+
+def steps_for(spec: ModelSpec, digits: bool) -> tuple[Step, ...]:
+    """Return the model's own preprocessing for digits; for pictures of anything: upright, sized, the middle cut out."""
+    if digits:
+        return spec.preprocess
     return (
         Step("exif_orientation"),
         Step("gray" if spec.channels == 1 else "rgb"),
@@ -111,9 +166,11 @@ def folder_steps(spec: ModelSpec) -> tuple[Step, ...]:
     )
 
 
-def _examples(dataset: Dataset, steps: Sequence[Step], recipe: Recipe, seed: int) -> tuple[Examples, Examples]:
-    """Prepare the training and validation pictures that the recipe uses, in a seeded order."""
-    limits = [phase.images for phase in recipe.phases]
+def prepared_examples(
+    dataset: Dataset, steps: Sequence[Step], recipe: Recipe, seed: int, most_training: int | None = None
+) -> tuple[Examples, Examples]:
+    """Prepare the training (at most so many) and validation pictures that the recipe uses, in a seeded order."""
+    limits = [phase.images if most_training is None else most_training for phase in recipe.phases]
     most = None if None in limits else max(limit for limit in limits if limit is not None)
     train_order = seeded_order(len(dataset.train), seed)[:most]
     val_order = seeded_order(len(dataset.val), seed)[: recipe.validation_images]
@@ -126,13 +183,12 @@ def _examples(dataset: Dataset, steps: Sequence[Step], recipe: Recipe, seed: int
 def _evaluate(network: Any, dataset: Dataset, steps: Sequence[Step], folder: Path) -> Outcome:
     """Answer every test picture once."""
     truth = dataset.test.labels
-    probabilities = network.predict(dataset.test.prepared(steps), batch_size=250, verbose=0)
-    answers = probabilities.argmax(axis=1)
+    scores = probabilities(network, dataset.test.prepared(steps))
+    answers = scores.argmax(axis=1)
     shown = np.linspace(0, len(truth) - 1, min(SAMPLES_SHOWN, len(truth))).astype(int)
-    samples = [
-        Sample(dataset.labels[truth[i]], dataset.labels[answers[i]], float(probabilities[i, answers[i]])) for i in shown
-    ]
-    return Outcome(folder, int((answers == truth).sum()), len(truth), samples)
+    samples = [Sample(dataset.labels[truth[i]], dataset.labels[answers[i]], float(scores[i, answers[i]])) for i in shown]
+    skipped = dataset.reference.skipped
+    return Outcome(folder, int((answers == truth).sum()), len(truth), samples, skipped)
 
 
 def common_card(
@@ -161,7 +217,7 @@ def common_card(
             "recipe": recipe_name,
             "seed": request.seed,
             "weights": weights,
-            "dataset": {"name": reference.name, "path": reference.path, "seed": reference.seed},
+            "dataset": reference.to_json(),
             "dataset_sha256": {part: split.sha256 for part, split in parts.items()},
             "dataset_count": {part: len(split) for part, split in parts.items()},
             "tools": {tool: metadata.version(tool) for tool in TOOLS},

@@ -1,6 +1,7 @@
 """What a model is: its input, its preprocessing and the recipes that train it."""
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Phase:
     epochs: int
     batch_size: int
     learning_rate: float
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     cosine: bool = False  # warm up over the first tenth, then fall to 0.2 % along a cosine; else constant
     label_smoothing: float = 0.0
     weight_average: float = 0.0  # momentum of an exponential moving average of the weights; 0: none
@@ -92,8 +94,13 @@ class Model:
     """What a file in train/models holds: SPEC, build() and, where the model starts from ImageNet, load_pretrained()."""
 
     spec: ModelSpec
-    build: Callable[[int], Any]  # build(classes): an untrained keras.Model
+    build: Callable[..., Any]  # build(classes, **options): an untrained keras.Model
     load_pretrained: Callable[[Any, Weights, Callable[[str], None]], str] | None
+
+    @property
+    def build_options(self) -> list[str]:
+        """Return the names of what build() takes besides the number of classes."""
+        return list(inspect.signature(self.build).parameters)[1:]
 
 
 def model_names() -> list[str]:

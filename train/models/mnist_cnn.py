@@ -44,23 +44,27 @@ SPEC = ModelSpec(
 )
 
 
-def build(classes: int) -> Any:
-    """Return the untrained keras.Model: (N, 28, 28, 1) pixels 0..255 to (N, classes) probabilities."""
+def build(classes: int, filters: int = 32, dropout: float = 0.5) -> Any:
+    """Return the untrained keras.Model: (N, 28, 28, 1) pixels 0..255 to (N, classes) probabilities.
+
+    `filters` is the first convolution's; each further one has twice as many.
+    """
     import keras
     from keras import layers
 
     image = keras.Input((SIDE, SIDE, 1), name="image")
-    return keras.Model(image, digits_network(layers.Rescaling(1 / 255)(image), classes), name=SPEC.name)
+    x = layers.Rescaling(1 / 255)(image)
+    return keras.Model(image, digits_network(x, classes, filters, dropout), name=SPEC.name)
 
 
-def digits_network(scaled: Any, classes: int) -> Any:
+def digits_network(scaled: Any, classes: int, filters: int, dropout: float) -> Any:
     """Return the tutorial's layers over a tensor (N, H, W, 1) of values 0..1: probabilities (N, classes)."""
     from keras import layers
 
     x = scaled
-    for filters in (32, 64, 128):
-        x = layers.Conv2D(filters, 3, activation="relu")(x)
+    for times in (1, 2, 4):
+        x = layers.Conv2D(times * filters, 3, activation="relu")(x)
         x = layers.MaxPooling2D(2)(x)
     x = layers.Flatten()(x)
-    x = layers.Dropout(0.5)(x)
+    x = layers.Dropout(dropout)(x)
     return layers.Dense(classes, activation="softmax", name="probabilities")(x)

@@ -1,0 +1,226 @@
+"""Training a grid of settings: resumable, on this machine or on a Dask cluster, compared on the validation part."""
+
+import hashlib
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from device.classify import EdgeproofError
+from train.data import DataReference, open_dataset
+from train.files import BUILD, read_json, replacing, write_bytes, write_json
+from train.spec import DEFAULT_RECIPE, Augmentation, ModelSpec, Phase, Recipe, find_model
+
+Settings = dict[str, Any]
+PHASE_FIELDS = {field.name for field in fields(Phase)} - {"name", "augmentation", "frozen_through"}
+AUGMENTATION_FIELDS = {field.name for field in fields(Augmentation)}
+RUN_FIELDS = {"recipe", "seed", "training_images"}
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One trained setting of the grid, or why it failed."""
+
+    settings: Settings
+    val_accuracy: float | None = None
+    val_total: int | None = None
+    seconds: float | None = None
+    parameters: int | None = None
+    error: str | None = None
+
+
+def parse_grid(model: str, texts: Sequence[str]) -> list[Settings]:
+    """Read ["epochs=5,10", "optimizer=adam,sgd"] as the grid's points.
+
+    Raises EdgeproofError for a setting that the model does not have or a value of another type.
+    """
+    axes: dict[str, list[Any]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not equals or not values:
+            raise EdgeproofError(f"--set {text!r}: expected NAME=VALUE,VALUE,..., as in --set epochs=5,10")
+        known = known_settings(model)
+        if name not in known:
+            raise EdgeproofError(f"--set {text!r}: {model} has no setting {name!r}: there are {', '.join(sorted(known))}")
+        axes[name] = [_value(text, value.strip()) for value in values.split(",")]
+    if not axes:
+        raise EdgeproofError("a sweep needs at least one --set NAME=VALUE,VALUE,...")
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def known_settings(model: str) -> set[str]:
+    """Return the names that --set takes: of a phase, its augmentation, the run, and the model's build()."""
+    return PHASE_FIELDS | AUGMENTATION_FIELDS | RUN_FIELDS | set(find_model(model).build_options)
+
+
+def _value(text: str, value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        if not value.replace("_", "").isalnum():
+            raise EdgeproofError(f"--set {text!r}: {value!r} is neither a number nor a name") from None
+        return value
+
+
+def sweep(
+    model: str,
+    points: Sequence[Settings],
+    executor: Executor,
+    folder: Path,
+    say: Callable[[str], None],
+    data: DataReference | None = None,
+) -> list[Point]:
+    """Train every point that `folder` does not hold yet and return all of them, in the grid's order.
+
+    Each is written the moment it is done, so that an interrupted sweep goes on where it was.
+    """
+    reference = data or DataReference("mnist")
+    paths = [_point_path(folder, model, reference, settings) for settings in points]
+    finished = {path: Point(**read_json(path)) for path in paths if path.exists()}
+    done = {path: point for path, point in finished.items() if point.error is None}
+    if done:
+        say(f"{len(done)} of {len(points)} points were trained before")
+    futures = {
+        executor.submit(train_point, model, settings, reference.to_json()): (path, settings)
+        for path, settings in zip(paths, points, strict=True)
+        if path not in done
+    }
+    for future in as_completed(futures):
+        path, settings = futures[future]
+        try:
+            point = Point(**future.result())
+        except Exception as error:  # a point that fails, or whose process died, is a row with its reason
+            point = Point(settings, error=f"{type(error).__name__}: {error}".splitlines()[0])
+        write_json(path, vars(point))
+        done[path] = point
+        say(describe(point))
+    return [done[path] for path in paths]
+
+
+def _point_path(folder: Path, model: str, reference: DataReference, settings: Settings) -> Path:
+    key = json.dumps([model, reference.to_json(), settings], sort_keys=True)
+    return folder / "points" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+
+
+def train_point(model: str, settings: Settings, reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Train one point and return it as JSON; runs in whatever process the executor has. The test part is not touched."""
+    from train.fit import fit
+    from train.run import prepared_examples, steps_for
+
+    found = find_model(model)
+    dataset = open_dataset(DataReference.from_json(reference))
+    recipe = apply_settings(found.spec, settings)
+    seed = int(settings.get("seed", 0))
+    steps = steps_for(found.spec, reference.get("path") is None)
+    train, val = prepared_examples(dataset, steps, recipe, seed, settings.get("training_images"))
+
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    options = {name: settings[name] for name in found.build_options if name in settings}
+    network = found.build(len(dataset.labels), **options)
+    if found.load_pretrained is not None:
+        found.load_pretrained(network, "bundled", lambda _: None)
+    start_s = time.monotonic()
+    history = fit(network, recipe, train, val, seed, verbose=0)
+    seconds = time.monotonic() - start_s
+    point = Point(settings, history[-1].val_accuracy, len(val.labels), seconds, int(network.count_params()))
+    return vars(point)
+
+
+def apply_settings(spec: ModelSpec, settings: Settings) -> Recipe:
+    """Return the recipe with its last phase changed as the settings say."""
+    recipe = spec.recipe(str(settings.get("recipe", DEFAULT_RECIPE)))
+    last = recipe.phases[-1]
+    bounds = {name: settings[name] for name in AUGMENTATION_FIELDS & set(settings)}
+    augmentation = replace(last.augmentation or Augmentation(), **bounds) if bounds else last.augmentation
+    changes = {name: settings[name] for name in PHASE_FIELDS & set(settings)}
+    return replace(recipe, phases=(*recipe.phases[:-1], replace(last, augmentation=augmentation, **changes)))
+
+
+@contextmanager
+def executor_for(jobs: int, dask: str | None) -> Iterator[Executor]:
+    """Yield an executor: `jobs` processes here, or the Dask cluster at an address.
+
+    Raises EdgeproofError where Dask is not installed or the address does not answer.
+    """
+    if dask is None:
+        # A fresh process a point: TensorFlow does not survive a fork, and one that dies takes no other with it.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+            yield pool
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise EdgeproofError(f"--dask: {error}: pip install distributed in .venv") from error
+    try:
+        client = Client(dask, timeout="10s")
+    except (OSError, ValueError, TimeoutError) as error:
+        raise EdgeproofError(f"--dask {dask}: no scheduler answers: start one with `dask scheduler`") from error
+    with client:
+        yield client.get_executor(pure=False, retries=2)
+
+
+def sweep_folder(model: str) -> Path:
+    """Return where a model's sweeps are kept."""
+    return BUILD / f"{model}@sweep"
+
+
+def describe(point: Point) -> str:
+    """Return one line for people."""
+    settings = " ".join(f"{name}={value}" for name, value in point.settings.items())
+    if point.val_accuracy is None:
+        return f"{settings}: failed: {point.error}"
+    return f"{settings}: validation accuracy {100 * point.val_accuracy:.2f} %, {point.seconds:.0f} s"
+
+
+def table(points: Sequence[Point]) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of the comparison, best first, failed points last."""
+    names = list(dict.fromkeys(name for point in points for name in point.settings))
+    header = [*names, "val accuracy %", "s", "parameters", "note"]
+    rows = []
+    for point in sorted(points, key=lambda point: -(point.val_accuracy or 0)):
+        settings = [str(point.settings.get(name, NONE)) for name in names]
+        if point.val_accuracy is None:
+            rows.append([*settings, NONE, NONE, NONE, str(point.error)])
+        else:
+            rows.append([*settings, f"{100 * point.val_accuracy:.2f}", f"{point.seconds:.0f}", f"{point.parameters:,}", ""])
+    return header, rows
+
+
+def write_summary(model: str, points: Sequence[Point], folder: Path) -> None:
+    """Write sweep.md, sweep.json and sweep.png."""
+    header, rows = table(points)
+    lines = [header, ["---"] * len(header), *rows]
+    text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    write_bytes(folder / "sweep.md", f"# {model}: validation accuracy\n\n{text}\n".encode())
+    write_json(folder / "sweep.json", [vars(point) for point in points])
+    _plot(model, [point for point in points if point.error is None], folder / "sweep.png")
+
+
+def _plot(model: str, points: Sequence[Point], path: Path) -> None:
+    """Draw validation accuracy against training time, the marks sized by parameters."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    for point in points:
+        label = ", ".join(f"{name} {value}" for name, value in point.settings.items())
+        accuracy = 100 * float(point.val_accuracy or 0)
+        area = 20 + 60 * float(point.parameters or 0) / max(float(other.parameters or 1) for other in points)
+        axes.scatter([float(point.seconds or 0)], [accuracy], s=area, label=label)
+        if len(points) <= 24:
+            axes.annotate(
+                label, (float(point.seconds or 0), accuracy), xytext=(5, 4), textcoords="offset points", fontsize=7
+            )
+    axes.set(xlabel="training time in s", ylabel="validation accuracy in %", title=f"{model}: sweep")
+    axes.grid(alpha=0.3)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110)
