@@ -24,11 +24,18 @@ def main() -> None:
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; may be given again.")
 @click.option("--mode", type=click.Choice(MODES), default="rapid", show_default=True, help="How long: 6, 10 or 60 s a row.")
+@click.option("--data", type=click.Path(path_type=Path), help="Test on a folder of class folders of pictures instead.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="Measure each row this long instead.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of each runtime.")
-@click.option("--output", type=click.Path(path_type=Path), default=RESULTS, show_default=True, help="Merged into this file.")
+@click.option("--output", type=click.Path(path_type=Path), help=f"Merged into this file: {RESULTS}, or bench@FOLDER.json.")
 def run(
-    files: tuple[Path, ...], runtimes: tuple[str, ...], mode: str, seconds: float | None, threads: int, output: Path
+    files: tuple[Path, ...],
+    runtimes: tuple[str, ...],
+    mode: str,
+    data: Path | None,
+    seconds: float | None,
+    threads: int,
+    output: Path | None,
 ) -> int:
     """Measure FILE... (all artifacts of build/ without) and merge the rows into build/bench.json."""
     from bench import environment
@@ -36,10 +43,12 @@ def run(
     from bench.results import Results, load_results
     from bench.run import MODES as MODE_TABLE, run as bench_run
 
+    if output is None:
+        output = RESULTS if data is None else RESULTS.with_name(f"bench@{data.resolve().name}.json")
     how_long = MODE_TABLE[mode] if seconds is None else replace(MODE_TABLE[mode], duration_s=seconds)
     results = load_results(output) if output.exists() else Results()
     here = environment.describe().to_json()
-    outcome = bench_run(find_artifacts(files), runtimes, how_long, threads, click.echo)
+    outcome = bench_run(find_artifacts(files), runtimes, how_long, threads, click.echo, data)
     results.merge(outcome.measured, outcome.skipped, here)
     results.save(output)
     _write_report(results, output)
@@ -62,7 +71,7 @@ def _write_report(results: "Results", path: Path) -> None:
     from bench.report import COLUMNS, markdown, notes, table
     from train.files import write_bytes
 
-    report_path = path.with_name("report.md")
+    report_path = path.with_name(path.stem.replace("bench", "report", 1) + ".md")
     write_bytes(report_path, markdown(results).encode())
     shown = Table(*COLUMNS)
     for cells in table(results.rows):

@@ -18,8 +18,8 @@ from bench.artifacts import Found
 from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Startup, Subject
 from bench.runtimes import find_runtime, runtime_names
 from bench.worker import EXIT_REFUSED, Job, job_json
-from device.classify import EdgeproofError
-from train.data import DataReference, open_dataset, stratified_order
+from device.classify import Card, EdgeproofError
+from train.data import DataReference, labelled_split, open_dataset, stratified_order
 from train.files import sha256_of
 
 Say = Callable[[str], None]  # takes a line for people
@@ -30,6 +30,7 @@ ACCURACY_LIMIT_S = 60.0
 ACCURACY_AT_A_TIME = 2
 WORKER_TIMEOUT_S = 900
 REFERENCE = "keras"
+NO_LABEL = -1  # no answer is equal to it
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,18 @@ def run(
     mode: Mode,
     threads: int,
     say: Say,
+    data: Path | None = None,
     seed: int = 0,
 ) -> Outcome:
-    """Measure each artifact in each of the runtimes (all that open its format where none is named)."""
+    """Measure each artifact in each of the runtimes (all that open its format where none is named).
+
+    Accuracy is over the test part of the artifact's own data set, or over a folder of class folders, `data`.
+    """
     for name in runtimes:
         find_runtime(name)
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as name:
         scratch = Path(name)
-        pictures = PictureStore(scratch)
+        pictures = PictureStore(scratch, data, say)
         rows = [
             Row(found, subject_of(found, runtime, threads), pictures.of(found))
             for found in artifacts
@@ -131,27 +136,40 @@ def subject_of(found: Found, runtime: str, threads: int) -> Subject:
 class PictureStore:
     """The prepared test pictures of each data set and preprocessing, prepared once and kept in a scratch folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, data: Path | None, say: Say) -> None:
+        self._folder, self._data, self._say = folder, data, say
         self._kept: dict[str, TestPictures] = {}
 
     def of(self, found: Found) -> TestPictures:
         """Return an artifact's test pictures. Raises EdgeproofError where its test part is no longer the same."""
         provenance: dict[str, Any] = found.card.document.get("provenance", {})
-        if "dataset" not in provenance:
-            raise EdgeproofError(f"{found.path}: its card names no data set: convert it again")
-        steps = found.card.preprocess
-        key = repr((provenance["dataset"], [step.to_json() for step in steps]))
+        if self._data is None and "dataset" not in provenance:
+            raise EdgeproofError(f"{found.path}: its card names no data set: convert it again, or give --data FOLDER")
+        steps = [step.to_json() for step in found.card.preprocess]
+        source = str(self._data) if self._data else provenance["dataset"]
+        key = repr((source, steps, found.card.labels))
         if key not in self._kept:
-            test = open_dataset(DataReference.from_json(provenance["dataset"])).test
-            order = stratified_order(test.labels, seed=0)
-            path = self._folder / f"pictures{len(self._kept)}.npy"
-            np.save(path, test.prepared(steps, order))
-            self._kept[key] = TestPictures(path, test.labels[order], test.sha256)
+            self._kept[key] = self._prepare(found.card)
         pictures = self._kept[key]
-        if provenance["dataset_sha256"]["test"] != pictures.sha256:
+        if self._data is None and provenance["dataset_sha256"]["test"] != pictures.sha256:
             raise EdgeproofError(f"{found.path}: the data set's test part is not the one of training: train again")
         return pictures
+
+    def _prepare(self, card: Card) -> TestPictures:
+        """Prepare the test pictures for a card. One that the steps cannot use counts as answered wrongly, and is said."""
+        if self._data is None:
+            test = open_dataset(DataReference.from_json(card.document["provenance"]["dataset"])).test
+        else:
+            test = labelled_split(self._data, card.labels)
+        order = stratified_order(test.labels, seed=0)
+        path = self._folder / f"pictures{len(self._kept)}.npy"
+        unusable: dict[int, str] = {}
+        np.save(path, test.prepared(card.preprocess, order, unusable))
+        labels = test.labels[order]
+        labels[list(unusable)] = NO_LABEL
+        for reason in unusable.values():
+            self._say(f"  counted as wrong: {reason}")
+        return TestPictures(path, labels, test.sha256)
 
 
 def _guarded(row: Row, measure: Callable[[Row], str], say: Say) -> None:

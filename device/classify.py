@@ -639,7 +639,7 @@ def wilson_interval(correct: int, total: int) -> tuple[float, float]:
     return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
 
 
-def answer_json(file: str, answer: Answer, labels: Sequence[str], top: int) -> str:
+def answer_json(file: str, answer: Answer, labels: Sequence[str], top: int, min_score: float) -> str:
     """Format an answer as one JSON line."""
     latency = {
         "decode": answer.decode_ns,
@@ -649,14 +649,16 @@ def answer_json(file: str, answer: Answer, labels: Sequence[str], top: int) -> s
         "total": answer.total_ns,
     }
     best = [{"label": labels[index], "score": round(float(answer.scores[index]), 6)} for index in top_k(answer.scores, top)]
-    return json.dumps({"file": file, "top": best, "latency_ms": {name: ns / 1e6 for name, ns in latency.items()}})
+    unsure = {"unsure": True} if float(answer.scores.max()) < min_score else {}
+    return json.dumps({"file": file, **unsure, "top": best, "latency_ms": {name: ns / 1e6 for name, ns in latency.items()}})
 
 
-def answer_text(file: str, answer: Answer, labels: Sequence[str], top: int) -> str:
+def answer_text(file: str, answer: Answer, labels: Sequence[str], top: int, min_score: float) -> str:
     """Format an answer as one line for people."""
+    unsure = "unsure: " if float(answer.scores.max()) < min_score else ""
     best = "   ".join(f"{labels[index]} {100 * answer.scores[index]:.1f} %" for index in top_k(answer.scores, top))
     return (
-        f"{file}: {best}   (decode {answer.decode_ns / 1e6:.2f}, prepare {answer.prepare_ns / 1e6:.2f}, "
+        f"{file}: {unsure}{best}   (decode {answer.decode_ns / 1e6:.2f}, prepare {answer.prepare_ns / 1e6:.2f}, "
         f"invoke {answer.invoke_ns / 1e6:.3f}, total {answer.total_ns / 1e6:.2f} ms)"
     )
 
@@ -749,6 +751,13 @@ def _positive(text: str) -> int:
     return value
 
 
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
+    return value
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = argparse.ArgumentParser(description="Classify pictures with one model file.")
@@ -758,6 +767,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--top", type=_positive, default=3, metavar="N", help="classes to print a picture (3)")
     parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of the runtime (1)")
     parser.add_argument("--runtime", choices=sorted(TFLITE_RUNTIMES), help="TFLite runtime (the first that is installed)")
+    parser.add_argument("--min-score", type=_share, default=0.0, metavar="S", help="answer 'unsure' below this score")
+    parser.add_argument("--score", action="store_true", help="IMAGE is a folder of class folders: print the accuracy")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="one label a line, for a model without a card")
     return parser
 
@@ -777,15 +788,69 @@ def classify_all(arguments: argparse.Namespace) -> int:
                 print(f"{file}: {error}", file=sys.stderr)
             continue
         form = answer_json if arguments.json else answer_text
-        print(form(file, answer, card.labels, arguments.top), flush=True)
+        print(form(file, answer, card.labels, arguments.top, arguments.min_score), flush=True)
     return EXIT_FAILED if failed else EXIT_OK
+
+
+def labelled_pictures(folder: Path, labels: Sequence[str]) -> list[tuple[Path, int]]:
+    """Return the pictures in a folder of class folders with the index of their label.
+
+    Raises EdgeproofError where a class folder is not one of the labels, or where there are no pictures.
+    """
+    if not folder.is_dir():
+        raise EdgeproofError(f"{folder}: no such folder, expected one folder a class with pictures in it")
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    strange = [name for name in names if name not in labels]
+    if strange:
+        raise EdgeproofError(f"{folder}: class folders {', '.join(strange)} are none of the labels {', '.join(labels)}")
+    files = [(path, labels.index(name)) for name in names for path in sorted((folder / name).iterdir()) if path.is_file()]
+    if not files:
+        raise EdgeproofError(f"{folder}: holds no pictures in class folders")
+    return files
+
+
+def score_folders(arguments: argparse.Namespace) -> int:
+    """Classify labelled pictures and print the accuracy with its interval and the confusion table."""
+    session, card = open_model(arguments.model, arguments.labels, arguments.threads, arguments.runtime)
+    files = [entry for folder in arguments.images for entry in labelled_pictures(Path(folder), card.labels)]
+    classes = len(card.labels)
+    table = np.zeros((classes, classes + 2), np.int64)  # truth by answer; then unsure, then not classified
+    for path, truth in files:
+        try:
+            scores = classify(str(path), session, card).scores
+        except PictureError as error:
+            table[truth, classes + 1] += 1
+            print(f"{path}: {error}", file=sys.stderr)
+            continue
+        best = top_k(scores, 1)[0]
+        table[truth, best if scores[best] >= arguments.min_score else classes] += 1
+    correct, total = int(np.trace(table[:, :classes])), len(files)
+    low, high = wilson_interval(correct, total)
+    unsure, failed = (int(column) for column in table[:, classes:].sum(axis=0))
+    if arguments.json:
+        print(json.dumps({"correct": correct, "total": total, "ci95": [low, high], "unsure": unsure, "failed": failed}))
+    else:
+        print(confusion_text(table, card.labels))
+        print(
+            f"{correct} of {total} right: {100 * correct / total:.1f} % "
+            f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %), {unsure} unsure, {failed} not classified"
+        )
+    return EXIT_FAILED if failed else EXIT_OK
+
+
+def confusion_text(table: npt.NDArray[np.int64], labels: Sequence[str]) -> str:
+    """Format a confusion table (classes, classes + 2): a row a true class, a column an answer, then unsure and failed."""
+    header = ["is \\ read as", *labels, "unsure", "failed"]
+    rows = [[label, *(str(count) if count else "." for count in counts)] for label, counts in zip(labels, table.tolist())]
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in [header, *rows])
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command and return its exit code: 0 all classified, 1 one could not be, 2 wrong usage, 130 interrupted."""
     arguments = build_parser().parse_args(argv)
     try:
-        return classify_all(arguments)
+        return score_folders(arguments) if arguments.score else classify_all(arguments)
     except EdgeproofError as error:
         print(f"classify.py: {error}", file=sys.stderr)
         return error.exit_code

@@ -47,7 +47,7 @@ def run(model: str, resume: bool, **options: Any) -> None:
     verbose = 1 if sys.stdout.isatty() else 2  # a progress bar for people, a line an epoch for logs
     outcome = train_run(request, click.echo, verbose, resume)
     for path in outcome.skipped:
-        click.echo(f"skipped, not readable: {path}")
+        click.echo(f"skipped, not usable: {path}")
     low, high = outcome.ci95
     click.echo("a few test pictures: " + ", ".join(f"{s.truth} → {s.answer} ({s.score:.3f})" for s in outcome.samples))
     click.echo(

@@ -29,6 +29,12 @@ class Checkpoint:
         self._folder, self._settings = folder, dict(settings)
         self._state_path = folder / "state.json"
 
+    def describe(self) -> str:
+        """Say what there is to go on from."""
+        if not self._state_path.exists():
+            return f"{self._folder}: there is no finished epoch to go on from: starting anew"
+        return f"going on after epoch {len(read_json(self._state_path)['history'])}"
+
     def discard(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from device.classify import EdgeproofError, PictureError, Step, read_picture, run_steps
+from device.classify import EdgeproofError, PictureError, Step, labelled_pictures, read_picture, run_steps
 from train.files import sha256_of
 
 Pixels = npt.NDArray[np.uint8]  # (H, W), (H, W, C) or, of many pictures, with N in front; 0..255
@@ -47,17 +47,42 @@ class Split:
         return len(self.sources)
 
     def open(self, index: int) -> Image.Image:
-        """Decode one picture. Raises PictureError that names the file."""
-        return open_source(self.sources[index])
+        """Decode one picture. Raises PictureError."""
+        source = self.sources[index]
+        return read_picture(source) if isinstance(source, Path) else Image.fromarray(source)
 
-    def prepared(self, steps: Sequence[Step], indices: Sequence[int] | npt.NDArray[np.int64] | None = None) -> Pixels:
-        """Run the card's steps over the pictures (all, or those at `indices`): (N, H, W, C), uint8, 0..255."""
+    def prepare(self, index: int, steps: Sequence[Step]) -> Pixels:
+        """Run the card's steps over one picture: (H, W, C), uint8, 0..255. Raises PictureError that names the file."""
+        try:
+            return run_steps(self.open(index), steps)
+        except PictureError as error:
+            source = self.sources[index]
+            where = source if isinstance(source, Path) else f"picture {index}"
+            raise PictureError(f"{where}: {error}: mend or remove it") from error
+
+    def prepared(
+        self,
+        steps: Sequence[Step],
+        indices: Sequence[int] | npt.NDArray[np.int64] | None = None,
+        unusable: dict[int, str] | None = None,
+    ) -> Pixels:
+        """Run the card's steps over the pictures (all, or those at `indices`): (N, H, W, C), uint8, 0..255.
+
+        A picture that the steps cannot use raises PictureError; with `unusable` it is black and its place is noted there.
+        """
         chosen = range(len(self)) if indices is None else indices
         pictures = None
         for place, index in enumerate(chosen):
-            pixels = run_steps(self.open(int(index)), steps)
+            try:
+                pixels = self.prepare(int(index), steps)
+            except PictureError as error:
+                if unusable is None:
+                    raise
+                unusable[place] = str(error)
+                continue
             if pictures is None:
                 pictures = empty_array((len(chosen), *pixels.shape), np.uint8)
+                pictures[:] = 0
             if pixels.shape != pictures.shape[1:]:
                 raise EdgeproofError(
                     f"the preprocessing gives {pixels.shape} for one picture and {pictures.shape[1:]} for another: "
@@ -65,7 +90,7 @@ class Split:
                 )
             pictures[place] = pixels
         if pictures is None:
-            raise EdgeproofError("no pictures to prepare: the data set's part is empty")
+            raise EdgeproofError("no picture to prepare: the data set's part is empty, or none of it can be used")
         return pictures
 
 
@@ -172,22 +197,27 @@ def load_folder(folder: Path, seed: int = 0, skipped: Sequence[str] = ()) -> Dat
     return Dataset(
         reference=DataReference(folder.name, str(folder), seed, tuple(skipped)),
         labels=tuple(classes),
-        **{part: _file_split(parts[part], classes) for part in PARTS},
+        **{part: _class_split(parts[part], classes) for part in PARTS},
     )
 
 
-def unreadable(dataset: Dataset) -> dict[str, str]:
-    """Decode every picture of a folder and return those that cannot be, relative to the folder, with the reason."""
+def unusable(dataset: Dataset, steps: Sequence[Step]) -> dict[str, str]:
+    """Decode and prepare every picture of a folder; return those that cannot be, relative to it, with the reason."""
     folder = Path(str(dataset.reference.path))
     found: dict[str, str] = {}
     for split in (dataset.train, dataset.val, dataset.test):
-        for source in split.sources:
-            if isinstance(source, Path):
-                try:
-                    read_picture(source)
-                except PictureError as error:
-                    found[str(source.absolute().relative_to(folder))] = str(error)
+        for index, source in enumerate(split.sources):
+            try:
+                run_steps(split.open(index), steps)
+            except PictureError as error:
+                found[str(Path(str(source)).relative_to(folder))] = str(error)
     return found
+
+
+def labelled_split(folder: Path, labels: Sequence[str]) -> Split:
+    """Open a folder of class folders whose names are among a model's labels, as a test part for that model."""
+    files = labelled_pictures(folder, labels)
+    return file_split([path for path, _ in files], np.array([label for _, label in files], np.int64))
 
 
 def class_files(folder: Path, leave_out: Set[Path] = frozenset()) -> dict[str, list[Path]]:
@@ -221,9 +251,13 @@ def _complete_parts(folder: Path, given: dict[str, dict[str, list[Path]]], seed:
     return parts
 
 
-def _file_split(files: Mapping[str, Sequence[Path]], classes: Sequence[str]) -> Split:
+def _class_split(files: Mapping[str, Sequence[Path]], classes: Sequence[str]) -> Split:
     sources = [path for name in classes for path in files[name]]
-    labels = np.array([index for index, name in enumerate(classes) for _ in files[name]], np.int64)
+    return file_split(sources, np.array([index for index, name in enumerate(classes) for _ in files[name]], np.int64))
+
+
+def file_split(sources: Sequence[Path], labels: Labels) -> Split:
+    """Make a split of picture files; the hash is over their contents and labels."""
     digest = hashlib.sha256(labels.tobytes())
     for path in sources:
         try:
@@ -231,16 +265,6 @@ def _file_split(files: Mapping[str, Sequence[Path]], classes: Sequence[str]) -> 
         except OSError as error:
             raise EdgeproofError(f"{path}: cannot be read: {error.strerror}") from error
     return Split(sources, labels, digest.hexdigest())
-
-
-def open_source(source: Pixels | Path) -> Image.Image:
-    """Return a picture from an array or a file. Raises PictureError that names the file."""
-    if not isinstance(source, Path):
-        return Image.fromarray(source)
-    try:
-        return read_picture(source)
-    except PictureError as error:
-        raise PictureError(f"{source}: {error}: mend or remove it") from error
 
 
 def seeded_order(count: int, seed: int) -> npt.NDArray[np.int64]:

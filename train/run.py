@@ -11,7 +11,7 @@ import numpy as np
 
 from device.classify import CARD_SCHEMA, EdgeproofError, Step, wilson_interval
 from train.checkpoint import Checkpoint
-from train.data import DataReference, Dataset, load_folder, open_dataset, seeded_order, unreadable
+from train.data import DataReference, Dataset, load_folder, open_dataset, seeded_order, unusable
 from train.evaluate import probabilities
 from train.files import BUILD, replacing, sha256_of, write_bytes, write_json
 from train.fit import Epoch, Examples, fit
@@ -88,8 +88,8 @@ def run(request: Request, say: Callable[[str], None], verbose: int = 0, resume: 
     model.spec.recipe(request.recipe or DEFAULT_RECIPE)
     if request.name and not request.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise EdgeproofError(f"--name {request.name!r}: expected letters, digits, '-', '_' and '.' only")
-    dataset = request_dataset(request)
     steps = steps_for(model.spec, request.data is None or request.frame == "digit")
+    dataset = request_dataset(request, steps)
     parts = f"{len(dataset.train):,} training, {len(dataset.val):,} validation, {len(dataset.test):,} test pictures"
     recipe_name = request.recipe or model.spec.recipe_name_for(len(dataset.train))
     recipe = model.spec.recipe(recipe_name)
@@ -106,7 +106,9 @@ def run(request: Request, say: Callable[[str], None], verbose: int = 0, resume: 
     if model.load_pretrained is not None and request.weights != "none":
         weights = model.load_pretrained(network, request.weights, say)
     checkpoint = Checkpoint(request.folder / "checkpoint", _settings(request, recipe_name, dataset, weights))
-    if not resume:
+    if resume:
+        say(checkpoint.describe())
+    else:
         checkpoint.discard()
     history = fit(network, recipe, train, val, request.seed, verbose, checkpoint)
     outcome = _evaluate(network, dataset, steps, request.folder)
@@ -116,17 +118,17 @@ def run(request: Request, say: Callable[[str], None], verbose: int = 0, resume: 
     return outcome
 
 
-def request_dataset(request: Request) -> Dataset:
-    """Open the pictures that a request asks for. Raises EdgeproofError that lists unreadable ones, unless skipped."""
+def request_dataset(request: Request, steps: Sequence[Step]) -> Dataset:
+    """Open the pictures that a request asks for. Raises EdgeproofError that lists unusable ones, unless skipped."""
     if request.data is None:
         return open_dataset(DataReference("mnist"))
     dataset = load_folder(request.data, request.seed)
-    bad = unreadable(dataset)
+    bad = unusable(dataset, steps)
     if not bad:
         return dataset
     if not request.skip_bad:
         listed = "".join(f"\n  {path}: {reason}" for path, reason in bad.items())
-        raise EdgeproofError(f"{request.data}: {len(bad)} unreadable pictures; mend them, or give --skip-bad:{listed}")
+        raise EdgeproofError(f"{request.data}: {len(bad)} unusable pictures; mend them, or give --skip-bad:{listed}")
     return load_folder(request.data, request.seed, skipped=sorted(bad))
 
 

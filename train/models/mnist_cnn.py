@@ -10,7 +10,7 @@ SIDE = 28
 
 DEFAULT = Phase(
     name="train",
-    epochs=24,
+    epochs=30,
     batch_size=128,
     learning_rate=2e-3,
     cosine=True,

@@ -1,0 +1,32 @@
+"""mnist_cnn behind a crop of three pixels: the same 93,962 parameters, better and faster.
+
+The tutorial's valid convolutions and flooring pools (28-26-13-11-5-3-1) never see the last six rows and columns, where
+97.5 % of the test pictures have ink. The middle 22×22 fit exactly (22-20-10-8-4-2-1), and MNIST's margin is empty.
+"""
+
+from typing import Any
+
+from train.models import mnist_cnn
+from train.models.mnist_cnn import SIDE, digits_network
+from train.spec import ModelSpec
+
+CROP = 3
+
+SPEC = ModelSpec(
+    name="mnist_cnn_crop",
+    height=SIDE,
+    width=SIDE,
+    channels=1,
+    preprocess=mnist_cnn.SPEC.preprocess,
+    recipes=mnist_cnn.SPEC.recipes,
+)
+
+
+def build(classes: int, filters: int = 32, dropout: float = 0.5) -> Any:
+    """Return the untrained keras.Model: (N, 28, 28, 1) pixels 0..255 to (N, classes) probabilities."""
+    import keras
+    from keras import layers
+
+    image = keras.Input((SIDE, SIDE, 1), name="image")
+    x = layers.Rescaling(1 / 255)(layers.Cropping2D(CROP)(image))
+    return keras.Model(image, digits_network(x, classes, filters, dropout), name=SPEC.name)
