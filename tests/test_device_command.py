@@ -68,6 +68,58 @@ def test_a_truncated_model_is_one_line_and_code_2(tiny: Tiny, digit_png: Path, t
     assert "cut.tflite" in result.error_line
 
 
+class TestScore:
+    def test_prints_accuracy_interval_and_confusion_table_of_labelled_pictures(self, tiny: Tiny) -> None:
+        result = classify(tiny.artifact("int8.tflite"), "--score", tiny.data / "test", cwd=tiny.workspace)
+        assert result.code == 0, result.stderr
+        lines = result.stdout.splitlines()
+        assert len(lines) == 12
+        assert lines[0].split()[-2:] == ["unsure", "failed"]
+        assert "of 80 right" in lines[-1]
+        assert "95 % interval" in lines[-1]
+
+    def test_counts_what_it_prints(self, tiny: Tiny) -> None:
+        options = ["--score", "--json", "--min-score", "0.9"]
+        result = classify(tiny.artifact("float32.tflite"), tiny.data / "test", *options, cwd=tiny.workspace)
+        counts = json.loads(result.stdout)
+        assert counts["total"] == 80
+        assert 0 < counts["unsure"] < 80
+        assert counts["correct"] + counts["unsure"] <= 80
+        low, high = counts["ci95"]
+        assert low <= counts["correct"] / 80 <= high
+
+    def test_a_picture_that_cannot_be_read_is_counted_and_code_1(self, tiny: Tiny, digit_png: Path, tmp_path: Path) -> None:
+        (tmp_path / "p" / "7").mkdir(parents=True)
+        shutil.copy(digit_png, tmp_path / "p" / "7")
+        (tmp_path / "p" / "7" / "broken.png").write_text("no picture")
+        result = classify(tiny.artifact("int8.tflite"), "p", "--score", "--json", cwd=tmp_path)
+        assert result.code == 1
+        assert json.loads(result.stdout)["failed"] == 1
+        assert "broken.png" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("folder", "found"), [("nowhere", "no such folder"), ("empty", "no pictures"), ("cats", "none of the labels")]
+    )
+    def test_a_folder_that_does_not_fit_is_one_line(self, tiny: Tiny, tmp_path: Path, folder: str, found: str) -> None:
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "cats" / "cat").mkdir(parents=True)
+        result = classify(tiny.artifact("int8.tflite"), folder, "--score", cwd=tmp_path)
+        assert result.code == 2
+        assert found in result.error_line
+
+
+def test_below_the_least_score_the_answer_is_unsure(tiny: Tiny, digit_png: Path) -> None:
+    model = tiny.artifact("float32.tflite")
+    sure, unsure = (
+        json.loads(classify(model, digit_png, "--json", "--min-score", least, cwd=tiny.workspace).stdout)
+        for least in ("0", "1")
+    )
+    assert "unsure" not in sure
+    assert unsure["unsure"] is True
+    assert unsure["top"] == sure["top"]
+    assert ": unsure: " in classify(model, digit_png, "--min-score", "1", cwd=tiny.workspace).stdout
+
+
 def without_card(model: Path, path: Path) -> Path:
     with zipfile.ZipFile(model) as archive:
         own = min(member.header_offset for member in archive.infolist())

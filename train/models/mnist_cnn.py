@@ -31,9 +31,7 @@ SPEC = ModelSpec(
     preprocess=(
         Step("exif_orientation"),
         Step("gray"),
-        Step("light_on_dark"),
-        Step("resize", {"size": SIDE, "filter": "bilinear"}),
-        Step("center_crop", {"size": SIDE}),
+        Step("digit_frame", {"size": 28, "box": 20}),  # MNIST's own: its pictures pass as they are
     ),
     recipes={
         "default": Recipe(phases=(DEFAULT,)),
