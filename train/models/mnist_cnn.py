@@ -17,6 +17,7 @@ DEFAULT = Phase(
     weight_average=0.999,
     augmentation=Augmentation(rotation_degrees=10.0, scale=0.1, shift_pixels=0.7),
 )
+FAST = replace(DEFAULT, epochs=4, learning_rate=3e-3, weight_average=0.99, augmentation=None)
 LONGER = replace(
     DEFAULT,
     epochs=80,
@@ -36,6 +37,7 @@ SPEC = ModelSpec(
     recipes={
         "default": Recipe(phases=(DEFAULT,)),
         "best": Recipe(phases=(LONGER,)),
+        "fast": Recipe(phases=(FAST,)),
         "few": Recipe(phases=(replace(DEFAULT, epochs=20, batch_size=32, copies_an_epoch=20),), at_most_images=2_000),
         "tutorial": Recipe(phases=(Phase(name="train", epochs=5, batch_size=32, learning_rate=1e-3),)),
     },
