@@ -15,7 +15,7 @@ BENCH_SOURCES := $(filter-out bench/__main__.py bench/report.py,$(wildcard bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup train convert bench test test-all check lock train-speed clean
+.PHONY: help setup train convert bench test test-all check lock photo-accuracy train-speed clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -65,6 +65,9 @@ check: setup ## Lint, check types and import rules.
 
 lock: ## Write requirements.lock again from pyproject.toml (needs uv).
 	uv pip compile --quiet --generate-hashes --python-version 3.11 --group pyproject.toml:dev pyproject.toml -o requirements.lock
+
+photo-accuracy: convert ## Read photo-like pictures of test digits with each int8 model.
+	$(RUN) -m tests.photo_accuracy $(foreach model,$(MODELS),build/$(model)/$(model).int8.tflite)
 
 train-speed: setup ## Time to 98.6 % accuracy: the tutorial's script and ours (minutes).
 	$(RUN) -m train.speed

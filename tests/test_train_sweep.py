@@ -39,7 +39,7 @@ class Immediate(Executor):
 def fake_training(_model: str, settings: dict[str, Any], _reference: dict[str, Any]) -> dict[str, Any]:
     if settings.get("optimizer") == "sgd":
         raise ValueError("the loss is nan")
-    return vars(Point(settings, 0.9 + settings["epochs"] / 1000, 100, 1.0, 93_962))
+    return vars(Point(settings, 0.9 + settings["epochs"] / 1000, 0.1, 100, 1.0, 93_962))
 
 
 class TestGrid:
@@ -103,7 +103,7 @@ class TestSweep:
         points = parse_grid("mnist_cnn", ["epochs=5,10", "optimizer=adam,sgd"])
         sweeps.write_summary("mnist_cnn", sweep("mnist_cnn", points, Immediate(), tmp_path, print), tmp_path)
         lines = (tmp_path / "sweep.md").read_text().splitlines()
-        assert lines[4].startswith("| 10 | adam | 91.00 | 1 | 93,962 |")
+        assert lines[4].startswith("| 10 | adam | 91.00 | 0.1000 | 1 | 93,962 |")
         assert "the loss is nan" in lines[-1]
         assert (tmp_path / "sweep.png").stat().st_size > 10_000
         assert len(json.loads((tmp_path / "sweep.json").read_text())) == 4

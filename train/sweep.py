@@ -30,6 +30,7 @@ class Point:
 
     settings: Settings
     val_accuracy: float | None = None
+    val_loss: float | None = None
     val_total: int | None = None
     seconds: float | None = None
     parameters: int | None = None
@@ -131,7 +132,9 @@ def train_point(model: str, settings: Settings, reference: Mapping[str, Any]) ->
     start_s = time.monotonic()
     history = fit(network, recipe, train, val, seed, verbose=0)
     seconds = time.monotonic() - start_s
-    point = Point(settings, history[-1].val_accuracy, len(val.labels), seconds, int(network.count_params()))
+    last = history[-1]
+    parameters = int(network.count_params())
+    point = Point(settings, last.val_accuracy, last.val_loss, len(val.labels), seconds, parameters)
     return vars(point)
 
 
@@ -184,14 +187,15 @@ def describe(point: Point) -> str:
 def table(points: Sequence[Point]) -> tuple[list[str], list[list[str]]]:
     """Return the header and the rows of the comparison, best first, failed points last."""
     names = list(dict.fromkeys(name for point in points for name in point.settings))
-    header = [*names, "val accuracy %", "s", "parameters", "note"]
+    header = [*names, "val accuracy %", "val loss", "s", "parameters", "note"]
     rows = []
     for point in sorted(points, key=lambda point: -(point.val_accuracy or 0)):
         settings = [str(point.settings.get(name, NONE)) for name in names]
         if point.val_accuracy is None:
-            rows.append([*settings, NONE, NONE, NONE, str(point.error)])
+            rows.append([*settings, NONE, NONE, NONE, NONE, str(point.error)])
         else:
-            rows.append([*settings, f"{100 * point.val_accuracy:.2f}", f"{point.seconds:.0f}", f"{point.parameters:,}", ""])
+            figures = [f"{100 * point.val_accuracy:.2f}", f"{point.val_loss:.4f}", f"{point.seconds:.0f}"]
+            rows.append([*settings, *figures, f"{point.parameters:,}", ""])
     return header, rows
 
 
