@@ -12,7 +12,9 @@ VARIANTS = {
     ("float16", "tflite"),
     ("dynamic_int8", "tflite"),
     ("int8", "tflite"),
+    ("int8_mixed", "tflite"),
     ("float32", "onnx"),
+    ("float16", "onnx"),
     ("int8", "onnx"),
 }
 

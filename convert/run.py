@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convert import calibrate, to_onnx, to_tflite, verify
+from convert import calibrate, golden, tflite_file, to_onnx, to_tflite, verify
 from convert.card import embed
 from convert.variant import Variant
-from device.classify import Card, CheckFailed, EdgeproofError, Step
+from device.classify import Card, CheckFailed, EdgeproofError, Step, open_session
 from train.data import DataReference, Dataset, open_dataset, stratified_order
 from train.evaluate import probabilities
 from train.files import BUILD, read_json, replacing, sha256_of
@@ -33,6 +33,20 @@ class Artifact:
     variant: Variant
     agreement: verify.Agreement
     size_bytes: int
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Validation pictures as Keras answered them."""
+
+    indices: npt.NDArray[np.int64]  # (N,), in the data set's validation part
+    pixels: npt.NDArray[np.uint8]  # (N, H, W, C), prepared
+    probabilities: npt.NDArray[np.float32]  # (N, classes)
+
+    @property
+    def answers(self) -> npt.NDArray[np.int64]:
+        answers: npt.NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return answers
 
 
 class TrainedModel:
@@ -97,11 +111,15 @@ class TrainedModel:
         return to_onnx.convert_float32(self.network)
 
     @cached_property
-    def validation(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        """Return prepared validation pictures (N, H, W, C) and Keras's answers to them (N,)."""
+    def validation(self) -> Validation:
+        """Prepare validation pictures and let Keras answer them."""
         chosen = stratified_order(self.dataset.val.labels, seed=0)[: verify.FULL_SAMPLE]
         pixels = self.dataset.val.prepared(self.steps, chosen)
-        return pixels, probabilities(self.network, pixels).argmax(axis=1)
+        return Validation(chosen, pixels, probabilities(self.network, pixels))
+
+    @cached_property
+    def golden(self) -> list[golden.GoldenPicture]:
+        return golden.choose(self.dataset.val, self.validation.indices, self.validation.probabilities, self.card)
 
 
 def keras_path(target: str) -> Path:
@@ -142,21 +160,32 @@ def _convert_variant(trained: TrainedModel, variant: Variant, path: Path) -> Art
     if variant.format == "tflite":
         data = to_tflite.convert(trained.saved_model, variant, trained.calibration)
     else:
-        model = trained.onnx if variant.name == "float32" else to_onnx.quantize(trained.onnx, trained.calibration)
+        model = _onnx_model(trained, variant)
         data, float_nodes = model.data, model.float_nodes
         own["session"] = model.session
     with replacing(path) as temporary:
         temporary.write_bytes(data)
         verify.check_types(temporary, variant, float_nodes)
         if variant.format == "tflite":
-            own["min_runtime"] = verify.min_runtime(temporary)
+            own["min_runtime"] = tflite_file.min_runtime(tflite_file.read_model(data))
         own["float_layers"] = list(float_nodes)
         card = Card.from_json({**trained.common, **own, "variant": variant.name})
-        agreement = verify.agreement(temporary, card, *trained.validation)
+        session = open_session(temporary, card)
+        agreement = verify.agreement(session, trained.validation.pixels, trained.validation.answers)
         verify.check_agreement(variant, agreement)
+        own["golden"] = golden.golden_json(trained.golden, session)
+        own["golden_tolerance"] = golden.tolerance_json(variant, session)
         embed(temporary, _complete_card(trained, variant, own, agreement))
         size_bytes = temporary.stat().st_size
     return Artifact(path, variant, agreement, size_bytes)
+
+
+def _onnx_model(trained: TrainedModel, variant: Variant) -> to_onnx.OnnxModel:
+    if variant.name == "float32":
+        return trained.onnx
+    if variant.name == "float16":
+        return to_onnx.convert_float16(trained.onnx)
+    return to_onnx.quantize(trained.onnx, trained.calibration)
 
 
 def _complete_card(
@@ -166,7 +195,7 @@ def _complete_card(
     card: dict[str, Any] = json.loads(json.dumps(trained.common))
     card |= {"variant": variant.name, **own}
     card["accuracy"]["validation_agreement"] = {"agree": agreement.agree, "total": agreement.total}
-    if "int8" in variant.name and variant.name != "dynamic_int8":
+    if variant.calibrated:
         card["provenance"]["calibration"] = trained.calibration.to_json()
     card["provenance"]["tools"] |= {tool: metadata.version(tool) for tool in TOOLS[variant.format]}
     return card

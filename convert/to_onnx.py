@@ -42,6 +42,17 @@ def convert_float32(model: Any) -> OnnxModel:
     return OnnxModel(proto.SerializeToString(deterministic=True))
 
 
+def convert_float16(source: OnnxModel) -> OnnxModel:
+    """Convert a float32 model to float16 weights and activations; input and output stay float32."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel as OnnxGraph
+
+    graph = OnnxGraph(convert_float_to_float16(onnx.load_from_string(source.data), keep_io_types=True))
+    graph.topological_sort()  # the casts at the ends were appended
+    return OnnxModel(graph.model.SerializeToString(deterministic=True))
+
+
 def quantize(source: OnnxModel, calibration: Calibration) -> OnnxModel:
     """Quantize a float32 model: QDQ, uint8 activations, int8 weights per channel, MinMax calibration.
 

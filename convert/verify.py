@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from convert import tflite_file
 from convert.variant import Variant
-from device.classify import Card, CheckFailed, open_session, wilson_interval
+from device.classify import CheckFailed, Session, wilson_interval
 from train.data import Pixels
 
 # TensorFlow's dynamic-range quantization leaves smaller weights as they are (tflite/tools/optimize/quantize_weights.h).
@@ -30,9 +31,8 @@ class Agreement:
         return self.agree / self.total
 
 
-def agreement(path: Path, card: Card, pixels: Pixels, reference: npt.NDArray[np.int64]) -> Agreement:
-    """Run an artifact, as a device would, over prepared pictures (N, H, W, C) and count the reference's answers (N,)."""
-    session = open_session(path, card)
+def agreement(session: Session, pixels: Pixels, reference: npt.NDArray[np.int64]) -> Agreement:
+    """Run an artifact, as a device does, over prepared pictures (N, H, W, C) and count the reference's answers (N,)."""
     answers = [int(session.scores(session.infer(session.tensor(picture))).argmax()) for picture in pixels]
     return Agreement(int((np.array(answers) == reference).sum()), len(pixels))
 
@@ -57,57 +57,33 @@ def check_types(path: Path, variant: Variant, float_nodes: Sequence[str] = ()) -
         raise CheckFailed(f"{variant.key}: promised is '{variant.promise}', but {'; '.join(broken[:3])}")
 
 
-@dataclass(frozen=True)
-class _Tensor:
-    name: str
-    type: str
-    values: int  # how many
-    constant: bool
-
-
-def read_tflite(path: Path) -> Any:
-    """Return the flatbuffer of a `.tflite` as objects (ModelT of TensorFlow's schema.fbs)."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    return schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-
-
-def min_runtime(path: Path) -> str | None:
-    """Return the least TFLite runtime version that the converter wrote into the file's metadata."""
-    model = read_tflite(path)
-    for entry in model.metadata or []:
-        if entry.name == b"min_runtime_version":
-            return bytes(model.buffers[entry.buffer].data).split(b"\0")[0].decode()
-    return None
-
-
 def _tflite_defects(path: Path, variant: Variant) -> list[str]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = read_tflite(path)
-    graph = model.subgraphs[0]
-    type_names = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
-    tensors = [
-        _Tensor(
-            tensor.name.decode(errors="replace"),
-            type_names[tensor.type],
-            int(np.prod(tensor.shape)) if tensor.shape is not None else 1,
-            model.buffers[tensor.buffer].data is not None and len(model.buffers[tensor.buffer].data) > 0,
-        )
-        for tensor in graph.tensors
-    ]
-    ends = [tensors[index] for index in (*graph.inputs, *graph.outputs)]
-    defects = [
-        f"{tensor.name} has batch {graph.tensors[index].shape[0]}"
-        for index, tensor in zip((*graph.inputs, *graph.outputs), ends, strict=True)
-        if graph.tensors[index].shape[0] != 1
-    ]
-    defects += [f"{tensor.name} is {tensor.type}" for tensor in tensors if not _tflite_type_fits(tensor, variant)]
+    model = tflite_file.read_model(path.read_bytes())
+    inputs, outputs = tflite_file.ends(model)
     expected = "UINT8" if variant.name == "int8" else "FLOAT32"
-    return defects + [f"{tensor.name} is {tensor.type}" for tensor in ends if tensor.type != expected]
+    defects = [f"{end.name} is {end.type}, expected {expected}" for end in (*inputs, *outputs) if end.type != expected]
+    defects += [f"{end.name} has batch {end.shape[0]}" for end in (*inputs, *outputs) if end.shape[0] != 1]
+    if variant.name in ("int8_mixed", "int16x8"):
+        return defects + _operation_defects(tflite_file.heavy_operations(model), variant)
+    tensors = tflite_file.tensors(model)
+    return defects + [f"{tensor.name} is {tensor.type}" for tensor in tensors if not _type_fits(tensor, variant)]
 
 
-def _tflite_type_fits(tensor: _Tensor, variant: Variant) -> bool:
+def _operation_defects(operations: Sequence[tflite_file.HeavyOperation], variant: Variant) -> list[str]:
+    """Return what is wrong with the types that the heavy operations compute with."""
+    types = {"int8_mixed": ("INT8", "INT8"), "int16x8": ("INT16", "INT8")}[variant.name]
+    quantized = operations[1:] if variant.name == "int8_mixed" else operations
+    defects = [
+        f"{operation.output} computes {operation.input_type} with {operation.weight_type}"
+        for operation in quantized
+        if (operation.input_type, operation.weight_type) != types
+    ]
+    if variant.name == "int8_mixed" and operations[0].weight_type != "FLOAT32":
+        defects.append(f"the first convolution's weights are {operations[0].weight_type}")
+    return defects
+
+
+def _type_fits(tensor: tflite_file.Tensor, variant: Variant) -> bool:
     """Say whether a tensor's type may stand in a file of this variant. Shapes and axes are integers in all of them."""
     is_weight = tensor.constant and tensor.type not in ("INT32", "INT64", "BOOL")
     if variant.name == "float32":
@@ -141,8 +117,9 @@ def _onnx_defects(path: Path, variant: Variant, float_nodes: Sequence[str]) -> l
         heavy = [node for node in graph.node if node.op_type in HEAVY_OPERATIONS and node.name not in float_nodes]
         defects += [f"{node.name} is not quantized" for node in heavy if not _is_quantized(node, makers, types)]
         return defects if heavy else [*defects, "no Conv or Gemm is quantized"]
-    allowed = {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64, onnx.TensorProto.INT32}
-    return defects + [f"{name} is not float32" for name, kind in types.items() if kind not in allowed]
+    floating = onnx.TensorProto.FLOAT16 if variant.name == "float16" else onnx.TensorProto.FLOAT
+    allowed = {floating, onnx.TensorProto.INT64, onnx.TensorProto.INT32}
+    return defects + [f"{name} is not {variant.name}" for name, kind in types.items() if kind not in allowed]
 
 
 def _is_quantized(node: Any, makers: dict[str, Any], types: dict[str, int]) -> bool:

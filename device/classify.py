@@ -11,8 +11,10 @@ Written for Python 3.9 and newer, numpy 1 and 2.
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import importlib
+import io
 import json
 import math
 import os
@@ -163,11 +165,7 @@ def read_card(path: Path) -> Optional[Card]:
 
     Raises ModelError for an unreadable file, CardError for a card that is damaged or belongs to another model.
     """
-    data = read_model_bytes(path)
-    if model_format(path, data) == "tflite":
-        own, text = _split_tflite(path, data)
-    else:
-        own, text = _split_onnx(path, data)
+    own, text = split_card(path, read_model_bytes(path))
     if text is None:
         return None
     try:
@@ -182,6 +180,12 @@ def read_card(path: Path) -> Optional[Card]:
             f"{path}: card field model_sha256: the card belongs to another model, or the file was changed: convert again"
         )
     return card
+
+
+def split_card(path: Path, data: bytes) -> tuple[bytes, Optional[bytes]]:
+    """Split a model file's content into the model's own bytes and the card's JSON, if it has one."""
+    split = _split_tflite if model_format(path, data) == "tflite" else _split_onnx
+    return split(path, data)
 
 
 def read_model_bytes(path: Path) -> bytes:
@@ -1060,6 +1064,56 @@ def answer_text(file: str, answer: Answer, labels: Sequence[str], top: int, min_
     )
 
 
+# ---- the self-test --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that the self-test compared: the card's field, whether it held, and what was found."""
+
+    field: str
+    passed: bool
+    found: str
+
+
+def self_test(session: Session, card: Card) -> list[Check]:
+    """Classify the golden pictures inside the card and compare input, top-1 and scores with what stands there.
+
+    The prepared input has to be the same in every bit. Top-1 and scores are compared for pictures whose margin is clear;
+    near the decision border only where runtime and version are those that wrote the card. Raises CardError without
+    golden pictures.
+    """
+    golden, tolerance = card.document.get("golden"), card.document.get("golden_tolerance")
+    if not isinstance(golden, list) or not golden or not isinstance(tolerance, dict):
+        raise CardError("the card holds no golden pictures: convert the model again")
+    own = (session.runtime, session.runtime_version) == (tolerance.get("runtime"), tolerance.get("runtime_version"))
+    checks: list[Check] = []
+    for number, entry in enumerate(golden):
+        try:
+            checks += _check_golden(f"golden[{number}]", entry, session, card, own)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError) as error:
+            raise CardError(f"card field golden[{number}]: cannot be read ({error!r}): convert the model again") from error
+    return checks
+
+
+def _check_golden(name: str, entry: Mapping[str, Any], session: Session, card: Card, own: bool) -> Iterator[Check]:
+    with Image.open(io.BytesIO(base64.b64decode(entry["png"]))) as image:
+        pixels = prepare(image, card)
+    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
+    same = digest == entry["input_sha256"]
+    yield Check(f"{name}.input_sha256", same, "prepared as on the machine that converted" if same else f"found {digest}")
+    scores = session.scores(session.infer(session.tensor(pixels)))
+    expected, clear = {int(index): score for index, score in entry["scores"].items()}, bool(entry["clear"])
+    worst = max(abs(float(scores[index]) - score) for index, score in expected.items())
+    if clear:
+        best = top_k(scores, 1)[0]
+        answer = f"{card.labels[best]}, expected {card.labels[entry['top1']]}"
+        yield Check(f"{name}.top1", best == entry["top1"], answer)
+    limit = card.document["golden_tolerance"]["own_scores" if own else "scores"]
+    if clear or own:
+        yield Check(f"{name}.scores", worst <= limit, f"differ by at most {worst:.2g}, allowed {limit:.2g}")
+
+
 # ---- timing ---------------------------------------------------------------------------------------------------------
 # One loop for everybody: the bench on a workstation measures through these functions, and so does a device.
 
@@ -1159,7 +1213,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = argparse.ArgumentParser(description="Classify pictures with one model file.")
     parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite or .onnx file")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture files")
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="picture files")
+    parser.add_argument("--self-test", action="store_true", help="check the model with the golden pictures inside it")
     parser.add_argument("--json", action="store_true", help="print one JSON line a picture")
     parser.add_argument("--top", type=_positive, default=3, metavar="N", help="classes to print a picture (3)")
     parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of the runtime (1)")
@@ -1168,6 +1223,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--score", action="store_true", help="IMAGE is a folder of class folders: print the accuracy")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="one label a line, for a model without a card")
     return parser
+
+
+def run_self_test(arguments: argparse.Namespace) -> int:
+    """Print one line a check and a verdict; 1 where something deviates."""
+    session, card = open_model(arguments.model, None, arguments.threads, arguments.runtime)
+    checks = self_test(session, card)
+    for check in checks:
+        print(f"{'ok  ' if check.passed else 'FAIL'} {check.field}: {check.found}")
+    failed = [check.field for check in checks if not check.passed]
+    where = f"{arguments.model} in {session.runtime} {session.runtime_version}"
+    print(f"FAIL: {where}: {', '.join(failed)}" if failed else f"PASS: {where}: {len(checks)} checks")
+    return EXIT_FAILED if failed else EXIT_OK
 
 
 def classify_all(arguments: argparse.Namespace) -> int:
@@ -1245,8 +1312,13 @@ def confusion_text(table: npt.NDArray[np.int64], labels: Sequence[str]) -> str:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command and return its exit code: 0 all classified, 1 one could not be, 2 wrong usage, 130 interrupted."""
-    arguments = build_parser().parse_args(argv)
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if not arguments.images and not arguments.self_test:
+        parser.error("name at least one IMAGE, or give --self-test")
     try:
+        if arguments.self_test:
+            return run_self_test(arguments)
         return score_folders(arguments) if arguments.score else classify_all(arguments)
     except EdgeproofError as error:
         print(f"classify.py: {error}", file=sys.stderr)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from convert.variant import VARIANTS
 from train.data import Dataset, load_mnist
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,7 +97,8 @@ def tiny(digit_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     trained = run_room("train", "run", "mnist_cnn", *options, cwd=workspace)
     assert trained.code == 0, trained.stderr
     folder = workspace / "build" / "mnist_cnn@tiny"
-    converted = run_room("convert", "run", "mnist_cnn@tiny", cwd=workspace)
+    every = ",".join(variant.key for variant in VARIANTS)
+    converted = run_room("convert", "run", "mnist_cnn@tiny", "--variants", every, cwd=workspace)
     assert converted.code == 0, converted.stderr
     return Tiny(workspace, folder, digit_folder)
 

@@ -14,6 +14,7 @@ from bench.report import COLUMNS, markdown, milliseconds, table
 from bench.results import Results, load_results
 from bench.runtimes import find_runtime, runtime_names
 from bench.worker import answer_pictures
+from convert.variant import VARIANTS
 from device.classify import EdgeproofError
 from tests.conftest import ROOT, Tiny, run, run_room
 
@@ -236,12 +237,9 @@ class TestCommand:
         assert result.code == 0, result.stderr
         results = load_results(output)
         keys = {(row["variant"], row["format"], row["runtime"]) for row in results.rows}
-        tflite = [("float32", "float16", "dynamic_int8", "int8"), ("litert", "tflite_runtime")]
-        assert keys == {
-            *((variant, "tflite", runtime) for variant in tflite[0] for runtime in tflite[1]),
-            *((variant, "onnx", "onnxruntime") for variant in ("float32", "int8")),
-            ("float32", "keras", "keras"),
-        }
+        runtimes = {"tflite": ("litert", "tflite_runtime"), "onnx": ("onnxruntime",)}
+        converted = {(v.name, v.format, runtime) for v in VARIANTS for runtime in runtimes[v.format]}
+        assert keys == {*converted, ("float32", "keras", "keras")}
         for row in results.rows:
             assert row["accuracy"]["total"] == 80
             assert row["latency"]["queries"] >= 64

@@ -13,7 +13,7 @@ from convert import calibrate, to_onnx, verify
 from convert.card import embed
 from convert.run import TrainedModel, convert_model
 from convert.variant import VARIANTS, Variant, find_variants
-from device.classify import Card, CardError, CheckFailed, EdgeproofError, open_session, read_card
+from device.classify import Card, CardError, CheckFailed, EdgeproofError, open_session, read_card, split_card
 from tests.conftest import Tiny, run_room
 from train.data import Dataset
 
@@ -25,15 +25,24 @@ def variant(key: str) -> Variant:
 
 
 def own_bytes(path: Path) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        return path.read_bytes()[: min(member.header_offset for member in archive.infolist())]
+    """Return the model's bytes without its card."""
+    return split_card(path, path.read_bytes())[0]
+
+
+def bare_copy(artifact: Path, folder: Path) -> Path:
+    """Copy an artifact without its card."""
+    bare = folder / artifact.name
+    bare.write_bytes(own_bytes(artifact))
+    return bare
 
 
 class TestVariants:
     def test_a_name_means_every_format_and_a_key_one(self) -> None:
         assert [v.key for v in find_variants(["int8"])] == ["int8.tflite", "int8.onnx"]
         assert [v.key for v in find_variants(["int8.onnx"])] == ["int8.onnx"]
-        assert find_variants([]) == VARIANTS
+
+    def test_no_name_means_those_that_are_made_by_default(self) -> None:
+        assert {v.key for v in VARIANTS} - {v.key for v in find_variants([])} == {"int16x8.tflite"}
 
     def test_an_unknown_one_lists_those_there_are(self) -> None:
         with pytest.raises(EdgeproofError, match=r"float16\.tflite"):
@@ -55,7 +64,13 @@ class TestPromises:
             ("float32.tflite", "dynamic_int8.tflite"),
             ("float32.tflite", "int8.tflite"),
             ("dynamic_int8.tflite", "int8.tflite"),
+            ("int8.tflite", "int8_mixed.tflite"),
+            ("int8_mixed.tflite", "int8.tflite"),
+            ("float32.tflite", "int8_mixed.tflite"),
+            ("int8_mixed.tflite", "int16x8.tflite"),
             ("float32.onnx", "int8.onnx"),
+            ("float32.onnx", "float16.onnx"),
+            ("float16.onnx", "float32.onnx"),
             ("int8.onnx", "float32.onnx"),
         ],
     )
@@ -138,7 +153,7 @@ class TestCard:
         assert document["provenance"]["dataset"]["path"] == str(tiny.data)
         assert len(document["provenance"]["source_sha256"]) == 64
 
-    @pytest.mark.parametrize("key", ["int8.tflite", "int8.onnx"])
+    @pytest.mark.parametrize("key", ["int8.tflite", "int8_mixed.tflite", "int16x8.tflite", "int8.onnx"])
     def test_names_the_calibration(self, tiny: Tiny, key: str) -> None:
         card = read_card(tiny.artifact(key))
         assert card is not None
@@ -161,12 +176,7 @@ class TestCard:
     def test_the_same_model_and_card_give_the_same_bytes(self, tiny: Tiny, tmp_path: Path, key: str) -> None:
         card = read_card(tiny.artifact(key))
         assert card is not None
-        bare = tmp_path / tiny.artifact(key).name
-        if bare.suffix == ".tflite":
-            bare.write_bytes(own_bytes(tiny.artifact(key)))
-        else:
-            whole = tiny.artifact(key).read_bytes()
-            bare.write_bytes(whole[: whole.index(b"edgeproof/card.json") - len(b"\x72\x00\x00\x0a\x13")])
+        bare = bare_copy(tiny.artifact(key), tmp_path)
         document = {name: value for name, value in card.document.items() if name != "model_sha256"}
         embed(bare, document)
         assert bare.read_bytes() == tiny.artifact(key).read_bytes()

@@ -1,0 +1,96 @@
+"""Reading a `.tflite` flatbuffer without a runtime: its tensors, its heavy operations, its metadata.
+
+The schema is TensorFlow's (compiler/mlir/lite/schema/schema.fbs), as Python objects that the ai-edge-litert wheel brings.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+HEAVY = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the graph. `type` is the schema's name, as "FLOAT32"."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    constant: bool
+
+    @property
+    def values(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class HeavyOperation:
+    """An operation over weights: what it computes with, and the name of the tensor it makes."""
+
+    operation: str
+    input_type: str
+    weight_type: str
+    output: str
+
+
+def read_model(data: bytes) -> Any:
+    """Return the flatbuffer as objects (ModelT)."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.ModelT.InitFromPackedBuf(data, 0)
+
+
+def tensors(model: Any) -> list[Tensor]:
+    """Return the tensors of the first subgraph, in the order of their indices."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = _names(schema.TensorType)
+    return [
+        Tensor(
+            name=tensor.name.decode(errors="replace"),
+            type=names[tensor.type],
+            shape=() if tensor.shape is None else tuple(int(side) for side in tensor.shape),
+            constant=model.buffers[tensor.buffer].data is not None and len(model.buffers[tensor.buffer].data) > 0,
+        )
+        for tensor in model.subgraphs[0].tensors
+    ]
+
+
+def ends(model: Any) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the graph's inputs and outputs."""
+    graph, all_tensors = model.subgraphs[0], tensors(model)
+    return [all_tensors[index] for index in graph.inputs], [all_tensors[index] for index in graph.outputs]
+
+
+def heavy_operations(model: Any) -> list[HeavyOperation]:
+    """Return the convolutions and fully connected operations in the order in which they run."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names, all_tensors = _names(schema.BuiltinOperator), tensors(model)
+    found = []
+    for operator in model.subgraphs[0].operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        if name in HEAVY:
+            source, weight = (all_tensors[index] for index in operator.inputs[:2])
+            found.append(HeavyOperation(name, source.type, weight.type, all_tensors[operator.outputs[0]].name))
+    return found
+
+
+def metadata(model: Any, name: bytes) -> bytes | None:
+    """Return the content of a metadata entry, or None."""
+    for entry in model.metadata or []:
+        if entry.name == name:
+            return bytes(model.buffers[entry.buffer].data)
+    return None
+
+
+def min_runtime(model: Any) -> str | None:
+    """Return the least TFLite runtime version that the converter wrote into the file."""
+    text = metadata(model, b"min_runtime_version")
+    return None if text is None else text.split(b"\0")[0].decode()
+
+
+def _names(enumeration: type) -> dict[int, str]:
+    return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}

@@ -1,0 +1,139 @@
+"""The self-test: an artifact proves with the golden pictures inside it that it answers here as it did where it was made."""
+
+import base64
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convert.card import embed
+from convert.variant import VARIANTS
+from device.classify import CARD_KEY, CardError, open_session, read_card, self_test
+from tests.conftest import Tiny, classify
+from tests.test_convert import bare_copy
+
+RUNTIMES = {"tflite": ("litert", "tflite_runtime"), "onnx": ("onnxruntime",)}
+CASES = [(variant.key, runtime) for variant in VARIANTS for runtime in RUNTIMES[variant.format]]
+
+
+def card_of(path: Path) -> dict[str, Any]:
+    card = read_card(path)
+    assert card is not None
+    return dict(card.document)
+
+
+def tampered(tiny: Tiny, key: str, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Return a copy of an artifact whose card was changed and embedded again."""
+    document = copy.deepcopy(card_of(tiny.artifact(key)))
+    del document["model_sha256"]
+    change(document)
+    path = bare_copy(tiny.artifact(key), folder)
+    embed(path, document)
+    return path
+
+
+@pytest.mark.parametrize(("key", "runtime"), CASES)
+def test_every_artifact_passes_in_every_runtime_that_claims_it(tiny: Tiny, key: str, runtime: str) -> None:
+    options = ["--runtime", runtime] if key.endswith(".tflite") else []
+    result = classify(tiny.artifact(key), "--self-test", *options, cwd=tiny.workspace)
+    assert result.code == 0, result.stdout + result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[-1].startswith("PASS")
+    assert sum("input_sha256" in line for line in lines) == len(card_of(tiny.artifact(key))["golden"])
+
+
+class TestGoldenPictures:
+    def test_are_all_classes_with_clear_margins_and_one_near_the_border(self, tiny: Tiny) -> None:
+        golden = card_of(tiny.artifact("float32.tflite"))["golden"]
+        assert 8 <= len(golden) <= 11
+        assert not golden[-1]["clear"]
+        scores = sorted(golden[-1]["scores"].values())
+        assert scores[-1] - scores[-2] < 0.9
+
+    def test_add_under_10_kb(self, tiny: Tiny, tmp_path: Path) -> None:
+        def without_golden(document: dict[str, Any]) -> None:
+            del document["golden"]
+
+        for key in ("int8.tflite", "float32.tflite"):
+            bare = tampered(tiny, key, tmp_path, without_golden)
+            assert tiny.artifact(key).stat().st_size - bare.stat().st_size < 10_000
+            bare.unlink()
+
+    def test_come_from_the_validation_part(self, tiny: Tiny) -> None:
+        validation = {path.read_bytes() for path in (tiny.data / "val").glob("*/*.png")}
+        import io
+
+        from PIL import Image
+
+        pictures = {Image.open(io.BytesIO(data)).tobytes() for data in validation}
+        for entry in card_of(tiny.artifact("int8.tflite"))["golden"]:
+            assert Image.open(io.BytesIO(base64.b64decode(entry["png"]))).tobytes() in pictures
+
+
+class TestDeviations:
+    @pytest.mark.parametrize("key", ["float32.tflite", "int8.tflite", "float32.onnx"])
+    def test_another_score_is_named_and_code_1(self, tiny: Tiny, tmp_path: Path, key: str) -> None:
+        def change(document: dict[str, Any]) -> None:
+            place = next(n for n, entry in enumerate(document["golden"]) if entry["clear"] or "float" in key)
+            scores = document["golden"][place]["scores"]
+            scores["0"] += 0.01
+
+        result = classify(tampered(tiny, key, tmp_path, change), "--self-test", cwd=tmp_path)
+        assert result.code == 1
+        assert result.stdout.splitlines()[-1].startswith("FAIL")
+        assert ".scores" in result.stdout.splitlines()[-1]
+
+    def test_another_preprocessing_is_named_and_code_1(self, tiny: Tiny, tmp_path: Path) -> None:
+        def change(document: dict[str, Any]) -> None:
+            document["preprocess"].insert(1, ["light_on_dark"])
+            document["preprocess"][2:3] = [["gray"], ["resize", {"size": 20}], ["resize", {"size": 28}]]
+
+        result = classify(tampered(tiny, "int8.tflite", tmp_path, change), "--self-test", cwd=tmp_path)
+        assert result.code in (1, 2)
+        assert "input_sha256" in result.stdout or "preprocess" in result.stderr
+
+    def test_another_top_class_is_named(self, tiny: Tiny, tmp_path: Path) -> None:
+        def change(document: dict[str, Any]) -> None:
+            for entry in document["golden"]:
+                entry["clear"], entry["top1"] = True, (entry["top1"] + 1) % 10
+
+        path = tampered(tiny, "float32.tflite", tmp_path, change)
+        card = read_card(path)
+        assert card is not None
+        failed = {check.field for check in self_test(open_session(path, card), card) if not check.passed}
+        assert {f"golden[{n}].top1" for n in range(len(card.document["golden"]))} == failed
+
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda entry: entry.pop("png"),
+            lambda entry: entry.update(png="%%%"),
+            lambda entry: entry.update(scores={"99": 1.0}),
+            lambda entry: entry.update(scores=[]),
+            lambda entry: entry.update(top1="seven"),
+        ],
+    )
+    def test_a_damaged_golden_picture_is_an_error_that_names_it(
+        self, tiny: Tiny, tmp_path: Path, damage: Callable[[dict[str, Any]], Any]
+    ) -> None:
+        def change(document: dict[str, Any]) -> None:
+            document["golden"][3]["clear"] = True
+            damage(document["golden"][3])
+
+        path = tampered(tiny, "int8.tflite", tmp_path, change)
+        result = classify(path, "--self-test", cwd=tmp_path)
+        assert result.code == 2
+        assert "golden[3]" in result.error_line
+
+    def test_a_card_without_golden_pictures_says_so(self, tiny: Tiny, tmp_path: Path) -> None:
+        path = tampered(tiny, "int8.tflite", tmp_path, lambda document: document.pop("golden"))
+        card = read_card(path)
+        assert card is not None
+        with pytest.raises(CardError, match="no golden pictures"):
+            self_test(open_session(path, card), card)
+
+
+def test_the_card_is_where_the_design_puts_it() -> None:
+    assert CARD_KEY == "edgeproof/card.json"
