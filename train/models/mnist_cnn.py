@@ -10,9 +10,9 @@ SIDE = 28
 
 DEFAULT = Phase(
     name="train",
-    epochs=30,
+    epochs=24,
     batch_size=128,
-    learning_rate=2e-3,
+    learning_rate=4e-3,
     cosine=True,
     weight_average=0.999,
     augmentation=Augmentation(rotation_degrees=10.0, scale=0.1, shift_pixels=0.7),

@@ -23,7 +23,7 @@ HEAD = Phase(
 )
 FINE_TUNE = Phase(
     name="fine_tune",
-    epochs=4,
+    epochs=3,
     batch_size=64,
     learning_rate=1e-3,
     cosine=True,
