@@ -49,7 +49,7 @@ class Checkpoint:
                 named = temporary.with_name(f"{temporary.name}.weights.h5")
                 {"network": network, "trained": trained}[part].save_weights(named)
                 named.replace(temporary)
-        state = {"settings": self._settings, "files": files, **vars(progress)}
+        state = {"settings": self._settings, "files": files, "random": _random_states(network), **vars(progress)}
         write_json(self._state_path, state)
         for path in self._folder.glob("*.weights.h5"):
             if path.name not in files.values():
@@ -71,6 +71,8 @@ class Checkpoint:
                         "give the same settings, or start anew without --resume"
                     )
             network.load_weights(self._folder / state["files"]["network"])
+            for place, values in state["random"].items():
+                network.layers[int(place)].seed_generator.state.assign(values)
             return Progress(state["phase"], state["epochs"], tuple(state["history"]))
         except (KeyError, TypeError, AttributeError, OSError, ValueError) as error:
             raise EdgeproofError(f"{self._folder}: is damaged ({error}): start anew without --resume") from error
@@ -79,3 +81,12 @@ class Checkpoint:
         """Load the optimizer's state of the last finished epoch into a compiled model."""
         trained.optimizer.build(trained.trainable_variables)
         trained.load_weights(self._folder / read_json(self._state_path)["files"]["trained"])
+
+
+def _random_states(network: Any) -> dict[str, list[int]]:
+    """Return the state of each layer's random generator, by the layer's place: Keras does not save dropout's."""
+    return {
+        str(place): layer.seed_generator.state.numpy().tolist()
+        for place, layer in enumerate(network.layers)
+        if hasattr(layer, "seed_generator")
+    }
