@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-LEAST_TOP1 = {"mnist_cnn": 0.986, "mobilenet_v2": 0.990}
+LEAST_TOP1 = {"mnist_cnn": 0.991, "mnist_cnn_crop": 0.9935, "mobilenet_v2": 0.993}  # 0.1 points under the README's
 ROWS = {"keras": {"keras"}, "tflite": {"litert", "tflite_runtime"}, "onnx": {"onnxruntime"}}
 VARIANTS = {
     ("float32", "keras"),

@@ -50,18 +50,23 @@ def phases_for(network: Any) -> Recipe:
     return Recipe((frozen, THOROUGH))
 
 
-def whole_run(pixels: Examples | None = None) -> tuple[list[Any], list[float]]:
+def whole_run(pixels: Examples) -> tuple[list[Any], list[float]]:
     network = network_of_seed(3)
-    history = fit(network, phases_for(network), pixels or examples(), examples(seed=1), 3, verbose=0)
+    history = fit(network, phases_for(network), pixels, examples(seed=1), 3, verbose=0)
     return network.get_weights(), [epoch.loss for epoch in history]
 
 
+@pytest.fixture(scope="module")
+def uninterrupted() -> tuple[list[Any], list[float]]:
+    return whole_run(examples())
+
+
 class TestResume:
-    @pytest.mark.parametrize("cut_after", [1, 2, 3, 5])
+    @pytest.mark.parametrize("cut_after", [1, 3, *(pytest.param(epoch, marks=pytest.mark.slow) for epoch in (2, 5))])
     def test_gives_the_same_result_as_an_uninterrupted_run(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_after: int
+        self, uninterrupted: tuple[list[Any], list[float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_after: int
     ) -> None:
-        expected_weights, expected_losses = whole_run()
+        expected_weights, expected_losses = uninterrupted
         saved = Checkpoint.save
 
         def save_then_cut(self: Checkpoint, *arguments: Any) -> None:
@@ -134,8 +139,10 @@ class TestResume:
 
 
 class TestStreaming:
-    def test_a_set_larger_than_memory_gives_the_same_weights(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        in_memory, _ = whole_run()
+    def test_a_set_larger_than_memory_gives_the_same_weights(
+        self, uninterrupted: tuple[list[Any], list[float]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        in_memory, _ = uninterrupted
         monkeypatch.setattr(data, "IN_MEMORY_SHARE", 0.0)
         plain = examples()
         on_disk = empty_array(plain.pixels.shape, np.uint8)

@@ -139,8 +139,8 @@ def train_point(model: str, settings: Settings, reference: Mapping[str, Any]) ->
 
 
 def apply_settings(spec: ModelSpec, settings: Settings) -> Recipe:
-    """Return the recipe with its last phase changed as the settings say."""
-    recipe = spec.recipe(str(settings.get("recipe", DEFAULT_RECIPE)))
+    """Return the recipe with its last phase changed as the settings say, and with the whole validation part to judge by."""
+    recipe = replace(spec.recipe(str(settings.get("recipe", DEFAULT_RECIPE))), validation_images=None)
     last = recipe.phases[-1]
     bounds = {name: settings[name] for name in AUGMENTATION_FIELDS & set(settings)}
     augmentation = replace(last.augmentation or Augmentation(), **bounds) if bounds else last.augmentation

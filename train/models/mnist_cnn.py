@@ -35,8 +35,8 @@ SPEC = ModelSpec(
         Step("digit_frame", {"size": 28, "box": 20}),  # MNIST's own: its pictures pass as they are
     ),
     recipes={
-        "default": Recipe(phases=(DEFAULT,)),
-        "best": Recipe(phases=(LONGER,)),
+        "default": Recipe(phases=(DEFAULT,), validation_images=4_000),
+        "best": Recipe(phases=(LONGER,), validation_images=4_000),
         "fast": Recipe(phases=(FAST,)),
         "few": Recipe(phases=(replace(DEFAULT, epochs=20, batch_size=32, copies_an_epoch=20),), at_most_images=2_000),
         "tutorial": Recipe(phases=(Phase(name="train", epochs=5, batch_size=32, learning_rate=1e-3),)),
