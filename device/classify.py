@@ -1313,7 +1313,7 @@ def confusion_text(table: npt.NDArray[np.int64], labels: Sequence[str]) -> str:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command and return its exit code: 0 all classified, 1 one could not be, 2 wrong usage, 130 interrupted."""
     parser = build_parser()
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)  # IMAGE may stand before and after options
     if not arguments.images and not arguments.self_test:
         parser.error("name at least one IMAGE, or give --self-test")
     try:

@@ -1,6 +1,7 @@
 """The bench: statistics, rows, results on disk, the command."""
 
 import json
+import shutil
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from bench.runtimes import find_runtime, runtime_names
 from bench.worker import answer_pictures
 from convert.variant import VARIANTS
 from device.classify import EdgeproofError
-from tests.conftest import ROOT, Tiny, run, run_room
+from tests.conftest import ROOT, Tiny, classify, run, run_room
 
 ENVIRONMENT = {"cpu": "a cpu", "cores": 2, "cpu_flags": [], "memory_bytes": 2**30, "os": "an os", "python": "3.11"}
 
@@ -249,6 +250,22 @@ class TestCommand:
             assert Samples.from_arrays(results.arrays, row["samples"]["key"]).sha256 == row["samples"]["sha256"]
         assert results.skipped == []
         assert (tmp_path / "report.md").read_text().count("mnist_cnn@tiny") >= 11
+
+    def test_a_folder_of_ones_own_is_the_test_and_a_picture_that_is_none_counts_as_wrong(
+        self, tiny: Tiny, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "mine"
+        for label in "37":
+            shutil.copytree(tiny.data / "test" / label, folder / label)
+        next((folder / "3").iterdir()).write_text("no picture")
+        options = ["--data", str(folder), "--runtime", "litert", "--seconds", "0.01", "--output", str(tmp_path / "b.json")]
+        result = run_room("bench", "run", tiny.artifact("float32.tflite"), *options, cwd=tiny.workspace)
+        assert result.code == 0, result.stderr
+        assert result.stdout.count("counted as wrong") == 1
+        accuracy = load_results(tmp_path / "b.json").rows[0]["accuracy"]
+        scored = classify(tiny.artifact("float32.tflite"), "--score", "--json", folder, cwd=tmp_path)
+        assert accuracy["total"] == 16
+        assert accuracy["correct"] == json.loads(scored.stdout)["correct"] <= 15
 
     def test_a_file_that_a_runtime_refuses_is_a_skipped_row_with_the_reason(self, tiny: Tiny, tmp_path: Path) -> None:
         from convert.card import embed
