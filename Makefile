@@ -9,7 +9,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 MODELS := $(filter-out __init__,$(basename $(notdir $(wildcard train/models/*.py))))
 KERAS := $(foreach model,$(MODELS),build/$(model)/$(model).keras)
 CONVERTED := $(foreach model,$(MODELS),build/$(model)/converted)
-TRAIN_SOURCES := $(filter-out train/__main__.py train/cli.py,$(wildcard train/*.py)) device/classify.py
+TRAIN_SOURCES := $(filter-out $(addprefix train/,__main__.py cli.py speed.py sweep.py),$(wildcard train/*.py)) device/classify.py
 CONVERT_SOURCES := $(filter-out convert/__main__.py,$(wildcard convert/*.py))
 BENCH_SOURCES := $(filter-out bench/__main__.py bench/report.py,$(wildcard bench/*.py bench/runtimes/*.py))
 
