@@ -17,6 +17,7 @@ from convert import calibrate, golden, tflite_file, to_onnx, to_tflite, verify
 from convert.card import embed
 from convert.check import check, runs_per_channel_dense
 from convert.target import Target
+from convert.tflite_metadata import with_metadata
 from convert.variant import Variant
 from device.classify import Card, CheckFailed, EdgeproofError, Step, open_session
 from train.data import DataReference, Dataset, open_dataset, stratified_order
@@ -166,6 +167,7 @@ def _convert_variant(trained: TrainedModel, variant: Variant, path: Path, target
     if variant.format == "tflite":
         per_channel_dense = target is not None and runs_per_channel_dense(target)
         data = to_tflite.convert(trained.saved_model, variant, trained.calibration, per_channel_dense)
+        data = with_metadata(data, {**trained.common, "variant": variant.name})
     else:
         model = _onnx_model(trained, variant)
         data, float_nodes = model.data, model.float_nodes
