@@ -34,7 +34,7 @@ def embed(path: Path, document: Mapping[str, Any]) -> Card:
 
 def _member(name: str) -> zipfile.ZipInfo:
     member = zipfile.ZipInfo(name, ZIP_DATE)
-    member.compress_type = zipfile.ZIP_DEFLATED
+    member.compress_type = zipfile.ZIP_STORED  # MediaPipe and Task Library refuse a model with a compressed member
     member.external_attr = 0o644 << 16
     return member
 

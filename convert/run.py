@@ -15,6 +15,9 @@ import numpy.typing as npt
 
 from convert import calibrate, golden, tflite_file, to_onnx, to_tflite, verify
 from convert.card import embed
+from convert.check import check, runs_per_channel_dense
+from convert.target import Target
+from convert.tflite_metadata import with_metadata
 from convert.variant import Variant
 from device.classify import Card, CheckFailed, EdgeproofError, Step, open_session
 from train.data import DataReference, Dataset, open_dataset, stratified_order
@@ -135,18 +138,22 @@ def keras_path(target: str) -> Path:
     return BUILD / target / f"{model}.keras"
 
 
-def convert_model(path: Path, variants: Sequence[Variant], failed: Callable[[str], None]) -> Iterator[Artifact]:
-    """Convert a trained model to each variant and yield what was written.
+def convert_model(
+    path: Path, variants: Sequence[Variant], failed: Callable[[str], None], target: Target | None = None
+) -> Iterator[Artifact]:
+    """Convert a trained model to each variant, for any device or for a target's runtime, and yield what was written.
 
-    A variant that breaks its promise is reported to `failed` and leaves no file under its name.
-    Raises EdgeproofError where the model itself is unusable.
+    A variant that breaks its promise is reported to `failed` and leaves no file under its name; one that will not load on
+    the target is reported and stays. Raises EdgeproofError where the model itself is unusable.
     """
     trained = TrainedModel(path)
     try:
         for variant in variants:
             artifact_path = trained.folder / f"{trained.name}.{variant.key}"
             try:
-                yield _convert_variant(trained, variant, artifact_path)
+                yield _convert_variant(trained, variant, artifact_path, target)
+                if target is not None and not (verdict := check(artifact_path, target)).runs:
+                    failed(f"{artifact_path}: {target.name}: {verdict}")
             except CheckFailed as error:
                 artifact_path.unlink(missing_ok=True)  # an older file of that name is of another model
                 failed(f"{artifact_path}: {error}: not written")
@@ -154,11 +161,13 @@ def convert_model(path: Path, variants: Sequence[Variant], failed: Callable[[str
         trained.close()
 
 
-def _convert_variant(trained: TrainedModel, variant: Variant, path: Path) -> Artifact:
+def _convert_variant(trained: TrainedModel, variant: Variant, path: Path, target: Target | None) -> Artifact:
     own: dict[str, Any] = {}
     float_nodes: tuple[str, ...] = ()
     if variant.format == "tflite":
-        data = to_tflite.convert(trained.saved_model, variant, trained.calibration)
+        per_channel_dense = target is not None and runs_per_channel_dense(target)
+        data = to_tflite.convert(trained.saved_model, variant, trained.calibration, per_channel_dense)
+        data = with_metadata(data, {**trained.common, "variant": variant.name})
     else:
         model = _onnx_model(trained, variant)
         data, float_nodes = model.data, model.float_nodes

@@ -21,11 +21,17 @@ def export_saved_model(model: Any, folder: Path) -> None:
     model.export(str(folder), format="tf_saved_model", input_signature=[signature], verbose=False)
 
 
-def convert(saved_model: Path, variant: Variant, calibration: Calibration) -> bytes:
-    """Convert a SavedModel to the variant."""
+def convert(saved_model: Path, variant: Variant, calibration: Calibration, per_channel_dense: bool = False) -> bytes:
+    """Convert a SavedModel to the variant.
+
+    `per_channel_dense` gives the dense layers of dynamic_int8 a scale for each channel, which needs TFLite 2.17.
+    """
     if variant.name == "int8_mixed":
         return with_float_layers(saved_model, calibration, [first_convolution(saved_model, calibration)])
-    result: bytes = _converter(saved_model, variant.name, calibration).convert()
+    converter = _converter(saved_model, variant.name, calibration)
+    if per_channel_dense:
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = False
+    result: bytes = converter.convert()
     return result
 
 
