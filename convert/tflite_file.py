@@ -31,6 +31,7 @@ class HeavyOperation:
     operation: str
     input_type: str
     weight_type: str
+    weight_values: int
     output: str
 
 
@@ -73,8 +74,8 @@ def heavy_operations(model: Any) -> list[HeavyOperation]:
         code = model.operatorCodes[operator.opcodeIndex]
         name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
         if name in HEAVY:
-            source, weight = (all_tensors[index] for index in operator.inputs[:2])
-            found.append(HeavyOperation(name, source.type, weight.type, all_tensors[operator.outputs[0]].name))
+            source, weight, output = (all_tensors[i] for i in (*operator.inputs[:2], operator.outputs[0]))
+            found.append(HeavyOperation(name, source.type, weight.type, weight.values, output.name))
     return found
 
 

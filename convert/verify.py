@@ -63,7 +63,7 @@ def _tflite_defects(path: Path, variant: Variant) -> list[str]:
     expected = "UINT8" if variant.name == "int8" else "FLOAT32"
     defects = [f"{end.name} is {end.type}, expected {expected}" for end in (*inputs, *outputs) if end.type != expected]
     defects += [f"{end.name} has batch {end.shape[0]}" for end in (*inputs, *outputs) if end.shape[0] != 1]
-    if variant.name in ("int8_mixed", "int16x8"):
+    if variant.name in ("dynamic_int8", "int8_mixed", "int16x8"):
         return defects + _operation_defects(tflite_file.heavy_operations(model), variant)
     tensors = tflite_file.tensors(model)
     return defects + [f"{tensor.name} is {tensor.type}" for tensor in tensors if not _type_fits(tensor, variant)]
@@ -71,6 +71,9 @@ def _tflite_defects(path: Path, variant: Variant) -> list[str]:
 
 def _operation_defects(operations: Sequence[tflite_file.HeavyOperation], variant: Variant) -> list[str]:
     """Return what is wrong with the types that the heavy operations compute with."""
+    if variant.name == "dynamic_int8":
+        large = [operation for operation in operations if operation.weight_values >= DYNAMIC_RANGE_MIN_VALUES]
+        return [f"the weights of {o.output} are {o.weight_type}" for o in large if o.weight_type != "INT8"]
     types = {"int8_mixed": ("INT8", "INT8"), "int16x8": ("INT16", "INT8")}[variant.name]
     quantized = operations[1:] if variant.name == "int8_mixed" else operations
     defects = [
@@ -90,8 +93,6 @@ def _type_fits(tensor: tflite_file.Tensor, variant: Variant) -> bool:
         return tensor.type in ("FLOAT32", "INT32", "INT64", "BOOL")
     if variant.name == "float16":
         return tensor.type == "FLOAT16" if is_weight else tensor.type not in ("INT8", "UINT8", "INT16")
-    if variant.name == "dynamic_int8":
-        return tensor.type == "INT8" if is_weight and tensor.values >= DYNAMIC_RANGE_MIN_VALUES else True
     return tensor.type not in ("FLOAT32", "FLOAT16", "FLOAT64")
 
 
