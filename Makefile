@@ -62,6 +62,7 @@ check: setup ## Lint, check types and import rules.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(RUN) -m pytest tests/test_house.py -k "imports"
 
 lock: ## Write requirements.lock again from pyproject.toml (needs uv).
 	uv pip compile --quiet --generate-hashes --python-version 3.11 --group pyproject.toml:dev pyproject.toml -o requirements.lock
