@@ -54,7 +54,14 @@ SPEC = ModelSpec(
         "few": Recipe(
             phases=(
                 replace(HEAD, epochs=3, augmentation=SLIGHT, copies=20, copies_an_epoch=20),
-                replace(FINE_TUNE, epochs=6, copies=40, copies_an_epoch=40, train_batch_normalization=False),
+                replace(
+                    FINE_TUNE,
+                    epochs=6,
+                    learning_rate=2e-4,  # 1e-3 was seen to end at chance level with frozen statistics
+                    copies=40,
+                    copies_an_epoch=40,
+                    train_batch_normalization=False,
+                ),
             ),
             at_most_images=500,
         ),
