@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from device.classify import EdgeproofError
-from tests.conftest import ROOT, Tiny, run_room
+from tests.conftest import ROOT, Tiny, run_room, write_class_folders
 from tests.test_train_fit import PLAIN, examples
 from train import data
 from train.checkpoint import Checkpoint
-from train.data import empty_array
+from train.data import Dataset, empty_array
 from train.fit import Examples, fit
 from train.spec import Augmentation, Phase, Recipe, find_model
 
@@ -54,6 +54,11 @@ def whole_run(pixels: Examples) -> tuple[list[Any], list[float]]:
     network = network_of_seed(3)
     history = fit(network, phases_for(network), pixels, examples(seed=1), 3, verbose=0)
     return network.get_weights(), [epoch.loss for epoch in history]
+
+
+def history_of(workspace: Path, name: str) -> list[dict[str, Any]]:
+    history: list[dict[str, Any]] = json.loads((workspace / "build" / f"mnist_cnn@{name}" / "history.json").read_text())
+    return history
 
 
 @pytest.fixture(scope="module")
@@ -105,14 +110,27 @@ class TestResume:
         with pytest.raises(EdgeproofError, match=r"damaged|no readable JSON"):
             Checkpoint(tmp_path, SETTINGS).restore(network)
 
+    @pytest.fixture(scope="class")
+    def few_digits(self, mnist: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        folder = tmp_path_factory.mktemp("data") / "few"
+        for part in ("train", "val", "test"):
+            write_class_folders(folder / part, mnist, part, a_class=4)
+        return folder
+
+    @pytest.fixture(scope="class")
+    def losses(self, few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+        """Return the losses of a command that nobody interrupts."""
+        workspace = tmp_path_factory.mktemp("whole")
+        whole = run_room("train", "run", "mnist_cnn", "--data", few_digits, "--name", "whole", cwd=workspace)
+        assert whole.code == 0, whole.stderr
+        return [epoch["loss"] for epoch in history_of(workspace, "whole")]
+
     @pytest.mark.slow
     @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
     def test_an_interrupted_command_goes_on_to_the_same_model(
-        self, digit_folder: Path, tmp_path: Path, how: signal.Signals
+        self, few_digits: Path, losses: list[float], tmp_path: Path, how: signal.Signals
     ) -> None:
-        command = ["run", "mnist_cnn", "--data", str(digit_folder), "--recipe", "few", "--name", "cut"]
-        whole = run_room("train", *command[:-1], "whole", cwd=tmp_path)
-        assert whole.code == 0, whole.stderr
+        command = ["run", "mnist_cnn", "--data", str(few_digits), "--name", "cut"]
         state = tmp_path / "build" / "mnist_cnn@cut" / "checkpoint" / "state.json"
         environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "3"}
         full = [sys.executable, "-m", "train", *command]
@@ -131,10 +149,7 @@ class TestResume:
         resumed = run_room("train", *command, "--resume", cwd=tmp_path)
         assert resumed.code == 0, resumed.stderr
         assert "going on after epoch" in resumed.stdout
-        histories = [
-            json.loads((tmp_path / "build" / f"mnist_cnn@{n}" / "history.json").read_text()) for n in ("whole", "cut")
-        ]
-        assert [epoch["loss"] for epoch in histories[0]] == [epoch["loss"] for epoch in histories[1]]
+        assert [epoch["loss"] for epoch in history_of(tmp_path, "cut")] == losses
         assert not state.exists()
 
 
