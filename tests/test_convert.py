@@ -17,7 +17,7 @@ from device.classify import Card, CardError, CheckFailed, EdgeproofError, open_s
 from tests.conftest import Tiny, run_room
 from train.data import Dataset
 
-KEYS = [variant.key for variant in VARIANTS if variant.default]
+KEYS = [variant.key for variant in VARIANTS if variant.name != "int8_fixed"]  # which the doctor makes
 
 
 def variant(key: str) -> Variant:
