@@ -21,9 +21,17 @@ class CalibratedOnnx:
 
     def __init__(self, source: OnnxModel, calibration: Calibration) -> None:
         self._source, self._calibration = source, calibration
+        self._plain: Quantized | None = None
 
     def quantized(self, float_nodes: Sequence[str] = ()) -> Quantized:
         """Return an int8 model; nodes with these names stay float, besides those that always do."""
+        if float_nodes:
+            return self._quantized(float_nodes)
+        if self._plain is None:
+            self._plain = self._quantized(())
+        return self._plain
+
+    def _quantized(self, float_nodes: Sequence[str]) -> Quantized:
         model = quantize(self._source, self._calibration, float_nodes)
         named = dict.fromkeys((*model.float_nodes, *float_nodes))
         return Quantized(model.data, tuple(named), model.session)
@@ -122,5 +130,15 @@ def rounded(values: Any, scale: float, zero_point: int) -> Any:
 def _weight_errors(float_path: Path, int8_path: Path) -> dict[str, float]:
     from onnxruntime.quantization import qdq_loss_debug as debug
 
-    matched = debug.create_weight_matching(str(float_path), str(int8_path))
-    return {name: float(error) for name, error in debug.compute_weight_error(matched).items()}
+    return weight_errors(debug.create_weight_matching(str(float_path), str(int8_path)))
+
+
+def weight_errors(matched: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Return the SQNR in dB by tensor of qdq_loss_debug's weight matching.
+
+    A lone constant, as a rescaling's, comes out of it without a dimension, which its own sum then fails on.
+    """
+    from onnxruntime.quantization.qdq_loss_debug import compute_weight_error
+
+    with_axes = {name: {side: np.atleast_1d(value) for side, value in pair.items()} for name, pair in matched.items()}
+    return {name: float(error) for name, error in compute_weight_error(with_axes).items()}

@@ -14,6 +14,7 @@ from convert.checks import Finding
 from convert.doctor import Diagnosis, diagnose, examine_calibration
 from convert.fix import check_resolvable, fix
 from convert.layer_names import LayerNames
+from convert.onnx_layers import weight_errors
 from convert.paired import Paired, Verdict
 from convert.patient import Patient
 from convert.ranges import InputScale, halves
@@ -197,6 +198,11 @@ class TestHealthy:
     def test_layers_stand_worst_first(self, healthy: Diagnosis) -> None:
         for one in healthy.examinations:
             assert [e.accumulated_db for e in one.layers] == sorted(e.accumulated_db for e in one.layers)
+
+
+def test_a_constant_without_dimensions_has_a_weight_error_too() -> None:
+    matched = {"scale": {"float": np.float32(1.0), "dequantized": np.float32(0.9)}}
+    assert weight_errors(matched) == {"scale": pytest.approx(20.0, abs=1e-4)}
 
 
 class TestPlantedFaults:
