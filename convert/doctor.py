@@ -100,7 +100,7 @@ def examine(patient: Patient, variant: Variant, max_drop: float = MAX_DROP) -> E
     path = trained.folder / f"{trained.name}.{variant.key}"
     quantizer = patient.quantizer(variant)
     now = quantizer.quantized()
-    findings, notes = _examine_stability(patient, variant)
+    findings: list[Finding] = []
     if path.is_file():
         card = read_card(path)
         if card is None:
@@ -112,6 +112,8 @@ def examine(patient: Patient, variant: Variant, max_drop: float = MAX_DROP) -> E
         found = answers(path, card, patient.sample.pixels)
     else:
         found = answers_of(now, trained, variant, patient.sample.pixels)
+    unstable, notes = _examine_stability(patient, variant, found)
+    findings += unstable
     findings += checks.check_collapse(found, patient.sample.truth, trained.card.labels)
     paired = Paired.of(patient.sample.keras, found, patient.sample.truth)
     findings += checks.check_accuracy(paired, max_drop)
@@ -141,8 +143,8 @@ def _hashes_of_other_parts(trained: TrainedModel, told: Mapping[str, Any]) -> di
     return {part: calibrate.choose(split, trained.steps, count, seed).to_json()["sha256"] for part, split in parts.items()}
 
 
-def _examine_stability(patient: Patient, variant: Variant) -> tuple[list[Finding], list[str]]:
-    """Calibrate with each half of the pictures and compare."""
+def _examine_stability(patient: Patient, variant: Variant, found: npt.NDArray[np.int64]) -> tuple[list[Finding], list[str]]:
+    """Calibrate with each half of the pictures and compare; `found` are the answers of the model calibrated with all."""
     trained = patient.trained
     models = [calibrated(trained, variant, half).quantized() for half in halves(trained.calibration)]
     first, second = (scales_of(model, variant) for model in models)
@@ -153,7 +155,8 @@ def _examine_stability(patient: Patient, variant: Variant) -> tuple[list[Finding
     if change:
         widest = f"; a range differs by up to {change.relative:.0%} ({patient.names.readable(change.tensor, heavy=True)})"
     note = f"calibrated with each half: {agreement.agree} of {agreement.total} pictures answered alike{widest}"
-    return checks.check_stability(agreement, first, second), [note]
+    with_float = Agreement(int((found == patient.sample.keras).sum()), len(found))
+    return checks.check_stability(agreement, with_float, first, second), [note]
 
 
 def describe_accuracy(sample: Sample, found: npt.NDArray[np.int64], paired: Paired) -> str:

@@ -37,7 +37,9 @@ class LayerNames:
             return tensor.partition(";")[0]
         place = self.layers.index(mentioned[0])
         kernels = [self.layers.index(layer) for layer in mentioned if layer in self.with_kernel]
-        before = [index for index in kernels if index <= place]
+        # A folded convolution may name its BatchNormalization or activation alone: it is the nearest one before
+        every = [index for index, layer in enumerate(self.layers) if layer in self.with_kernel]
+        before = [index for index in kernels or every if index <= place]
         return self.layers[max(before)] if heavy and before else mentioned[0]
 
     def _layer_of(self, scope: str) -> str | None:

@@ -60,7 +60,7 @@ def layer_errors(source: OnnxModel, quantized: bytes, pixels: Pixels, names: Lay
     found = []
     for node, output in _producers(nodes):
         if output in whole and computes(node.op_type):
-            layer = names.readable(";".join([output, *node.input]), heavy_operation(node.op_type))
+            layer = names.readable(";".join([output, *node.input[1:]]), heavy_operation(node.op_type))
             kernel = next((weights[name] for name in node.input if name in weights), None)
             single, ratio = alone[output].sqnr_db, alone[output].rmse / scales[output][0]
             found.append(LayerError("onnx", layer, node.op_type, node.name, single, whole[output].sqnr_db, ratio, kernel))

@@ -138,9 +138,15 @@ class TestChecks:
 
     def test_unstable_calibration_is_found(self) -> None:
         same = {"a": 1.0}
-        assert checks.check_stability(verify.Agreement(995, 1_000), same, {"a": 0.8}) == []
-        assert names(checks.check_stability(verify.Agreement(950, 1_000), same, same)) == {"stability"}
-        assert names(checks.check_stability(verify.Agreement(1_000, 1_000), same, {"a": 0.4})) == {"stability"}
+        float_like, all_alike = verify.Agreement(995, 1_000), verify.Agreement(1_000, 1_000)
+        unlike = verify.Agreement(950, 1_000)
+        assert checks.check_stability(float_like, float_like, same, {"a": 0.8}) == []
+        assert names(checks.check_stability(unlike, float_like, same, same)) == {"stability"}
+        assert names(checks.check_stability(all_alike, float_like, same, {"a": 0.4})) == {"stability"}
+
+    def test_calibration_is_not_blamed_for_what_int8_itself_loses(self) -> None:
+        halves_agree, with_float = verify.Agreement(961, 1_000), verify.Agreement(950, 1_000)
+        assert checks.check_stability(halves_agree, with_float, {"a": 1.0}, {"a": 1.0}) == []
 
     def test_a_certain_drop_is_found_and_an_uncertain_one_is_not(self) -> None:
         assert names(checks.check_accuracy(Paired(54, 0, 1_000), 0.001)) == {"accuracy"}
@@ -163,6 +169,7 @@ class TestLayerNames:
             ("net_1/conv2d_1_2/Squeeze:0", True, "conv2d_1"),
             ("net_1/relu_1/Relu6;net_1/bn_1/batchnorm;net_1/conv2d_1_2/convolution;net_1/out_1/x", True, "conv2d_1"),
             ("net_1/relu_1/Relu6", False, "relu"),
+            ("net_1/relu_1/Relu6", True, "conv2d_1"),
             ("net/conv2d_1/Relu", True, "conv2d_1"),
             ("StatefulPartitionedCall_1:0", False, "out"),
             ("tfl.quantize", False, "tfl.quantize"),
