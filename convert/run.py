@@ -169,7 +169,6 @@ def _convert_variant(trained: TrainedModel, variant: Variant, path: Path, target
     if variant.format == "tflite":
         per_channel_dense = target is not None and runs_per_channel_dense(target)
         data = to_tflite.convert(trained.saved_model, variant, trained.calibration, per_channel_dense)
-        data = with_metadata(data, {**trained.common, "variant": variant.name})
     else:
         model = _onnx_model(trained, variant)
         data, float_nodes = model.data, model.float_nodes
@@ -189,6 +188,8 @@ def write_artifact(
 
     `own` is the artifact's own part of the card. Raises CheckFailed for a broken promise; nothing is written then.
     """
+    if variant.format == "tflite":
+        data = with_metadata(data, {**trained.common, "variant": variant.name})
     with replacing(path) as temporary:
         temporary.write_bytes(data)
         verify.check_types(temporary, variant, float_nodes)

@@ -231,7 +231,7 @@ class TestPlantedFaults:
         monkeypatch.setattr(verify, "check_agreement", lambda *_: None)  # which would not let the worst of them be written
         trained, (variant,) = opened(folder), find_variants([key])
         vars(trained)["calibration"] = planted(trained, fault)
-        _convert_variant(trained, variant, folder / f"mnist_cnn.{key}")
+        _convert_variant(trained, variant, folder / f"mnist_cnn.{key}", None)
         found = names(diagnose(Patient(opened(folder)), [variant]).findings)
         assert "manifest" in found
         # An ONNX whose first layers are float has no quantized input: there the wrong scale shows in the ranges behind
@@ -310,7 +310,7 @@ class TestFix:
     def test_convert_run_says_who_makes_the_fixed_variant(self, tiny: Tiny) -> None:
         trained, (variant,) = opened(tiny.folder), find_variants(["int8_fixed.onnx"])
         with pytest.raises(EdgeproofError, match="doctor"):
-            _convert_variant(trained, variant, tiny.artifact("int8_fixed.onnx"))
+            _convert_variant(trained, variant, tiny.artifact("int8_fixed.onnx"), None)
 
 
 class TestCommand:
