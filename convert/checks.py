@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from convert.paired import Paired, Verdict
 from convert.ranges import InputScale, largest_change
-from convert.variant import QUANTIZED_AGREEMENT
-from convert.verify import FULL_SAMPLE, Agreement
+from convert.variant import QUANTIZED_AGREEMENT, Variant
+from convert.verify import FULL_SAMPLE, Agreement, agrees
 from device.classify import Step, wilson_interval
 
 CARD_FIELDS = ("count", "classes", "seed", "sha256")
@@ -159,6 +159,15 @@ def check_accuracy(paired: Paired, max_drop: float) -> list[Finding]:
     found = f"{100 * paired.drop:.2f} points less accurate than float (95 % interval {low:.2f} to {high:.2f})"
     todo = "leave the worst layers in float: `python -m convert doctor MODEL --fix`"
     return [Finding("accuracy", "error", found, f"at most {100 * max_drop:g}", todo)]
+
+
+def check_agreement(variant: Variant, with_float: Agreement) -> list[Finding]:
+    """Find an artifact that answers otherwise than float more often than its variant allows: right or wrong."""
+    if agrees(variant, with_float):
+        return []
+    found = f"{with_float.agree} of {with_float.total} validation pictures are answered as in float"
+    todo = "leave the worst layers in float (`--fix`), or train longer: close scores change sides at a step of int8"
+    return [Finding("agreement", "error", found, f"at least {variant.min_agreement:.0%}, as {variant.key} promises", todo)]
 
 
 def check_stability(

@@ -112,7 +112,9 @@ def examine(patient: Patient, variant: Variant, max_drop: float = MAX_DROP) -> E
         found = answers(path, card, patient.sample.pixels)
     else:
         found = answers_of(now, trained, variant, patient.sample.pixels)
-    unstable, notes = _examine_stability(patient, variant, found)
+    with_float = Agreement(int((found == patient.sample.keras).sum()), len(found))
+    findings += checks.check_agreement(variant, with_float)
+    unstable, notes = _examine_stability(patient, variant, with_float)
     findings += unstable
     findings += checks.check_collapse(found, patient.sample.truth, trained.card.labels)
     paired = Paired.of(patient.sample.keras, found, patient.sample.truth)
@@ -143,8 +145,8 @@ def _hashes_of_other_parts(trained: TrainedModel, told: Mapping[str, Any]) -> di
     return {part: calibrate.choose(split, trained.steps, count, seed).to_json()["sha256"] for part, split in parts.items()}
 
 
-def _examine_stability(patient: Patient, variant: Variant, found: npt.NDArray[np.int64]) -> tuple[list[Finding], list[str]]:
-    """Calibrate with each half of the pictures and compare; `found` are the answers of the model calibrated with all."""
+def _examine_stability(patient: Patient, variant: Variant, with_float: Agreement) -> tuple[list[Finding], list[str]]:
+    """Calibrate with each half of the pictures and compare; `with_float` is how the model calibrated with all agrees."""
     trained = patient.trained
     models = [calibrated(trained, variant, half).quantized() for half in halves(trained.calibration)]
     first, second = (scales_of(model, variant) for model in models)
@@ -155,7 +157,6 @@ def _examine_stability(patient: Patient, variant: Variant, found: npt.NDArray[np
     if change:
         widest = f"; a range differs by up to {change.relative:.0%} ({patient.names.readable(change.tensor, heavy=True)})"
     note = f"calibrated with each half: {agreement.agree} of {agreement.total} pictures answered alike{widest}"
-    with_float = Agreement(int((found == patient.sample.keras).sum()), len(found))
     return checks.check_stability(agreement, with_float, first, second), [note]
 
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from convert.layer_error import LayerError, Quantized
+from convert.layer_error import LayerError, Quantized, worst_first
 from convert.paired import Paired, Verdict
 from convert.patient import Patient, Sample, answers_of, draw
 from convert.run import Artifact, write_artifact
 from convert.variant import Variant, find_variants
+from convert.verify import Agreement, agrees
 from device.classify import CheckFailed
 
 FIXED = "int8_fixed"
@@ -29,6 +30,7 @@ class _Try:
     layers: tuple[LayerError, ...]
     model: Quantized
     paired: Paired
+    agreement: Agreement
 
 
 class _Search:
@@ -46,25 +48,40 @@ class _Search:
         model = self._patient.quantizer(self._variant).quantized([error.node for error in layers])
         found = answers_of(model, self._patient.trained, self._variant, self.sample.pixels)
         paired = Paired.of(self.sample.keras, found, self.sample.truth)
-        self._say(f"{self._variant.key}, {len(layers)} more layers in float: {describe(paired, self._max_drop)}")
-        return _Try(tuple(layers), model, paired)
+        agreement = Agreement(int((found == self.sample.keras).sum()), len(found))
+        told = f"{describe(paired, self._max_drop)}; {agreement.share:.1%} answered as in float"
+        self._say(f"{self._variant.key}, {len(layers)} more layers in float: {told}")
+        return _Try(tuple(layers), model, paired, agreement)
 
     def is_within(self, one: _Try) -> bool:
-        return one.paired.verdict(self._max_drop) is Verdict.WITHIN
+        """Say whether the drop is shown to be within, and the answers are float's as often as the variant promises."""
+        return one.paired.verdict(self._max_drop) is Verdict.WITHIN and agrees(self._variant, one.agreement)
 
-    def fewest(self, worst: Sequence[LayerError]) -> _Try:
+    def fewest(self, layers: Sequence[LayerError]) -> _Try:
         """Double the number of worst layers in float until the drop is within, then halve the gap.
 
-        Raises CheckFailed where it is not with all of them.
+        Worst is asked both ways, since each order misses one kind of fault: the error alone does not see values that are
+        lost between two layers, the accumulated one blames late layers for what early ones did.
+        Raises CheckFailed where the drop is not within with all layers in float.
         """
+        orders = (sorted(layers, key=lambda error: error.alone_db), worst_first(layers))
         low, number = 0, 1
-        while not self.is_within(found := self.attempt(worst[:number])):
-            if number >= len(worst):
-                raise CheckFailed(self._hopeless(found.paired))
-            low, number = number, min(2 * number, len(worst))
+        while number < len(layers):
+            for order in orders:
+                if self.is_within(found := self.attempt(order[:number])):
+                    return self._halve(order, low, found)
+            low, number = number, 2 * number
+        found = self.attempt(layers)
+        if not self.is_within(found):
+            raise CheckFailed(self._hopeless(found.paired))
+        return self._halve(orders[0], low, found)
+
+    def _halve(self, order: Sequence[LayerError], low: int, found: _Try) -> _Try:
+        """Return the shortest beginning of `order` over `low` that is within, given one that is."""
+        number = len(found.layers)
         while number - low > 1:
             middle = (low + number) // 2
-            one = self.attempt(worst[:middle])
+            one = self.attempt(order[:middle])
             if self.is_within(one):
                 number, found = middle, one
             else:
@@ -84,8 +101,10 @@ class _Search:
         return f"{self._variant.key}: even with all layers in float: {describe(paired, self._max_drop)}: not written"
 
 
-def fix(patient: Patient, variant: Variant, worst: Sequence[LayerError], max_drop: float, say: Callable[[str], None]) -> Fix:
-    """Search for the fewest of the `worst` layers (in their order) whose float brings int8's drop within `max_drop`.
+def fix(
+    patient: Patient, variant: Variant, layers: Sequence[LayerError], max_drop: float, say: Callable[[str], None]
+) -> Fix:
+    """Search for the fewest of the worst layers whose float brings int8's drop within `max_drop`.
 
     Within means: the whole 95 % interval of the paired drop on the validation pictures. Raises CheckFailed where so few
     pictures cannot show it, or no model is within.
@@ -95,7 +114,7 @@ def fix(patient: Patient, variant: Variant, worst: Sequence[LayerError], max_dro
     plain = search.attempt([])
     if search.is_within(plain):
         return Fix((), plain.paired, None)
-    found = search.prune(search.fewest(worst))
+    found = search.prune(search.fewest(layers))
     return Fix(found.layers, found.paired, _write(patient, variant, found, max_drop))
 
 

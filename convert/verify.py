@@ -37,13 +37,18 @@ def agreement(session: Session, pixels: Pixels, reference: npt.NDArray[np.int64]
     return Agreement(int((np.array(answers) == reference).sum()), len(pixels))
 
 
-def check_agreement(variant: Variant, found: Agreement) -> None:
-    """Raise CheckFailed where the artifact agrees with Keras less often than its variant promises.
+def agrees(variant: Variant, found: Agreement) -> bool:
+    """Say whether an artifact agrees with Keras as often as its variant promises.
 
     Fewer pictures than FULL_SAMPLE cannot show 99.9 %: there the whole 95 % interval has to lie below the promise.
     """
     reached = found.share if found.total >= FULL_SAMPLE else wilson_interval(found.agree, found.total)[1]
-    if reached < variant.min_agreement:
+    return reached >= variant.min_agreement
+
+
+def check_agreement(variant: Variant, found: Agreement) -> None:
+    """Raise CheckFailed where the artifact agrees with Keras less often than its variant promises."""
+    if not agrees(variant, found):
         raise CheckFailed(
             f"{variant.key}: answers {found.agree} of {found.total} validation pictures as Keras does "
             f"({100 * found.share:.2f} %), promised are {100 * variant.min_agreement:.1f} %"

@@ -152,6 +152,11 @@ class TestChecks:
         assert names(checks.check_accuracy(Paired(54, 0, 1_000), 0.001)) == {"accuracy"}
         assert checks.check_accuracy(Paired(2, 0, 1_000), 0.001) == []
 
+    def test_an_artifact_that_answers_otherwise_than_float_is_found(self) -> None:
+        (variant,) = find_variants(["int8.onnx"])
+        assert checks.check_agreement(variant, verify.Agreement(995, 1_000)) == []
+        assert names(checks.check_agreement(variant, verify.Agreement(950, 1_000))) == {"agreement"}
+
     def test_halves_are_disjoint_and_hold_every_class_evenly(self) -> None:
         pixels = np.arange(40, dtype=np.uint8).reshape(40, 1, 1, 1)
         first, second = halves(Calibration(pixels, np.tile(np.arange(10), 4), 0))
