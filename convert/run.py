@@ -164,14 +164,32 @@ def convert_model(
 def _convert_variant(trained: TrainedModel, variant: Variant, path: Path, target: Target | None) -> Artifact:
     own: dict[str, Any] = {}
     float_nodes: tuple[str, ...] = ()
+    if variant.name == "int8_fixed":
+        raise EdgeproofError(f"{variant.key}: is made by `python -m convert doctor {trained.folder.name} --fix`")
     if variant.format == "tflite":
         per_channel_dense = target is not None and runs_per_channel_dense(target)
         data = to_tflite.convert(trained.saved_model, variant, trained.calibration, per_channel_dense)
-        data = with_metadata(data, {**trained.common, "variant": variant.name})
     else:
         model = _onnx_model(trained, variant)
         data, float_nodes = model.data, model.float_nodes
         own["session"] = model.session
+    return write_artifact(trained, variant, path, data, float_nodes, own)
+
+
+def write_artifact(
+    trained: TrainedModel,
+    variant: Variant,
+    path: Path,
+    data: bytes,
+    float_nodes: Sequence[str],
+    own: dict[str, Any],
+) -> Artifact:
+    """Hold a converted model to its promise, put its card in and give it its name.
+
+    `own` is the artifact's own part of the card. Raises CheckFailed for a broken promise; nothing is written then.
+    """
+    if variant.format == "tflite":
+        data = with_metadata(data, {**trained.common, "variant": variant.name})
     with replacing(path) as temporary:
         temporary.write_bytes(data)
         verify.check_types(temporary, variant, float_nodes)

@@ -5,7 +5,7 @@ with Keras's afterwards (convert/verify.py).
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,20 +53,28 @@ def convert_float16(source: OnnxModel) -> OnnxModel:
     return OnnxModel(graph.model.SerializeToString(deterministic=True))
 
 
-def quantize(source: OnnxModel, calibration: Calibration) -> OnnxModel:
+def fold(source: OnnxModel, path: Path) -> None:
+    """Write a float32 model, pre-processed for quantization, to a path: BatchNormalization is folded into Conv."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    float_path = path.with_suffix(".float.onnx")
+    float_path.write_bytes(source.data)
+    quant_pre_process(str(float_path), str(path), skip_symbolic_shape=True)
+
+
+def quantize(source: OnnxModel, calibration: Calibration, float_nodes: Sequence[str] = ()) -> OnnxModel:
     """Quantize a float32 model: QDQ, uint8 activations, int8 weights per channel, MinMax calibration.
 
     Each of these settings is needed: without per_channel, with reduce_range or without the pre-processing (which folds
-    BatchNormalization into Conv) accuracy falls, with int8 activations or another format speed does.
+    BatchNormalization into Conv) accuracy falls, with int8 activations or another format speed does. `float_nodes` stay
+    float besides those that always do.
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as folder:
-        float_path, folded_path, int8_path = (Path(folder) / f"{name}.onnx" for name in ("float", "folded", "int8"))
-        float_path.write_bytes(source.data)
-        quant_pre_process(str(float_path), str(folded_path), skip_symbolic_shape=True)
-        kept_float = _nodes_kept_float(folded_path)
+        folded_path, int8_path = (Path(folder) / f"{name}.onnx" for name in ("folded", "int8"))
+        fold(source, folded_path)
+        kept_float = _nodes_kept_float(folded_path, float_nodes)
         quantize_static(
             str(folded_path),
             str(int8_path),
@@ -82,8 +90,8 @@ def quantize(source: OnnxModel, calibration: Calibration) -> OnnxModel:
         return OnnxModel(int8_path.read_bytes(), heavy, session)
 
 
-def _nodes_kept_float(path: Path) -> list[tuple[str, str]]:
-    """Return (name, operation) of the nodes that are not quantized.
+def _nodes_kept_float(path: Path, float_nodes: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Return (name, operation) of the nodes that are not quantized: those asked for and those that never are.
 
     A first convolution over one channel has so little to do for each value that its quantized kernel loses more than
     integers gain (half of the small CNN's time): the graph up to its pooling stays float.
@@ -91,7 +99,8 @@ def _nodes_kept_float(path: Path) -> list[tuple[str, str]]:
     import onnx
 
     graph = onnx.load(str(path)).graph
-    kept = [(node.name, node.op_type) for node in graph.node if node.op_type in FLOAT_OPERATIONS]
+    asked = set(float_nodes)
+    kept = [(node.name, node.op_type) for node in graph.node if node.op_type in FLOAT_OPERATIONS or node.name in asked]
     shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     nodes = list(graph.node)
     first = next((place for place, node in enumerate(nodes) if node.op_type == "Conv"), None)

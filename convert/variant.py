@@ -81,6 +81,22 @@ VARIANTS = (
         QUANTIZED_AGREEMENT,
         "speed on x86 with VNNI",
     ),
+    Variant(
+        "int8_fixed",
+        "tflite",
+        "int8 but for what its card names, in and out float32",
+        QUANTIZED_AGREEMENT,
+        "accuracy where int8 loses too much: `convert doctor --fix` makes it",
+        default=False,
+    ),
+    Variant(
+        "int8_fixed",
+        "onnx",
+        "int8 but for what its card names, free batch",
+        QUANTIZED_AGREEMENT,
+        "accuracy where int8 loses too much: `convert doctor --fix` makes it",
+        default=False,
+    ),
 )
 
 

@@ -37,13 +37,18 @@ def agreement(session: Session, pixels: Pixels, reference: npt.NDArray[np.int64]
     return Agreement(int((np.array(answers) == reference).sum()), len(pixels))
 
 
-def check_agreement(variant: Variant, found: Agreement) -> None:
-    """Raise CheckFailed where the artifact agrees with Keras less often than its variant promises.
+def agrees(variant: Variant, found: Agreement) -> bool:
+    """Say whether an artifact agrees with Keras as often as its variant promises.
 
     Fewer pictures than FULL_SAMPLE cannot show 99.9 %: there the whole 95 % interval has to lie below the promise.
     """
     reached = found.share if found.total >= FULL_SAMPLE else wilson_interval(found.agree, found.total)[1]
-    if reached < variant.min_agreement:
+    return reached >= variant.min_agreement
+
+
+def check_agreement(variant: Variant, found: Agreement) -> None:
+    """Raise CheckFailed where the artifact agrees with Keras less often than its variant promises."""
+    if not agrees(variant, found):
         raise CheckFailed(
             f"{variant.key}: answers {found.agree} of {found.total} validation pictures as Keras does "
             f"({100 * found.share:.2f} %), promised are {100 * variant.min_agreement:.1f} %"
@@ -52,12 +57,13 @@ def check_agreement(variant: Variant, found: Agreement) -> None:
 
 def check_types(path: Path, variant: Variant, float_nodes: Sequence[str] = ()) -> None:
     """Raise CheckFailed where the tensors in a file are not those that the variant promises."""
-    broken = _tflite_defects(path, variant) if variant.format == "tflite" else _onnx_defects(path, variant, float_nodes)
+    defects = _onnx_defects if variant.format == "onnx" else _tflite_defects
+    broken = defects(path, variant, float_nodes)
     if broken:
         raise CheckFailed(f"{variant.key}: promised is '{variant.promise}', but {'; '.join(broken[:3])}")
 
 
-def _tflite_defects(path: Path, variant: Variant) -> list[str]:
+def _tflite_defects(path: Path, variant: Variant, float_nodes: Sequence[str]) -> list[str]:
     model = tflite_file.read_model(path.read_bytes())
     inputs, outputs = tflite_file.ends(model)
     expected = "UINT8" if variant.name == "int8" else "FLOAT32"
@@ -65,6 +71,8 @@ def _tflite_defects(path: Path, variant: Variant) -> list[str]:
     defects += [f"{end.name} has batch {end.shape[0]}" for end in (*inputs, *outputs) if end.shape[0] != 1]
     if variant.name in ("dynamic_int8", "int8_mixed", "int16x8"):
         return defects + _operation_defects(tflite_file.heavy_operations(model), variant)
+    if variant.name == "int8_fixed":
+        return defects + _float_defects(tflite_file.heavy_operations(model), float_nodes)
     tensors = tflite_file.tensors(model)
     return defects + [f"{tensor.name} is {tensor.type}" for tensor in tensors if not _type_fits(tensor, variant)]
 
@@ -84,6 +92,13 @@ def _operation_defects(operations: Sequence[tflite_file.HeavyOperation], variant
     if variant.name == "int8_mixed" and operations[0].weight_type != "FLOAT32":
         defects.append(f"the first convolution's weights are {operations[0].weight_type}")
     return defects
+
+
+def _float_defects(operations: Sequence[tflite_file.HeavyOperation], float_nodes: Sequence[str]) -> list[str]:
+    """Return the heavy operations that are float although the card does not name them."""
+    floating = [operation for operation in operations if operation.weight_type != "INT8"]
+    defects = [f"{one.output} is not quantized" for one in floating if one.output not in float_nodes]
+    return defects if len(floating) < len(operations) else [*defects, "no convolution or dense layer is quantized"]
 
 
 def _type_fits(tensor: tflite_file.Tensor, variant: Variant) -> bool:
@@ -114,7 +129,7 @@ def _onnx_defects(path: Path, variant: Variant, float_nodes: Sequence[str]) -> l
     ]
     makers = {output: node for node in graph.node for output in node.output}
     types = {tensor.name: tensor.data_type for tensor in graph.initializer}
-    if variant.name == "int8":
+    if variant.name in ("int8", "int8_fixed"):
         heavy = [node for node in graph.node if node.op_type in HEAVY_OPERATIONS and node.name not in float_nodes]
         defects += [f"{node.name} is not quantized" for node in heavy if not _is_quantized(node, makers, types)]
         return defects if heavy else [*defects, "no Conv or Gemm is quantized"]

@@ -97,7 +97,7 @@ def tiny(digit_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     trained = run_room("train", "run", "mnist_cnn", *options, cwd=workspace)
     assert trained.code == 0, trained.stderr
     folder = workspace / "build" / "mnist_cnn@tiny"
-    every = ",".join(variant.key for variant in VARIANTS)
+    every = ",".join(variant.key for variant in VARIANTS if variant.name != "int8_fixed")  # which the doctor makes
     converted = run_room("convert", "run", "mnist_cnn@tiny", "--variants", every, cwd=workspace)
     assert converted.code == 0, converted.stderr
     return Tiny(workspace, folder, digit_folder)
