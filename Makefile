@@ -1,6 +1,7 @@
 # edgeproof: train, convert, measure. `make help` lists what there is.
 
 SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -15,7 +16,7 @@ BENCH_SOURCES := $(filter-out bench/__main__.py bench/report.py,$(wildcard bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup train convert bench test test-all check lock photo-accuracy train-speed clean
+.PHONY: help setup train convert bench test test-all check lock self-test ready photo-accuracy train-speed clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -66,6 +67,16 @@ check: setup ## Lint, check types and import rules.
 
 lock: ## Write requirements.lock again from pyproject.toml (needs uv).
 	uv pip compile --quiet --generate-hashes --python-version 3.11 --group pyproject.toml:dev pyproject.toml -o requirements.lock
+
+self-test: convert ## Let every artifact prove itself in every runtime that opens it.
+	@for file in build/*/*.tflite; do for runtime in litert tflite_runtime; do \
+	  $(RUN) device/classify.py $$file --self-test --runtime $$runtime 2>/dev/null | tail -1 || exit 1; done; done
+	@for file in build/*/*.onnx; do $(RUN) device/classify.py $$file --self-test | tail -1 || exit 1; done
+
+ready: $(foreach model,mnist_cnn mnist_cnn_crop,build/$(model)/converted) ## Make data/ready again: artifacts, hashes, sample pictures.
+	cp build/mnist_cnn/mnist_cnn.int8.tflite build/mnist_cnn_crop/mnist_cnn_crop.int8.tflite data/ready/
+	cd data/ready && sha256sum *.tflite > SHA256SUMS
+	$(RUN) -m tests.sample_pictures
 
 photo-accuracy: convert ## Read photo-like pictures of test digits with each int8 model.
 	$(RUN) -m tests.photo_accuracy $(foreach model,$(MODELS),build/$(model)/$(model).int8.tflite)

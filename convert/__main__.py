@@ -56,14 +56,19 @@ def run(models: tuple[str, ...], variants: str, target_name: str | None) -> int:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def show(file: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="The whole card as it is.")
+def show(file: Path, as_json: bool) -> None:
     """Print the card that is inside FILE."""
-    from device.classify import CardError, read_card
+    from convert.card_text import card_text
+    from device.classify import CardError, model_format, read_card, read_model_bytes
 
     card = read_card(file)
     if card is None:
         raise CardError(f"{file}: has no card: convert it with `python -m convert run`")
-    click.echo(json.dumps(card.document, indent=1, ensure_ascii=False))
+    if as_json:
+        click.echo(json.dumps(card.document, indent=1, ensure_ascii=False))
+    else:
+        click.echo(card_text(file, model_format(file, read_model_bytes(file)), card))
 
 
 @main.command()

@@ -363,7 +363,7 @@ Plane = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 
-OVERVIEW = 208  # pixels: at most this long is the reduced picture in which the digit is looked for
+OVERVIEW = 176  # pixels: at most this long is the reduced picture in which the digit is looked for
 CLOSE_UP = 110  # pixels: at most this long is the digit that is cut out
 FAINTEST = 12  # of 255: what differs less from the paper is taken for dirt
 EDGE = 40  # of 255: where a stroke begins, once its core is at 255
@@ -415,8 +415,9 @@ def _ink_contrast(gray: Image.Image) -> tuple[Plane, bool]:
     One of the picture's upper and lower envelope is the paper or the board, and smooth; the other follows the digit.
     """
     window = min(gray.size) * 3 // 10  # wider than any stroke
-    dark = _roughness(_envelope(gray, window, dark=True)) <= _roughness(_envelope(gray, window, dark=False))
-    return _contrast(gray, window, dark), dark
+    upper, lower = _envelope(gray, window, dark=True), _envelope(gray, window, dark=False)
+    dark = _roughness(upper) <= _roughness(lower)
+    return _contrast(gray, window, upper if dark else lower, dark), dark
 
 
 def _cell(window: int) -> int:
@@ -438,11 +439,11 @@ def _roughness(ground: npt.NDArray[np.uint8]) -> int:
     return int(np.square(np.diff(cells, axis=0)).sum() + np.square(np.diff(cells, axis=1)).sum())
 
 
-def _contrast(gray: Image.Image, window: int, dark: bool) -> Plane:
+def _contrast(gray: Image.Image, window: int, envelope: npt.NDArray[np.uint8], dark: bool) -> Plane:
     """Return how far each pixel is from the ground (H, W), as it would be in even light: -255..255, ink positive."""
     cell = _cell(window)
     # One cell is given away: at a sharp edge, a shadow's say, the smooth ground must not stick out.
-    ground = _extreme(_envelope(gray, window, dark), 3, np.minimum if dark else np.maximum)
+    ground = _extreme(envelope, 3, np.minimum if dark else np.maximum)
     cover = (0, 0, gray.width / cell, gray.height / cell)
     smooth = Image.fromarray(ground).resize(gray.size, Image.Resampling.BILINEAR, cover)
     paper, pixels = np.asarray(smooth, np.int32), np.asarray(gray, np.int32)
@@ -690,7 +691,7 @@ def _close_up(image: Image.Image, mask: Mask, blob: _Blob, step: int, dark: bool
     fine = -(-longer // CLOSE_UP)
     gray = image.reduce(fine, crop)
     window = longer // fine * 2 // 5
-    contrast = _contrast(gray, window, dark)
+    contrast = _contrast(gray, window, _envelope(gray, window, dark), dark)
     near = Image.fromarray(_extreme(mask.astype(np.uint8), 5, np.maximum))
     cover = (0, 0, (crop[2] - crop[0]) / step, (crop[3] - crop[1]) / step)
     allowed = np.asarray(near.resize(gray.size, Image.Resampling.NEAREST, cover)) > 0

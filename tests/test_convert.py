@@ -258,10 +258,41 @@ class TestCommand:
         assert "mnist_cnn.keras" in result.error_line
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
-    def test_show_prints_the_card(self, tiny: Tiny) -> None:
-        result = run_room("convert", "show", tiny.artifact("int8.tflite"), cwd=tiny.workspace)
+    def test_show_prints_the_whole_card_as_json(self, tiny: Tiny) -> None:
+        result = run_room("convert", "show", "--json", tiny.artifact("int8.tflite"), cwd=tiny.workspace)
         assert result.code == 0
         assert json.loads(result.stdout)["variant"] == "int8"
+
+    def test_show_says_in_words_what_the_card_holds(self, tiny: Tiny) -> None:
+        result = run_room("convert", "show", tiny.artifact("int8.onnx"), cwd=tiny.workspace)
+        assert result.code == 0
+        said = {line.split(maxsplit=1)[0]: line for line in result.stdout.splitlines() if not line.startswith(" ")}
+        assert list(said) == ["file", "model", "takes", "steps", "answers", "accuracy", "needs", "float", "proof", "made"]
+        assert "28 × 28 pixels, gray" in said["takes"]
+        assert "disabled_optimizers = QDQPropagationTransformer" in said["needs"]
+        assert "calibrated with 300 training pictures" in result.stdout
+
+    @pytest.mark.parametrize(
+        ("field", "value", "code", "found"),
+        [
+            ("accuracy", {"keras_test": "very good"}, 2, "a part of its card is damaged"),
+            ("provenance", {"calibration": {"count": "many"}}, 2, "a part of its card is damaged"),
+            ("labels", ["a", "\x1b[2J", *"cdefghij"], 0, "a, \\x1b[2J, c"),
+        ],
+        ids=["accuracy-is-text", "calibration-without-hash", "label-clears-the-terminal"],
+    )
+    def test_show_survives_a_strange_card(
+        self, tiny: Tiny, tmp_path: Path, field: str, value: object, code: int, found: str
+    ) -> None:
+        card = read_card(tiny.artifact("int8.tflite"))
+        assert card is not None
+        document = {**card.document, field: value}
+        del document["model_sha256"]
+        path = bare_copy(tiny.artifact("int8.tflite"), tmp_path)
+        embed(path, document)
+        result = run_room("convert", "show", path, cwd=tmp_path)
+        assert result.code == code
+        assert found in (result.stdout if code == 0 else result.error_line)
 
 
 def test_the_onnx_first_convolution_over_one_channel_stays_float_and_the_card_says_how_to_open_it(tiny: Tiny) -> None:

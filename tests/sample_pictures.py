@@ -1,0 +1,26 @@
+"""Draw the sample pictures of data/ready: `make ready`. Photo-like, of MNIST test digits, in class folders."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tests.photos import photo_like
+from train.data import load_mnist
+
+FOLDER = Path(__file__).resolve().parent.parent / "data" / "ready" / "pictures"
+CHOSEN = {4043: "green_pen", 4024: "corner_shadow", 4054: "half_in_shade", 4022: "far_away", 4061: "red_pen", 4011: "chalk"}
+QUALITY = 80
+
+
+def main() -> None:
+    """Write each chosen test digit's photo, which depends on its index alone."""
+    test = load_mnist().test
+    for index, name in CHOSEN.items():
+        photo = photo_like(np.asarray(test.open(index)), np.random.default_rng(index))
+        path = FOLDER / str(test.labels[index]) / f"{name}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        photo.convert("RGB").save(path, quality=QUALITY)
+
+
+if __name__ == "__main__":
+    main()
