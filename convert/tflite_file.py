@@ -5,19 +5,23 @@ The schema is TensorFlow's (compiler/mlir/lite/schema/schema.fbs), as Python obj
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+Number = TypeVar("Number", int, float)
 
 HEAVY = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of the graph. `type` is the schema's name, as "FLOAT32"."""
+    """A tensor of the graph. `type` is the schema's name, as "FLOAT32"; scale and zero point stand for the first channel."""
 
     name: str
     type: str
     shape: tuple[int, ...]
     constant: bool
+    scale: float | None = None  # None: not quantized
+    zero_point: int | None = None
 
     @property
     def values(self) -> int:
@@ -53,6 +57,8 @@ def tensors(model: Any) -> list[Tensor]:
             type=names[tensor.type],
             shape=() if tensor.shape is None else tuple(int(side) for side in tensor.shape),
             constant=model.buffers[tensor.buffer].data is not None and len(model.buffers[tensor.buffer].data) > 0,
+            scale=_first(tensor.quantization and tensor.quantization.scale, float),
+            zero_point=_first(tensor.quantization and tensor.quantization.zeroPoint, int),
         )
         for tensor in model.subgraphs[0].tensors
     ]
@@ -91,6 +97,10 @@ def min_runtime(model: Any) -> str | None:
     """Return the least TFLite runtime version that the converter wrote into the file."""
     text = metadata(model, b"min_runtime_version")
     return None if text is None else text.split(b"\0")[0].decode()
+
+
+def _first(values: Any, kind: type[Number]) -> Number | None:
+    return None if values is None or not len(values) else kind(values[0])
 
 
 def _names(enumeration: type) -> dict[int, str]:

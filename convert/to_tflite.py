@@ -82,5 +82,11 @@ def _converter(saved_model: Path, name: str, calibration: Calibration) -> Any:
 
 
 def _one_by_one(calibration: Calibration) -> Iterator[list[Any]]:
-    for pixels in calibration.pixels:
+    pictures = calibration.pixels
+    if pictures.min() > 0 or pictures.max() < 255:
+        # The input's scale comes from the range that was seen: two pixels make it 1 and the zero point 0, so that a device
+        # hands over its pixels as they are.
+        pictures = pictures.copy()
+        pictures[0, 0, 0], pictures[0, -1, -1] = 0, 255
+    for pixels in pictures:
         yield [pixels[None].astype(np.float32)]

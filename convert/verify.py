@@ -69,6 +69,9 @@ def _tflite_defects(path: Path, variant: Variant, float_nodes: Sequence[str]) ->
     expected = "UINT8" if variant.name == "int8" else "FLOAT32"
     defects = [f"{end.name} is {end.type}, expected {expected}" for end in (*inputs, *outputs) if end.type != expected]
     defects += [f"{end.name} has batch {end.shape[0]}" for end in (*inputs, *outputs) if end.shape[0] != 1]
+    if variant.name == "int8":  # so that a device hands over its pixels as they are
+        scales = [(end, end.scale, end.zero_point) for end in inputs if (end.scale, end.zero_point) != (1.0, 0)]
+        defects += [f"{end.name} has scale {scale} and zero point {zero}, expected 1 and 0" for end, scale, zero in scales]
     if variant.name in ("dynamic_int8", "int8_mixed", "int16x8"):
         return defects + _operation_defects(tflite_file.heavy_operations(model), variant)
     if variant.name == "int8_fixed":

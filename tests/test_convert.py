@@ -3,13 +3,15 @@
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
 
-from convert import calibrate, to_onnx, verify
+from convert import calibrate, tflite_file, to_onnx, to_tflite, verify
 from convert.card import embed
 from convert.run import TrainedModel, convert_model
 from convert.variant import VARIANTS, Variant, find_variants
@@ -81,6 +83,23 @@ class TestPromises:
     def test_a_file_under_another_variants_name_is_found_out(self, tiny: Tiny, file: str, claimed: str) -> None:
         with pytest.raises(CheckFailed, match="promised is"):
             verify.check_types(tiny.artifact(file), variant(claimed))
+
+    def test_int8_takes_pixels_as_they_are_whatever_the_calibration_pictures_range(self, tiny: Tiny) -> None:
+        trained = TrainedModel(tiny.folder / "mnist_cnn.keras")
+        pale = replace(trained.calibration, pixels=trained.calibration.pixels.clip(40, 200))
+        data = to_tflite.convert(trained.saved_model, variant("int8.tflite"), pale)
+        (image,), _ = tflite_file.ends(tflite_file.read_model(data))
+        assert (image.type, image.scale, image.zero_point) == ("UINT8", 1.0, 0)
+
+    def test_an_int8_input_of_another_scale_is_found_out(self, tiny: Tiny, tmp_path: Path) -> None:
+        model = tflite_file.read_model(tiny.artifact("int8.tflite").read_bytes())
+        model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].quantization.scale = [0.5]
+        builder = flatbuffers.Builder(0)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        path = tmp_path / "halved.tflite"
+        path.write_bytes(bytes(builder.Output()))
+        with pytest.raises(CheckFailed, match=r"has scale 0\.5 and zero point 0, expected 1 and 0"):
+            verify.check_types(path, variant("int8.tflite"))
 
     def test_float_nodes_that_the_card_does_not_name_are_found_out(self, tiny: Tiny) -> None:
         card = read_card(tiny.artifact("int8.onnx"))
