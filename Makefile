@@ -54,10 +54,10 @@ build/bench.json: $(CONVERTED) $(BENCH_SOURCES) device/classify.py | $(VENV)/ins
 	$(RUN) -m bench run
 
 test: setup ## Run the fast tests.
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: setup ## Run all tests.
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 check: setup ## Lint, check types and import rules.
 	$(VENV)/bin/ruff check .

@@ -164,7 +164,7 @@ def convert_model(
 def _convert_variant(trained: TrainedModel, variant: Variant, path: Path, target: Target | None) -> Artifact:
     own: dict[str, Any] = {}
     float_nodes: tuple[str, ...] = ()
-    if variant.name == "int8_fixed":
+    if variant.by_doctor:
         raise EdgeproofError(f"{variant.key}: is made by `python -m convert doctor {trained.folder.name} --fix`")
     if variant.format == "tflite":
         per_channel_dense = target is not None and runs_per_channel_dense(target)

@@ -26,6 +26,11 @@ class Variant:
         return self.name.startswith("int")
 
     @property
+    def by_doctor(self) -> bool:
+        """Say whether `convert doctor --fix` makes it, not `convert run`."""
+        return self.name == "int8_fixed"
+
+    @property
     def key(self) -> str:
         """Return "int8.tflite": the variant's part of a file name."""
         return f"{self.name}.{self.format}"

@@ -15,9 +15,8 @@ from bench.report import COLUMNS, markdown, milliseconds, table
 from bench.results import Results, load_results
 from bench.runtimes import find_runtime, runtime_names
 from bench.worker import answer_pictures
-from convert.variant import VARIANTS
 from device.classify import EdgeproofError
-from tests.conftest import ROOT, Tiny, classify, run, run_room
+from tests.conftest import CONVERTED, ROOT, Tiny, classify, run, run_room
 
 ENVIRONMENT = {"cpu": "a cpu", "cores": 2, "cpu_flags": [], "memory_bytes": 2**30, "os": "an os", "python": "3.11"}
 
@@ -239,7 +238,7 @@ class TestCommand:
         results = load_results(output)
         keys = {(row["variant"], row["format"], row["runtime"]) for row in results.rows}
         runtimes = {"tflite": ("litert", "tflite_runtime"), "onnx": ("onnxruntime",)}
-        converted = {(v.name, v.format, runtime) for v in VARIANTS for runtime in runtimes[v.format]}
+        converted = {(v.name, v.format, runtime) for v in CONVERTED for runtime in runtimes[v.format]}
         assert keys == {*converted, ("float32", "keras", "keras")}
         for row in results.rows:
             assert row["accuracy"]["total"] == 80

@@ -16,10 +16,10 @@ from convert.card import embed
 from convert.run import TrainedModel, convert_model
 from convert.variant import VARIANTS, Variant, find_variants
 from device.classify import Card, CardError, CheckFailed, EdgeproofError, open_session, read_card, split_card
-from tests.conftest import Tiny, run_room
+from tests.conftest import CONVERTED, Tiny, run_room
 from train.data import Dataset
 
-KEYS = [variant.key for variant in VARIANTS if variant.name != "int8_fixed"]  # which the doctor makes
+KEYS = [variant.key for variant in CONVERTED]
 
 
 def variant(key: str) -> Variant:

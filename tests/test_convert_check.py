@@ -18,9 +18,8 @@ from convert.needs import OP_VERSIONS, Operation, tflite_needs
 from convert.target import TARGETS, Target, Wheel, find_target, read_target, target_names, version_key, wheels
 from convert.tflite_file import read_model
 from convert.typed_toml import build
-from convert.variant import VARIANTS
 from device.classify import CardError, EdgeproofError, ModelError
-from tests.conftest import Tiny, classify, run_room
+from tests.conftest import CONVERTED, Tiny, classify, run_room
 
 RUNTIMES = {"tflite_runtime_2_14": "tflite_runtime", "ai_edge_litert_2_3": "litert"}
 OPERATIONS = {name: list(releases) for name, releases in tomllib.loads(OP_VERSIONS.read_text()).items()}
@@ -93,7 +92,7 @@ class TestOperationVersions:
         assert refused == {f"{name} {version}" for name, version in known if Operation(name, version).problem(wheel)}
 
     def test_of_every_variant_are_known(self, tiny: Tiny) -> None:
-        for variant in VARIANTS:
+        for variant in CONVERTED:
             if variant.format == "tflite":
                 path = tiny.artifact(variant.key)
                 assert all(operation.release for operation in tflite_needs(path, path.read_bytes()).operations)
@@ -141,7 +140,7 @@ class TestPredictionsHold:
     @pytest.mark.parametrize("target", RUNTIMES)
     def test_every_default_artifact_is_predicted_to_load(self, tiny: Tiny, target: str) -> None:
         """tests/test_self_test.py sees that they do."""
-        for variant in VARIANTS:
+        for variant in CONVERTED:
             if variant.format == "tflite":
                 assert check(tiny.artifact(variant.key), target).runs
 
@@ -168,7 +167,7 @@ class TestPredictionsHold:
 
     def test_the_variants_beside_it_that_run_are_named(self, per_channel: Path) -> None:
         instead = check(per_channel, "tflite_runtime_2_14").instead
-        expected = {f"mnist_cnn.{v.key}" for v in VARIANTS if v.format == "tflite"} - {"mnist_cnn.dynamic_int8.tflite"}
+        expected = {f"mnist_cnn.{v.key}" for v in CONVERTED if v.format == "tflite"} - {"mnist_cnn.dynamic_int8.tflite"}
         assert set(instead) == expected
 
     def test_onnx_is_held_against_ir_version_operator_sets_and_domains(self, tiny: Tiny, tmp_path: Path) -> None:

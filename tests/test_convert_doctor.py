@@ -21,7 +21,7 @@ from convert.ranges import InputScale, halves
 from convert.run import TrainedModel, _convert_variant
 from convert.variant import find_variants
 from device.classify import CheckFailed, EdgeproofError, Step, read_card
-from tests.conftest import Tiny, run_room
+from tests.conftest import Tiny, classify, run_room
 from train.files import sha256_of
 
 LABELS = tuple("0123456789")
@@ -300,6 +300,8 @@ class TestFix:
         verify.check_types(done.artifact.path, fixed, card.document["float_layers"])
         with pytest.raises(CheckFailed, match="is not quantized"):
             verify.check_types(done.artifact.path, fixed, [])
+        tested = classify(done.artifact.path, "--self-test", cwd=tmp_path)
+        assert tested.code == 0, tested.stdout + tested.stderr
 
     def test_an_int8_that_is_good_enough_is_left_alone(self, tiny: Tiny) -> None:
         patient, (variant,) = Patient(opened(tiny.folder)), find_variants(["int8.tflite"])

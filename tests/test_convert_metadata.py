@@ -12,12 +12,12 @@ from convert import to_tflite
 from convert.run import TrainedModel
 from convert.tflite_file import metadata, read_model
 from convert.tflite_metadata import DATA_ALIGNMENT, model_metadata, with_metadata
-from convert.variant import VARIANTS, find_variants
+from convert.variant import find_variants
 from device.classify import read_card
-from tests.conftest import Tiny
+from tests.conftest import CONVERTED, Tiny
 from tests.test_convert import own_bytes
 
-KEYS = [variant.key for variant in VARIANTS if variant.format == "tflite"]
+KEYS = [variant.key for variant in CONVERTED if variant.format == "tflite"]
 STANDARD = b"TFLITE_METADATA"
 
 # Runs two models on the same random pixels in one runtime, in a process of its own, and compares the bits.

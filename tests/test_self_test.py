@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from convert.card import embed
-from convert.variant import VARIANTS
 from device.classify import CARD_KEY, CardError, open_session, read_card, self_test
-from tests.conftest import Tiny, classify
+from tests.conftest import CONVERTED, Tiny, classify
 from tests.test_convert import bare_copy
 
 RUNTIMES = {"tflite": ("litert", "tflite_runtime"), "onnx": ("onnxruntime",)}
-CASES = [(variant.key, runtime) for variant in VARIANTS for runtime in RUNTIMES[variant.format]]
+CASES = [(variant.key, runtime) for variant in CONVERTED for runtime in RUNTIMES[variant.format]]
 
 
 def card_of(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ DEFAULT = Phase(
 FAST = replace(DEFAULT, epochs=4, learning_rate=3e-3, weight_average=0.99, augmentation=None)
 LONGER = replace(
     DEFAULT,
-    epochs=80,
+    epochs=60,
     augmentation=Augmentation(rotation_degrees=12.0, scale=0.12, shift_pixels=0.7, shear=0.1, stroke=0.15),
 )
 

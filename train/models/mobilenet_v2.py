@@ -48,7 +48,7 @@ SPEC = ModelSpec(
     ),
     recipes={
         "default": Recipe(phases=(HEAD, FINE_TUNE), validation_images=2_000),
-        "best": Recipe(phases=(HEAD, replace(FINE_TUNE, epochs=6, images=None)), validation_images=2_000),
+        "best": Recipe(phases=(HEAD, replace(FINE_TUNE, epochs=4, images=None)), validation_images=2_000),
         # A handful of pictures a class: many augmented copies, and BatchNormalization as ImageNet left it, since so few
         # pictures cannot estimate its statistics.
         "few": Recipe(
