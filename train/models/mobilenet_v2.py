@@ -12,6 +12,7 @@ SIDE = 96
 BUNDLED_WEIGHTS = "weights/mobilenet_v2_1.0_imagenet.weights.h5"
 
 SLIGHT = Augmentation(rotation_degrees=10.0, scale=0.1, shift_pixels=5.0)
+STRONG = Augmentation(rotation_degrees=15.0, scale=0.15, shift_pixels=6.0, shear=0.15)
 
 HEAD = Phase(
     name="head",
@@ -49,15 +50,15 @@ SPEC = ModelSpec(
     recipes={
         "default": Recipe(phases=(HEAD, FINE_TUNE), validation_images=2_000),
         "best": Recipe(phases=(HEAD, replace(FINE_TUNE, epochs=4, images=None)), validation_images=2_000),
-        # A handful of pictures a class: many augmented copies, and BatchNormalization as ImageNet left it, since so few
-        # pictures cannot estimate its statistics.
+        # A handful of pictures a class: many copies, augmented strongly, and BatchNormalization as ImageNet left it, since
+        # so few pictures cannot estimate its statistics.
         "few": Recipe(
             phases=(
-                replace(HEAD, epochs=3, augmentation=SLIGHT, copies=20, copies_an_epoch=20),
+                replace(HEAD, epochs=3, augmentation=STRONG, copies=20, copies_an_epoch=20),
                 replace(
                     FINE_TUNE,
                     epochs=6,
-                    learning_rate=2e-4,  # 1e-3 was seen to end at chance level with frozen statistics
+                    augmentation=STRONG,
                     copies=40,
                     copies_an_epoch=40,
                     train_batch_normalization=False,
