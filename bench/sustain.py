@@ -92,9 +92,8 @@ def verdict(told: Sequence[Minute]) -> str:
         return "nothing was measured"
     slowest = max(told, key=lambda minute: minute.p50_ms)
     rise = slowest.p50_ms / told[0].p50_ms - 1
-    pace = (
-        f"p50 rose by {100 * rise:.0f} % until minute {slowest.number}" if rise > SLOWER_LIMIT else "p50 stayed within 10 %"
-    )
+    rose = f"p50 rose by {100 * rise:.0f} % until minute {slowest.number}"
+    pace = rose if rise > SLOWER_LIMIT else f"p50 rose by no more than {100 * SLOWER_LIMIT:.0f} %"
     others = max((minute.conditions.elsewhere or 0.0 for minute in told), default=0.0)
     beside = f"; other processes used up to {100 * others:.0f} % of the machine" if others > SLOWER_LIMIT else ""
     return f"{_throttling(told)}; {pace}{beside}"
