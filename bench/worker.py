@@ -5,6 +5,7 @@ run. The result goes to the file that the job names; standard output belongs to 
 run's lines of JSON, one a minute.
 """
 
+import contextlib
 import ctypes
 import json
 import resource
@@ -87,7 +88,8 @@ def confine(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory_bytes:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-    Path("/proc/self/oom_score_adj").write_text("1000")
+    with contextlib.suppress(OSError):  # /proc may be read-only in a container
+        Path("/proc/self/oom_score_adj").write_text("1000")
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
