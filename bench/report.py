@@ -84,7 +84,7 @@ def markdown(results: Results) -> str:
             "",
             "## The whole path",
             "",
-            "Medians: the runtime's start, then one picture from its file to its scores.",
+            "The runtime's start (medians over processes), then a typical picture, from its file to its scores.",
             "",
         ]
         lines += [_markdown_line(PATH_COLUMNS), _markdown_line(["---"] * 3 + ["---:"] * (len(PATH_COLUMNS) - 3))]

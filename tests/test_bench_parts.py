@@ -176,7 +176,7 @@ class TestWholePath:
         assert (parts <= whole).all()  # one clock, one chain: parts cannot exceed the whole
         assert np.median(parts / whole) >= 0.95
 
-    def test_medians_are_stored_with_what_is_unaccounted(self) -> None:
+    def test_the_spans_of_the_middle_pictures_are_stored_with_what_is_unaccounted(self) -> None:
         spans = np.array([[1, 2, 3, 4, 11], [2, 2, 3, 4, 12], [3, 2, 3, 4, 14]], np.int64) * 1_000_000
         assert path_json(spans) == {
             "decode_ms": 2.0,
@@ -186,6 +186,15 @@ class TestWholePath:
             "end_to_end_ms": 12.0,
             "unaccounted_ms": 1.0,
         }
+
+    def test_parts_add_up_on_a_machine_of_two_paces(self) -> None:
+        quick, slow = [100, 100, 1_000, 10, 1_212], [100, 100, 9_000, 10, 9_212]
+        decode_slow = [5_000, 100, 1_000, 10, 6_112]
+        path = path_json(np.array([quick] * 40 + [slow] * 30 + [decode_slow] * 30, np.int64))
+        assert path is not None
+        parts = sum(path[f"{name}_ms"] for name in ("decode", "prepare", "invoke", "postprocess"))
+        assert parts + path["unaccounted_ms"] == pytest.approx(path["end_to_end_ms"])
+        assert parts >= 0.95 * path["end_to_end_ms"]
 
     def test_without_pictures_there_is_none(self) -> None:
         assert path_json(np.empty((0, 5), np.int64)) is None
