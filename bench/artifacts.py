@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.classify import Card, CardError, EdgeproofError, ModelError, read_card
+from bench.given import Given, Told, describe
+from device.classify import Card, EdgeproofError, ModelError, read_card
 from train.files import BUILD, read_json
 
 FORMATS = ("keras", "tflite", "onnx")
@@ -12,11 +13,12 @@ FORMATS = ("keras", "tflite", "onnx")
 
 @dataclass(frozen=True)
 class Found:
-    """A model file with its card."""
+    """A model file with its card; `given`, of a model that has none: its card holds what a person told."""
 
     path: Path
     format: str
     card: Card
+    given: Given | None = None
 
     @property
     def name(self) -> str | None:
@@ -24,8 +26,8 @@ class Found:
         return None if name is None else str(name)
 
 
-def find_artifacts(files: Sequence[Path]) -> list[Found]:
-    """Open the cards of `files`, or of every artifact in build/ where none is named.
+def find_artifacts(files: Sequence[Path], told: Told | None = None) -> list[Found]:
+    """Open the cards of `files`, or of every artifact in build/ where none is named; `told` stands in for missing cards.
 
     Raises EdgeproofError for a file that cannot be measured, or where there is nothing at all.
     """
@@ -34,10 +36,10 @@ def find_artifacts(files: Sequence[Path]) -> list[Found]:
     )
     if not paths:
         raise EdgeproofError(f"{BUILD}/: holds no artifacts: run `make train convert`, or name files")
-    return [_open(path) for path in paths]
+    return [_open(path, told or Told()) for path in paths]
 
 
-def _open(path: Path) -> Found:
+def _open(path: Path, told: Told) -> Found:
     file_format = path.suffix[1:]
     if file_format not in FORMATS:
         raise ModelError(f"{path}: expected a .tflite, .onnx or .keras file")
@@ -48,5 +50,7 @@ def _open(path: Path) -> Found:
         return Found(path, file_format, Card.from_json({**read_json(card_path), "variant": "float32"}))
     card = read_card(path)
     if card is None:
-        raise CardError(f"{path}: has no card, so its test pictures are unknown: convert it with `python -m convert run`")
+        return Found(path, file_format, *describe(path, told))
+    if told.labels or told.preprocess or told.shapes:
+        raise EdgeproofError(f"{path}: has a card: --labels, --preprocess and --input-shape are for models without one")
     return Found(path, file_format, card)

@@ -1,20 +1,21 @@
 """What was measured: raw samples are kept, figures are derived from them. JSON in and out, versioned."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bench import stats
+from bench import stats, validity
+from bench.watch import Conditions
 from device.classify import wilson_interval
 
 SCHEMA = 1
 NS_PER_MS = 1e6
-LEAST_QUERIES = 64  # the fewest that carry a p90
-DRIFT_LIMIT = 0.10
+PATH_SPANS = ("decode", "prepare", "invoke", "postprocess", "end_to_end")
+NO_PATH: npt.NDArray[np.int64] = np.empty((0, len(PATH_SPANS)), np.int64)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Startup:
     import_ms: float
     load_ms: float
     first_inference_ms: float
+    steady_ms: float | None = None  # from the first inference's begin to steady state
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +63,14 @@ class Samples:
 
     latency_ns: tuple[npt.NDArray[np.int64], ...]  # one (queries,) a process
     predictions: npt.NDArray[np.uint16]  # (pictures,), in the nested order of accuracy runs
+    path_ns: npt.NDArray[np.int64] = field(default_factory=lambda: NO_PATH)  # (pictures, 5): PATH_SPANS of whole pictures
 
     @property
     def sha256(self) -> str:
         digest = hashlib.sha256()
         for process in self.latency_ns:
             digest.update(len(process).to_bytes(8, "little") + process.astype("<i8").tobytes())
-        digest.update(self.predictions.astype("<u2").tobytes())
+        digest.update(self.predictions.astype("<u2").tobytes() + self.path_ns.astype("<i8").tobytes())
         return digest.hexdigest()
 
     def to_arrays(self, key: str) -> dict[str, npt.NDArray[Any]]:
@@ -76,34 +79,39 @@ class Samples:
             f"{key}/latency_ns": np.concatenate(self.latency_ns),
             f"{key}/queries": np.array([len(process) for process in self.latency_ns], np.int64),
             f"{key}/predictions": self.predictions,
+            f"{key}/path_ns": self.path_ns,
         }
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], key: str) -> "Samples":
         """Read a row's members. Raises KeyError where one is missing."""
         borders = np.cumsum(arrays[f"{key}/queries"])[:-1]
-        return Samples(tuple(np.split(arrays[f"{key}/latency_ns"], borders)), arrays[f"{key}/predictions"])
+        path = f"{key}/path_ns"
+        path_ns = arrays.get(path, NO_PATH)  # files of before the whole path was measured have none
+        return Samples(tuple(np.split(arrays[f"{key}/latency_ns"], borders)), arrays[f"{key}/predictions"], path_ns)
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How many test pictures were answered right, and as the reference answers them."""
+    """How many test pictures were answered right, and as the reference answers them. Without pictures `total` is 0."""
 
     correct: int
     total: int
     agree_with_reference: int | None  # of reference_total pictures that both have seen
     reference_total: int
-    dataset_sha256: str
+    dataset_sha256: str | None
+    threads: int = 1  # that they were answered with: a sweep over threads answers them once
 
     def to_json(self) -> dict[str, Any]:
         agreement = None if self.agree_with_reference is None else self.agree_with_reference / self.reference_total
         return {
             "correct": self.correct,
             "total": self.total,
-            "top1": self.correct / self.total,
+            "top1": self.correct / self.total if self.total else None,
             "ci95": list(wilson_interval(self.correct, self.total)),
             "agreement_with_reference": agreement,
             "dataset_sha256": self.dataset_sha256,
+            "threads": self.threads,
         }
 
 
@@ -119,6 +127,7 @@ class Measurement:
     warmup_calls: int
     peak_rss_bytes: int
     samples: Samples
+    conditions: tuple[Conditions, ...] = ()  # by process
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as design.md's schema 1 has it; a percentile that the sample cannot carry is null."""
@@ -127,9 +136,11 @@ class Measurement:
             "runtime_version": self.runtime_version,
             "artifact": vars(self.artifact),
             "accuracy": self.accuracy.to_json(),
-            "latency": latency_json(self.samples, self.warmup_calls),
+            "latency": latency_json(self.samples, self.warmup_calls, self.conditions),
             "startup": vars(self.startup),
+            "path": path_json(self.samples.path_ns),
             "memory": {"peak_rss_bytes": self.peak_rss_bytes},
+            "conditions": [process.to_json() for process in self.conditions],
             "samples": {
                 "file": "bench.npz",
                 "key": self.subject.key,
@@ -139,11 +150,11 @@ class Measurement:
         }
 
 
-def latency_json(samples: Samples, warmup_calls: int) -> dict[str, Any]:
+def latency_json(samples: Samples, warmup_calls: int, conditions: Sequence[Conditions] = ()) -> dict[str, Any]:
     """Derive the latency figures of a row from its samples, in milliseconds."""
     pooled = np.concatenate(samples.latency_ns)
     low_ns, high_ns = stats.median_ci95_ns(samples.latency_ns)
-    why_invalid = why_not_valid(samples)
+    flags = validity.flags(samples.latency_ns, conditions)
     percentiles = {name: stats.early_stopping_percentile_ns(pooled, p) for name, p in (("p90", 0.90), ("p99", 0.99))}
     return {
         "queries": len(pooled),
@@ -153,20 +164,28 @@ def latency_json(samples: Samples, warmup_calls: int) -> dict[str, Any]:
         **{f"{name}_ms": None if ns is None else ns / NS_PER_MS for name, ns in percentiles.items()},
         "min_ms": int(pooled.min()) / NS_PER_MS,
         "ci95_p50_ms": [low_ns / NS_PER_MS, high_ns / NS_PER_MS],
-        "valid": why_invalid is None,
-        "why_invalid": why_invalid,
+        "valid": not flags,
+        "why_invalid": "; ".join(flag.reason for flag in flags) or None,
+        "flags": [flag.name for flag in flags],
+        "flags_unknown": validity.unknown(conditions),
     }
 
 
-def why_not_valid(samples: Samples) -> str | None:
-    """Return why the latency of a row cannot be trusted, or None."""
-    queries = sum(len(process) for process in samples.latency_ns)
-    if queries < LEAST_QUERIES:
-        return f"too few queries: {queries}, at least {LEAST_QUERIES} are needed"
-    worst = max(stats.drift(process) for process in samples.latency_ns)
-    if worst > DRIFT_LIMIT:
-        return f"unstable: block medians within one process drift by {100 * worst:.0f} %, over {100 * DRIFT_LIMIT:.0f} %"
-    return None
+def path_json(path_ns: npt.NDArray[np.int64]) -> dict[str, float] | None:
+    """Return the spans of typical whole pictures out of (pictures, 5), in milliseconds; None where none was timed.
+
+    Typical are those in the middle fifth by end-to-end time, whose spans are averaged: their mean end-to-end time is as
+    good as the median, and parts of the same pictures add up, which medians of each part do not where a machine has two
+    paces. `unaccounted_ms` is what the end-to-end time, taken by a clock of its own around the whole, holds beside the
+    four parts.
+    """
+    if not len(path_ns):
+        return None
+    slow_last = path_ns[np.argsort(path_ns[:, -1], kind="stable")]
+    middle = slow_last[int(0.4 * len(slow_last)) : int(np.ceil(0.6 * len(slow_last)))]
+    typical_ns = middle.mean(axis=0)
+    spans = {f"{name}_ms": float(ns) / NS_PER_MS for name, ns in zip(PATH_SPANS, typical_ns, strict=True)}
+    return {**spans, "unaccounted_ms": float(typical_ns[-1] - typical_ns[:-1].sum()) / NS_PER_MS}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.results import Results, Row
+from bench.thread_advice import advice
 
 NONE = "–"
 COLUMNS = (
@@ -21,6 +22,22 @@ COLUMNS = (
 )
 
 
+PATH_COLUMNS = (
+    "model",
+    "variant",
+    "runtime",
+    "import ms",
+    "load ms",
+    "first ms",
+    "steady ms",
+    "decode ms",
+    "prepare ms",
+    "invoke ms",
+    "post-process ms",
+    "end to end ms",
+)
+
+
 def table(rows: Sequence[Row]) -> list[list[str]]:
     """Return the cells of each row under COLUMNS; a figure that the sample cannot carry is a dash."""
     return [_cells(row) for row in rows]
@@ -35,9 +52,9 @@ def _cells(row: Row) -> list[str]:
     return [
         row["model"] + (f"@{row['name']}" if row["name"] else ""),
         f"{row['variant']}.{row['format']}",
-        f"{row['runtime']} {row['runtime_version']}",
+        f"{row['runtime']} {row['runtime_version']}" + (f", {row['threads']} threads" if row["threads"] > 1 else ""),
         f"{row['artifact']['size_bytes'] / 1000:,.0f}",
-        f"{100 * accuracy['top1']:.2f} [{100 * low:.2f}, {100 * high:.2f}]{seen}",
+        f"{100 * accuracy['top1']:.2f} [{100 * low:.2f}, {100 * high:.2f}]{seen}" if accuracy["total"] else NONE,
         NONE if agreement is None else f"{100 * agreement:.2f}",
         f"{milliseconds(latency['p50_ms'])} [{milliseconds(low_ms)}, {milliseconds(high_ms)}]"
         + ("" if latency["valid"] else " !"),
@@ -62,6 +79,16 @@ def markdown(results: Results) -> str:
     lines += ["", _markdown_line(COLUMNS), _markdown_line(["---"] * 3 + ["---:"] * (len(COLUMNS) - 3))]
     lines += [_markdown_line(cells) for cells in table(results.rows)]
     lines += ["", *notes(results)]
+    if whole := path_table(results.rows):
+        lines += [
+            "",
+            "## The whole path",
+            "",
+            "The runtime's start (medians over processes), then a typical picture, from its file to its scores.",
+            "",
+        ]
+        lines += [_markdown_line(PATH_COLUMNS), _markdown_line(["---"] * 3 + ["---:"] * (len(PATH_COLUMNS) - 3))]
+        lines += [_markdown_line(cells) for cells in whole]
     return "\n".join(lines) + "\n"
 
 
@@ -74,13 +101,33 @@ def notes(results: Results) -> list[str]:
             "thread(s). p50 with its 95 % bootstrap interval over processes and queries; p90 is MLPerf's early-stopping "
             f"estimate; {NONE} stands where the sample is too small."
         ),
-        "- Top-1 on the test part with its 95 % Wilson interval; rows that would take over a minute run a stratified part.",
+        "- Top-1 on the test part with its 95 % Wilson interval; rows that would take too long run a stratified part.",
     ]
+    lines += [f"- {sentence}" for sentence in advice(results.rows)]
+    lines += _unknown_flags(results.rows)
     doubtful = [row for row in results.rows if not row["latency"]["valid"]]
     lines += [f"- ! {row['samples']['key']}: {row['latency']['why_invalid']}" for row in doubtful]
     for row in results.skipped:
         lines.append(f"- Skipped: {row['model']} {row['variant']}.{row['format']} in {row['runtime']}: {row['reason']}")
     return lines
+
+
+def _unknown_flags(rows: Sequence[Row]) -> list[str]:
+    """Say what no row could be looked at for: absent is unknown, not fine."""
+    names = sorted({name for row in rows for name in row["latency"].get("flags_unknown", ())})
+    return [f"- Unknown, since this machine does not tell it: {', '.join(names).replace('_', ' ')}."] if names else []
+
+
+def path_table(rows: Sequence[Row]) -> list[list[str]]:
+    """Return the cells of each row whose whole path was timed, under PATH_COLUMNS."""
+    return [_path_cells(row) for row in rows if row.get("path")]
+
+
+def _path_cells(row: Row) -> list[str]:
+    startup = row["startup"]
+    start = [startup["import_ms"], startup["load_ms"], startup["first_inference_ms"], startup.get("steady_ms")]
+    spans = [row["path"][f"{name}_ms"] for name in ("decode", "prepare", "invoke", "postprocess", "end_to_end")]
+    return [*_cells(row)[:3], *(milliseconds(value) for value in (*start, *spans))]
 
 
 def _machine(name: str, environment: dict[str, Any]) -> str:

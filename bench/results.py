@@ -39,7 +39,8 @@ class Results:
         for measurement in new_rows:
             self.rows.append(measurement.to_json())
             self.arrays |= measurement.samples.to_arrays(measurement.subject.key)
-        self.rows.sort(key=lambda row: (row["model"], row["name"] or "", row["format"], row["variant"], row["runtime"]))
+        order = ("model", "name", "format", "variant", "runtime", "threads")
+        self.rows.sort(key=lambda row: tuple(row[name] or "" for name in order))
         self.environments["host"] = dict(environment)
 
     def _drop(self, row: Row) -> None:

@@ -1,12 +1,10 @@
 """A bench run: every artifact in every runtime that can open it; accuracy first, then latency by itself."""
 
+import json
 import random
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,23 +12,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench import profiling, sustain
 from bench.artifacts import Found
-from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Startup, Subject
-from bench.runtimes import find_runtime, runtime_names
-from bench.worker import EXIT_REFUSED, Job, job_json
-from device.classify import Card, EdgeproofError
-from train.data import DataReference, labelled_split, open_dataset, stratified_order
-from train.files import sha256_of
+from bench.measurement import (
+    NO_PATH,
+    NS_PER_MS,
+    Accuracy,
+    Artifact,
+    Measurement,
+    Samples,
+    Skipped,
+    Startup,
+    Subject,
+)
+from bench.pictures import PictureStore, TestPictures
+from bench.process import RowCrashed, RowRefused, Stopped, Workers, available_memory_bytes
+from bench.runtimes import OpensGiven, find_runtime, runtime_names
+from bench.watch import Conditions
+from bench.worker import Job, Task
+from device.classify import EdgeproofError
+from train.files import BUILD, sha256_of, write_json
 
 Say = Callable[[str], None]  # takes a line for people
 
-ROOT = Path(__file__).resolve().parent.parent
 ACCURACY_SIZES = (10_000, 5_000, 2_000, 1_000, 500)
-ACCURACY_LIMIT_S = 60.0
 ACCURACY_AT_A_TIME = 2
-WORKER_TIMEOUT_S = 900
 REFERENCE = "keras"
-NO_LABEL = -1  # no answer is equal to it
 
 
 @dataclass(frozen=True)
@@ -40,26 +47,19 @@ class Mode:
     queries: int
     duration_s: float
     processes: int
+    accuracy_limit_s: float = 60.0  # a row that would take longer answers a stratified part of the test pictures
 
 
-MODES = {"rapid": Mode(64, 6, 3), "quick": Mode(128, 10, 5), "normal": Mode(1_024, 60, 5)}
-
-
-class RowRefused(Exception):
-    """A row that cannot be measured: the runtime is missing or refuses the model. The message is the reason."""
-
-
-class RowCrashed(Exception):
-    """A row whose process died."""
+MODES = {"rapid": Mode(64, 6, 3, 20), "quick": Mode(128, 10, 5), "normal": Mode(1_024, 60, 5, 600)}
 
 
 @dataclass(frozen=True)
-class TestPictures:
-    """Prepared test pictures on disk, in the nested order: every prefix is stratified by class."""
+class Extras:
+    """What is done with each row beside accuracy and latency."""
 
-    path: Path
-    labels: npt.NDArray[np.int64]
-    sha256: str
+    profile: bool = False
+    sustain_s: float = 0.0
+    max_memory_bytes: int | None = None  # of each process; None: what is available
 
 
 @dataclass
@@ -68,63 +68,182 @@ class Row:
 
     found: Found
     subject: Subject
-    pictures: TestPictures
+    pictures: TestPictures | None
     runtime_version: str = ""
     predictions: npt.NDArray[np.uint16] = field(default_factory=lambda: np.empty(0, np.uint16))
+    accuracy_threads: int = 1
     latencies_ns: list[npt.NDArray[np.int64]] = field(default_factory=list)
     startups_ns: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    paths_ns: list[npt.NDArray[np.int64]] = field(default_factory=lambda: [NO_PATH])
+    conditions: list[Conditions] = field(default_factory=list)
     warmup_calls: int = 0
     peak_rss_bytes: int = 0
     reason: str | None = None  # why it is skipped
     crashed: bool = False
 
+    def job(self, task: Task, **more: Any) -> Job:
+        """Describe what a process of this row does."""
+        document = dict(self.found.card.document)
+        return Job(
+            task=task,
+            runtime=self.subject.runtime,
+            path=str(self.found.path.resolve()),
+            threads=self.subject.threads,
+            card=document if self.found.card.labels else None,
+            given=None if self.found.given is None else self.found.given.to_json(),
+            pictures=None if self.pictures is None else str(self.pictures.path),
+            files=() if self.pictures is None else self.pictures.files,
+            **more,
+        )
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run brought."""
+    """What a run brought. An interrupted one brings the rows that were finished by then."""
 
     measured: list[Measurement]
     skipped: list[Skipped]
     crashed: bool
+    interrupted: bool = False
 
 
 def run(
     artifacts: Sequence[Found],
     runtimes: Sequence[str],
     mode: Mode,
-    threads: int,
+    threads: Sequence[int],
     say: Say,
     data: Path | None = None,
     seed: int = 0,
+    extras: Extras | None = None,
 ) -> Outcome:
-    """Measure each artifact in each of the runtimes (all that open its format where none is named).
+    """Measure each artifact in each of the runtimes (all that open its format where none is named), at each thread count.
 
-    Accuracy is over the test part of the artifact's own data set, or over a folder of class folders, `data`.
+    Accuracy is over the test part of the artifact's own data set, or over a folder of class folders, `data`. Ctrl-C ends
+    the run and keeps the rows that are finished.
     """
+    extras = extras or Extras()
     for name in runtimes:
         find_runtime(name)
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as name:
         scratch = Path(name)
-        pictures = PictureStore(scratch, data, say)
-        rows = [
-            Row(found, subject_of(found, runtime, threads), pictures.of(found))
-            for found in artifacts
-            for runtime in runtimes or runtime_names()
-            if found.format in find_runtime(runtime).FORMATS
-        ]
-        if not rows:
-            raise EdgeproofError(f"none of the runtimes {', '.join(runtimes)} opens any of the given files")
-        say(f"accuracy of {len(rows)} rows, {ACCURACY_AT_A_TIME} at a time")
-        with ThreadPoolExecutor(ACCURACY_AT_A_TIME) as pool:
-            list(pool.map(lambda row: _guarded(row, lambda row: _measure_accuracy(row, scratch), say), rows))
-        schedule = [row for row in rows if row.reason is None for _ in range(mode.processes)]
-        random.Random(seed).shuffle(schedule)  # a machine's drift then hits all rows alike
-        say(f"latency in {len(schedule)} processes, one at a time in random order")
-        for row in schedule:
-            _guarded(row, lambda row: _measure_latency(row, scratch, mode), say)
-    measured = [_finish(row, rows) for row in rows if row.reason is None]
+        workers = Workers(scratch, extras.max_memory_bytes or available_memory_bytes() // ACCURACY_AT_A_TIME)
+        rows = _rows(artifacts, runtimes, threads, PictureStore(scratch, data, say))
+        interrupted = False
+        try:
+            _measure(rows, workers, mode, seed, say)
+            _do_extras(rows, workers, extras, say)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            workers.stop()
+    finished = [row for row in rows if row.reason is None and len(row.latencies_ns) == mode.processes]
+    if interrupted:
+        say(f"interrupted: {len(finished)} of {len(rows)} rows are finished and kept")
+    measured = [_finish(row, rows) for row in finished]
     skipped = [Skipped(row.subject, row.reason) for row in rows if row.reason is not None]
-    return Outcome(measured, skipped, any(row.crashed for row in rows))
+    return Outcome(measured, skipped, any(row.crashed for row in rows), interrupted)
+
+
+def _rows(artifacts: Sequence[Found], runtimes: Sequence[str], threads: Sequence[int], pictures: PictureStore) -> list[Row]:
+    """Return the rows of a run. Raises EdgeproofError where there is none, or where two files would be the same row."""
+    rows = [
+        Row(found, subject_of(found, runtime, count), pictures.of(found))
+        for found in artifacts
+        for runtime in runtimes or runtime_names()
+        if _opens(runtime, found)
+        for count in threads
+    ]
+    if not rows:
+        raise EdgeproofError(f"none of the runtimes {', '.join(runtimes)} opens any of the given files")
+    seen: dict[str, Path] = {}
+    for row in rows:
+        other = seen.setdefault(row.subject.key, row.found.path)
+        if other != row.found.path:
+            raise EdgeproofError(f"{row.found.path}, {other}: both would be the row {row.subject.key}: rename one")
+    return list({row.subject.key: row for row in rows}.values())  # a file that is named twice is measured once
+
+
+def _opens(name: str, found: Found) -> bool:
+    runtime = find_runtime(name)
+    return found.format in runtime.FORMATS and (found.given is None or isinstance(runtime, OpensGiven))
+
+
+def _measure(rows: Sequence[Row], workers: Workers, mode: Mode, seed: int, say: Say) -> None:
+    """Run accuracy, two rows at a time, then latency, one process at a time in random order."""
+    firsts: dict[tuple[Path, str], Row] = {}
+    for row in rows:
+        firsts.setdefault((row.found.path, row.subject.runtime), row)
+    with_pictures = [row for row in firsts.values() if row.pictures is not None]
+    say(f"accuracy of {len(with_pictures)} rows, {ACCURACY_AT_A_TIME} at a time")
+    pool = ThreadPoolExecutor(ACCURACY_AT_A_TIME)
+    try:
+        list(pool.map(lambda row: _guarded(row, lambda row: _measure_accuracy(row, workers, mode), say), with_pictures))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    for row in rows:  # the other thread counts: answers do not hang on them
+        first = firsts[row.found.path, row.subject.runtime]
+        row.predictions, row.accuracy_threads = first.predictions, first.subject.threads
+        row.reason, row.crashed = first.reason, first.crashed
+    schedule = [row for row in rows if row.reason is None for _ in range(mode.processes)]
+    random.Random(seed).shuffle(schedule)  # a machine's drift then hits all rows alike
+    say(f"latency in {len(schedule)} processes, one at a time in random order")
+    for row in schedule:
+        _guarded(row, lambda row: _measure_latency(row, workers, mode), say)
+
+
+def _do_extras(rows: Sequence[Row], workers: Workers, extras: Extras, say: Say) -> None:
+    for row in rows:
+        if extras.profile and row.reason is None:
+            _tried(row, lambda row: _profile(row, workers, say), say)
+    for row in rows:
+        if extras.sustain_s and row.reason is None:
+            _tried(row, lambda row: _sustain(row, workers, extras.sustain_s, say), say)
+
+
+def _tried(row: Row, extra: Callable[[Row], None], say: Say) -> None:
+    """Do something beside a row's measurement: its failure leaves the row as it was measured."""
+    try:
+        extra(row)
+    except RowRefused as refusal:
+        say(f"  {row.subject.key}: {refusal}")
+    except RowCrashed as crash:
+        row.crashed = True
+        say(f"  {row.subject.key}: {crash}")
+
+
+def _profile(row: Row, workers: Workers, say: Say) -> None:
+    with workers.result_of(row.job("profile")) as result:
+        operations = json.loads(str(result["operations"]))
+        version = str(result["runtime_version"])
+    path = _beside(row, "profile")
+    about = {"subject": vars(row.subject), "runtime_version": version, "artifact_sha256": sha256_of(row.found.path)}
+    note = getattr(find_runtime(row.subject.runtime), "PROFILE_NOTE", "as the runtime tells it")
+    write_json(path, {**about, "note": note, "operations": operations})
+    say(f"profile of {row.subject.key}, in {path}")
+    say(f"  ({note})")
+    for line in profiling.text([profiling.Operation(**entry) for entry in operations]):
+        say(line)
+
+
+def _sustain(row: Row, workers: Workers, seconds: float, say: Say) -> None:
+    """Keep a row busy and tell each minute as it ends; what was told is on disk, whatever comes after."""
+    path = _beside(row, "sustain")
+    told: list[sustain.Minute] = []
+    say(f"sustained load of {row.subject.key} for {seconds:,.0f} s, into {path}")
+    say("  " + "  ".join(sustain.COLUMNS))
+    try:
+        for line in workers.lines_of(row.job("sustain", duration_ns=int(seconds * 1e9))):
+            told.append(sustain.Minute.from_json(line))
+            minutes = [minute.to_json() for minute in told]
+            write_json(path, {"subject": vars(row.subject), "verdict": sustain.verdict(told), "minutes": minutes})
+            say(sustain.line(told[-1]))
+    finally:
+        say(f"  {sustain.verdict(told)}")
+
+
+def _beside(row: Row, kind: str) -> Path:
+    return BUILD / kind / f"{row.subject.key.replace('/', '-')}.json"
 
 
 def subject_of(found: Found, runtime: str, threads: int) -> Subject:
@@ -133,51 +252,14 @@ def subject_of(found: Found, runtime: str, threads: int) -> Subject:
     return Subject(card.model, found.name, card.variant, found.format, runtime, "host", "cpu", threads)
 
 
-class PictureStore:
-    """The prepared test pictures of each data set and preprocessing, prepared once and kept in a scratch folder."""
-
-    def __init__(self, folder: Path, data: Path | None, say: Say) -> None:
-        self._folder, self._data, self._say = folder, data, say
-        self._kept: dict[str, TestPictures] = {}
-
-    def of(self, found: Found) -> TestPictures:
-        """Return an artifact's test pictures. Raises EdgeproofError where its test part is no longer the same."""
-        provenance: dict[str, Any] = found.card.document.get("provenance", {})
-        if self._data is None and "dataset" not in provenance:
-            raise EdgeproofError(f"{found.path}: its card names no data set: convert it again, or give --data FOLDER")
-        steps = [step.to_json() for step in found.card.preprocess]
-        source = str(self._data) if self._data else provenance["dataset"]
-        key = repr((source, steps, found.card.labels))
-        if key not in self._kept:
-            self._kept[key] = self._prepare(found.card)
-        pictures = self._kept[key]
-        if self._data is None and provenance["dataset_sha256"]["test"] != pictures.sha256:
-            raise EdgeproofError(f"{found.path}: the data set's test part is not the one of training: train again")
-        return pictures
-
-    def _prepare(self, card: Card) -> TestPictures:
-        """Prepare the test pictures for a card. One that the steps cannot use counts as answered wrongly, and is said."""
-        if self._data is None:
-            test = open_dataset(DataReference.from_json(card.document["provenance"]["dataset"])).test
-        else:
-            test = labelled_split(self._data, card.labels)
-        order = stratified_order(test.labels, seed=0)
-        path = self._folder / f"pictures{len(self._kept)}.npy"
-        unusable: dict[int, str] = {}
-        np.save(path, test.prepared(card.preprocess, order, unusable))
-        labels = test.labels[order]
-        labels[list(unusable)] = NO_LABEL
-        for reason in unusable.values():
-            self._say(f"  counted as wrong: {reason}")
-        return TestPictures(path, labels, test.sha256)
-
-
 def _guarded(row: Row, measure: Callable[[Row], str], say: Say) -> None:
     """Run one measuring process of a row; one that fails costs the row, not the run."""
     if row.reason is not None:
         return
     try:
         say(f"  {row.subject.key}: {measure(row)}")
+    except Stopped:
+        return  # the run was interrupted: the row is not finished
     except RowRefused as refusal:
         row.reason = str(refusal)
     except RowCrashed as crash:
@@ -186,55 +268,29 @@ def _guarded(row: Row, measure: Callable[[Row], str], say: Say) -> None:
         say(f"  {row.subject.key}: skipped: {row.reason}")
 
 
-def _measure_accuracy(row: Row, scratch: Path) -> str:
+def _measure_accuracy(row: Row, workers: Workers, mode: Mode) -> str:
+    assert row.pictures is not None
     total = len(row.pictures.labels)
     sizes = tuple(size for size in ACCURACY_SIZES if size < total)
-    with _result_of(row, scratch, sizes=(total, *sizes), limit_s=ACCURACY_LIMIT_S) as result:
+    with workers.result_of(row.job("accuracy", sizes=(total, *sizes), limit_s=mode.accuracy_limit_s)) as result:
         row.predictions = result["predictions"]
-        row.runtime_version = str(result["runtime_version"])
     correct = int((row.predictions == row.pictures.labels[: len(row.predictions)]).sum())
-    cut = "" if len(row.predictions) == total else f", the first {len(row.predictions):,} only: all would take over a minute"
-    return f"{correct:,} of {len(row.predictions):,} right{cut}"
+    limit = f", the first {len(row.predictions):,} only: all would take over {mode.accuracy_limit_s:.0f} s"
+    return f"{correct:,} of {len(row.predictions):,} right{'' if len(row.predictions) == total else limit}"
 
 
-def _measure_latency(row: Row, scratch: Path, mode: Mode) -> str:
+def _measure_latency(row: Row, workers: Workers, mode: Mode) -> str:
     queries = -(-mode.queries // mode.processes)
     duration_ns = int(mode.duration_s * 1e9 / mode.processes)
-    with _result_of(row, scratch, queries=queries, duration_ns=duration_ns) as result:
+    with workers.result_of(row.job("latency", queries=queries, duration_ns=duration_ns)) as result:
         row.latencies_ns.append(result["latency_ns"])
         row.startups_ns.append(result["startup_ns"])
+        row.paths_ns.append(result["path_ns"])
+        row.conditions.append(Conditions.from_json(json.loads(str(result["conditions"]))))
+        row.runtime_version = str(result["runtime_version"])
         row.warmup_calls = max(row.warmup_calls, int(result["warmup_calls"]))
         row.peak_rss_bytes = max(row.peak_rss_bytes, int(result["peak_rss_bytes"]))
     return f"p50 {np.median(row.latencies_ns[-1]) / NS_PER_MS:.4f} ms"
-
-
-@contextmanager
-def _result_of(row: Row, scratch: Path, **task: Any) -> Iterator[Any]:
-    """Run a job in a process of its own and yield the arrays that it wrote."""
-    with tempfile.NamedTemporaryFile(suffix=".npz", dir=scratch) as result:
-        job = Job(
-            runtime=row.subject.runtime,
-            path=str(row.found.path.resolve()),
-            card=dict(row.found.card.document),
-            threads=row.subject.threads,
-            pictures=str(row.pictures.path),
-            result=result.name,
-            **task,
-        )
-        command = [sys.executable, "-m", "bench.worker"]
-        try:
-            process = subprocess.run(
-                command, input=job_json(job), cwd=ROOT, capture_output=True, text=True, timeout=WORKER_TIMEOUT_S, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise RowCrashed(f"its process was stopped after {WORKER_TIMEOUT_S} s") from error
-        last_line = (process.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-        if process.returncode == EXIT_REFUSED:
-            raise RowRefused(last_line)
-        if process.returncode != 0:
-            raise RowCrashed(f"its process ended with {process.returncode}: {last_line}")
-        with np.load(result.name, allow_pickle=False) as arrays:
-            yield arrays
 
 
 def _finish(row: Row, rows: Sequence[Row]) -> Measurement:
@@ -248,22 +304,25 @@ def _finish(row: Row, rows: Sequence[Row]) -> Measurement:
         startup=Startup(*(float(ns) / NS_PER_MS for ns in startup_ns)),
         warmup_calls=row.warmup_calls,
         peak_rss_bytes=row.peak_rss_bytes,
-        samples=Samples(tuple(row.latencies_ns), row.predictions),
+        samples=Samples(tuple(row.latencies_ns), row.predictions, np.concatenate(row.paths_ns)),
+        conditions=tuple(row.conditions),
     )
 
 
 def _accuracy(row: Row, rows: Sequence[Row]) -> Accuracy:
     """Count right answers, and those that are the reference's, on the pictures that both have seen."""
+    if row.pictures is None:
+        return Accuracy(0, 0, None, 0, None)
     reference = _reference(row, rows)
     common = 0 if reference is None else min(len(reference), len(row.predictions))
     agree = None if reference is None else int((reference[:common] == row.predictions[:common]).sum())
     correct = int((row.predictions == row.pictures.labels[: len(row.predictions)]).sum())
-    return Accuracy(correct, len(row.predictions), agree, common, row.pictures.sha256)
+    return Accuracy(correct, len(row.predictions), agree, common, row.pictures.sha256, row.accuracy_threads)
 
 
 def _reference(row: Row, rows: Sequence[Row]) -> npt.NDArray[np.uint16] | None:
     for other in rows:
         same_model = (other.subject.model, other.subject.name) == (row.subject.model, row.subject.name)
-        if same_model and other.subject.runtime == REFERENCE:
+        if same_model and other.subject.runtime == REFERENCE and len(other.predictions):
             return other.predictions
     return None

@@ -1,36 +1,53 @@
 """One fresh process that measures one row: run as `python -m bench.worker` with a job as JSON on standard input.
 
 A process of its own gives a row's start-up and peak memory for itself, and a model that crashes costs its row, not the
-run. The result goes to the file that the job names; standard output belongs to the libraries.
+run. The result goes to the file that the job names; standard output belongs to the libraries, and to a sustained
+run's lines of JSON, one a minute.
 """
 
+import contextlib
+import ctypes
 import json
+import resource
+import signal
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.runtimes import Session, find_runtime
-from device.classify import EXIT_OK, Card, EdgeproofError, time_queries, warm_up
+from bench import profiling, sustain, watch, whole_path
+from bench.given import Given
+from bench.given_session import GivenSession
+from bench.measurement import NO_PATH
+from bench.runtimes import Profiles, Session, find_runtime, open_model
+from device.classify import EXIT_FAILED, EXIT_OK, Card, EdgeproofError, time_queries, warm_up
 
 EXIT_REFUSED = 3  # the runtime is missing or refuses the model: the row is skipped with the reason
 TRIAL_PICTURES = 20
+TENSORS = 64  # that latency is measured over, in turn
+PR_SET_PDEATHSIG = 1
+
+Task = Literal["accuracy", "latency", "profile", "sustain"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one process does: with `sizes` it runs test pictures for accuracy, without it times single queries."""
+    """What one process does."""
 
+    task: Task
     runtime: str
     path: str
-    card: dict[str, Any]
     threads: int
-    pictures: str  # .npy, (N, H, W, C), uint8
-    result: str  # .npz that the process writes
+    card: dict[str, Any] | None  # None: random input
+    given: dict[str, Any] | None = None  # how to feed a model that was not made here
+    pictures: str | None = None  # .npy, (N, H, W, C), uint8; None: random input
+    files: tuple[str, ...] = ()  # of pictures, for the whole path
+    result: str = ""  # .npz that the process writes
+    memory_bytes: int = 0  # its bound
     queries: int = 0
     duration_ns: int = 0
     sizes: tuple[int, ...] = ()
@@ -48,40 +65,112 @@ class AnswersBatches(Protocol):
 def main() -> int:
     """Run the job on standard input. A refusal is one line on standard error and exit code 3."""
     job = Job(**json.load(sys.stdin))
+    confine(job.memory_bytes)
     try:
         run(job)
     except EdgeproofError as error:
         sys.stderr.write(f"\n{error}\n")
         return EXIT_REFUSED
+    except MemoryError:
+        sys.stderr.write(f"\nout of memory: it wanted more than {job.memory_bytes / 1e6:,.0f} MB\n")
+        return EXIT_FAILED
     return EXIT_OK
+
+
+def confine(memory_bytes: int) -> None:
+    """Bound this process's memory, so that a model which eats it costs its row and neither the run nor the machine.
+
+    The bound is on private writable memory (RLIMIT_DATA, getrlimit(2)): enforced by the kernel at the allocation, without
+    a watcher that would disturb the timing; libraries that map much address space without using it are not hit. Should
+    memory run out all the same, the kernel ends this process first. It goes with the run that started it, and leaves no
+    core file.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    with contextlib.suppress(OSError):  # /proc may be read-only in a container
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def run(job: Job) -> None:
     """Measure and write the result."""
-    pictures = np.load(job.pictures, mmap_mode="r")
     clock = time.perf_counter_ns
     runtime = find_runtime(job.runtime)
+    card = None if job.card is None else Card.from_json(job.card)
+    given = None if job.given is None else Given.from_json(job.given)
     start_ns = clock()
     runtime.import_library()
     imported_ns = clock()
-    session = runtime.open_session(Path(job.path), Card.from_json(job.card), job.threads)
+    session = open_model(runtime, Path(job.path), card, given, job.threads)
     loaded_ns = clock()
-    tensors = [session.tensor(np.array(picture)) for picture in pictures[:64]]
-    first_ns = clock()
-    session.infer(tensors[0])
-    times_ns = [imported_ns - start_ns, loaded_ns - imported_ns, clock() - first_ns]
-    if job.sizes:
-        measured: dict[str, Any] = {"predictions": answer_pictures(session, pictures, job.sizes, job.limit_s)}
+    startup = Startup(session, imported_ns - start_ns, loaded_ns - imported_ns, inputs(session, card, job.pictures))
+    if job.task == "accuracy":
+        assert job.pictures is not None
+        pictures = np.load(job.pictures, mmap_mode="r")
+        _save(job, session, predictions=answer_pictures(session, pictures, job.sizes, job.limit_s))
+    elif job.task == "latency":
+        _save(job, session, **measure_latency(job, startup, card))
+    elif job.task == "profile":
+        if not isinstance(runtime, Profiles):
+            raise EdgeproofError(f"{job.runtime} has no profiler of operations here: profile in litert or onnxruntime")
+        operations = runtime.profile(Path(job.path), card, job.threads, startup.tensors)
+        _save(job, session, operations=json.dumps(profiling.to_json(operations)))
     else:
-        calls = warm_up(session.infer, tensors)
-        latency_ns = time_queries(session.infer, tensors, job.queries, job.duration_ns)
-        measured = {"latency_ns": latency_ns, "warmup_calls": calls, "startup_ns": times_ns}
-        measured["peak_rss_bytes"] = peak_rss_bytes()
+        warm_up(session.infer, startup.tensors)
+        for minute in sustain.minutes(session.infer, startup.tensors, job.duration_ns):
+            sys.stdout.write(json.dumps(minute.to_json()) + "\n")
+            sys.stdout.flush()
+
+
+@dataclass(frozen=True)
+class Startup:
+    """A session that was just opened, how long that took, and what it will be fed."""
+
+    session: Session | GivenSession
+    import_ns: int
+    load_ns: int
+    tensors: list[Any]
+
+
+def inputs(session: Session | GivenSession, card: Card | None, pictures: str | None) -> list[Any]:
+    """Return the inputs to measure with: test pictures, or random ones where there are none."""
+    if pictures is not None:
+        return [session.tensor(np.array(picture)) for picture in np.load(pictures, mmap_mode="r")[:TENSORS]]
+    if isinstance(session, GivenSession):
+        return session.random(TENSORS)
+    assert card is not None
+    shape = (TENSORS, card.height, card.width, card.channels)
+    return [session.tensor(pixels) for pixels in np.random.default_rng(0).integers(0, 256, shape, np.uint8)]
+
+
+def measure_latency(job: Job, startup: Startup, card: Card | None) -> dict[str, Any]:
+    """Time the first inference, the warm-up, single queries, and whole pictures; look at the machine beside the queries."""
+    session, tensors = startup.session, startup.tensors
+    start_ns = time.perf_counter_ns()
+    session.infer(tensors[0])
+    first_ns = time.perf_counter_ns() - start_ns
+    warmed = warm_up(session.infer, tensors)
+    before = watch.read()
+    latency_ns = time_queries(session.infer, tensors, job.queries, job.duration_ns)
+    conditions = replace(watch.between(before, watch.read()), steady=warmed.steady)
+    peak_bytes = peak_rss_bytes()  # before whole pictures are decoded: the model's memory, not the pictures'
+    return {
+        "latency_ns": latency_ns,
+        "warmup_calls": warmed.calls,
+        "startup_ns": [startup.import_ns, startup.load_ns, first_ns, first_ns + warmed.steady_ns],
+        "conditions": json.dumps(conditions.to_json()),
+        "peak_rss_bytes": peak_bytes,
+        "path_ns": NO_PATH if card is None else whole_path.time_pictures(session, card, job.files),
+    }
+
+
+def _save(job: Job, session: Session | GivenSession, **measured: Any) -> None:
     np.savez(job.result, runtime_version=np.array(session.runtime_version), **measured)
 
 
 def answer_pictures(
-    session: Session, pictures: npt.NDArray[np.uint8], sizes: tuple[int, ...], limit_s: float
+    session: Session | GivenSession, pictures: npt.NDArray[np.uint8], sizes: tuple[int, ...], limit_s: float
 ) -> npt.NDArray[np.uint16]:
     """Return the top class of the first pictures (N, H, W, C): of the first of `sizes` that fits into `limit_s`."""
     if isinstance(session, AnswersBatches):
@@ -107,9 +196,9 @@ def peak_rss_bytes() -> int:
     raise EdgeproofError("/proc/self/status has no VmHWM: peak memory can be measured on Linux only")
 
 
-def job_json(job: Job) -> str:
-    """Return the job as the JSON that `main` reads."""
-    return json.dumps(asdict(job))
+def job_json(job: Job, result: str, memory_bytes: int) -> str:
+    """Return the job as the JSON that `main` reads, with the file for its result and its bound of memory."""
+    return json.dumps(asdict(replace(job, result=result, memory_bytes=memory_bytes)))
 
 
 if __name__ == "__main__":

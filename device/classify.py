@@ -1118,30 +1118,46 @@ def _check_golden(name: str, entry: Mapping[str, Any], session: Session, card: C
 # ---- timing ---------------------------------------------------------------------------------------------------------
 # One loop for everybody: the bench on a workstation measures through these functions, and so does a device.
 
-WARM_UP_BLOCK = 16  # calls whose median is compared with the blocks before
+WARM_UP_BLOCK = 16  # calls at least, whose median is compared with the blocks before
+WARM_UP_BLOCK_NS = 20_000_000  # and this long at least: clocks and caches need time, not calls
 WARM_UP_LIMIT_NS = 2_000_000_000
 STEADY_WITHIN = 0.02
 
 
-def warm_up(infer: Callable[[Any], Any], tensors: Sequence[Any]) -> int:
-    """Call `infer` until two blocks in a row are no faster than the best before them; return the number of calls.
+class WarmUp(NamedTuple):
+    """How a warm-up went."""
+
+    calls: int
+    steady_ns: int  # from its begin to the begin of the block after which none was faster
+    steady: bool  # False: the bound was reached while the calls still became faster
+
+
+def warm_up(infer: Callable[[Any], Any], tensors: Sequence[Any]) -> WarmUp:
+    """Call `infer` until two blocks of calls in a row are no faster, by their medians, than the best before them.
 
     Steady state is found, not assumed; the bound is WARM_UP_LIMIT_NS.
     """
     clock = time.perf_counter_ns
     begin_ns = clock()
-    best_ns, calls, not_faster = float("inf"), 0, 0
-    while not_faster < 2 and clock() - begin_ns < WARM_UP_LIMIT_NS:
-        block = []
-        for _ in range(WARM_UP_BLOCK):
+    best_ns, steady_ns, calls, not_faster = float("inf"), 0, 0, 0
+    while not_faster < 2:
+        block: list[int] = []
+        block_ns = clock() - begin_ns
+        while len(block) < WARM_UP_BLOCK or clock() - begin_ns < block_ns + WARM_UP_BLOCK_NS:
             start_ns = clock()
             infer(tensors[calls % len(tensors)])
-            block.append(clock() - start_ns)
+            end_ns = clock()
+            block.append(end_ns - start_ns)
             calls += 1
-        median_ns = sorted(block)[WARM_UP_BLOCK // 2]
-        not_faster = 0 if median_ns < best_ns * (1 - STEADY_WITHIN) else not_faster + 1
+            if end_ns - begin_ns >= WARM_UP_LIMIT_NS:
+                return WarmUp(calls, steady_ns, False)
+        median_ns = sorted(block)[len(block) // 2]
+        if median_ns < best_ns * (1 - STEADY_WITHIN):
+            steady_ns, not_faster = block_ns, 0
+        else:
+            not_faster += 1
         best_ns = min(best_ns, median_ns)
-    return calls
+    return WarmUp(calls, steady_ns, True)
 
 
 def time_queries(

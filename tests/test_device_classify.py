@@ -178,4 +178,33 @@ class TestTiming:
 
     def test_warm_up_counts_its_calls(self) -> None:
         calls: list[int] = []
-        assert classify.warm_up(calls.append, [1]) == len(calls) >= 2 * classify.WARM_UP_BLOCK
+        assert classify.warm_up(calls.append, [1]).calls == len(calls) >= 2 * classify.WARM_UP_BLOCK
+
+    def test_warm_up_ends_once_calls_no_longer_become_faster_and_says_since_when(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clock = FakeClock([10_000_000] * 32 + [5_000_000] * 1_000)
+        monkeypatch.setattr("device.classify.time.perf_counter_ns", clock.now_ns)
+        found = classify.warm_up(clock.infer, [0])
+        assert (found.calls, found.steady) == (32 + 16 + 32, True)
+        assert found.steady_ns == 320_000_000  # the first block of fast calls is the third
+
+    def test_warm_up_that_reaches_its_bound_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock = FakeClock([int(40_000_000 * 0.99**call) for call in range(1_000)])  # ever faster
+        monkeypatch.setattr("device.classify.time.perf_counter_ns", clock.now_ns)
+        found = classify.warm_up(clock.infer, [0])
+        assert not found.steady
+        assert classify.WARM_UP_LIMIT_NS <= clock.now_ns() < classify.WARM_UP_LIMIT_NS + 40_000_000
+
+
+class FakeClock:
+    """A clock that only calls of `infer` move on."""
+
+    def __init__(self, calls_ns: list[int]) -> None:
+        self._calls_ns, self._now_ns = iter(calls_ns), 0
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def infer(self, _tensor: int) -> None:
+        self._now_ns += next(self._calls_ns)

@@ -3,12 +3,15 @@
 import importlib
 import pkgutil
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from device.classify import Card, EdgeproofError
+from bench.given import Given
+from bench.given_session import GivenSession
+from bench.profiling import Operation
+from device.classify import Card, EdgeproofError, ModelError
 
 
 class Session(Protocol):
@@ -37,6 +40,38 @@ class Runtime(Protocol):
 
     def open_session(self, path: Path, card: Card, threads: int) -> Session:
         """Open a model. Raises ModelError where the runtime refuses it."""
+
+
+@runtime_checkable
+class OpensGiven(Protocol):
+    """A runtime that opens models without a card too."""
+
+    def open_given(self, path: Path, given: Given, threads: int) -> GivenSession:
+        """Open a model that was not made here. Raises ModelError where the runtime refuses it."""
+
+
+@runtime_checkable
+class Profiles(Protocol):
+    """A runtime that tells the time of each operation."""
+
+    def profile(self, path: Path, card: Card | None, threads: int, inputs: Any) -> list[Operation]:
+        """Time each operation over `inputs` as `Session.tensor` gives them. Raises EdgeproofError where it cannot."""
+
+
+def open_model(runtime: Runtime, path: Path, card: Card | None, given: Given | None, threads: int) -> Session | GivenSession:
+    """Open a model with its card, or one that was not made here with what a person told. Raises ModelError."""
+    if given is None:
+        assert card is not None
+        return runtime.open_session(path, card, threads)
+    if not isinstance(runtime, OpensGiven):
+        raise ModelError(f"{path}: has no card, and {getattr(runtime, '__name__', runtime)} opens only models that have one")
+    session = runtime.open_given(path, given, threads)
+    if card is not None:
+        try:
+            session.check_fits(card.labels, (card.height, card.width, card.channels))
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+    return session
 
 
 def runtime_names() -> list[str]:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from bench.given import Given
+from bench.given_session import GivenSession, InterpreterModel
 from bench.runtimes import Session
 from device.classify import Card, import_tflite, open_session as open_on_device
 
@@ -17,3 +19,8 @@ def import_library() -> None:
 def open_session(path: Path, card: Card, threads: int) -> Session:
     """Open a `.tflite` as a device does."""
     return open_on_device(path, card, threads, NAME)
+
+
+def open_given(path: Path, given: Given, threads: int) -> GivenSession:
+    """Open a `.tflite` that was not made here."""
+    return GivenSession(InterpreterModel(path, threads, NAME, given.shapes), given)
