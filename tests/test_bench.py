@@ -278,7 +278,8 @@ class TestCommand:
         data = bytearray(own_bytes(whole))
         data[8:400] = bytes(392)  # the identifier stays, the tables go
         broken.write_bytes(data)
-        embed(broken, {name: value for name, value in card.document.items() if name != "model_sha256"})
+        kept = {name: value for name, value in card.document.items() if name != "model_sha256"}
+        embed(broken, {**kept, "name": "broken"})  # a row of its own
         output = tmp_path / "bench.json"
         result = run_room("bench", "run", broken, whole, "--seconds", "0.01", "--output", output, cwd=tiny.workspace)
         results = load_results(output)
