@@ -19,7 +19,7 @@ from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Sample
 from bench.runtimes import find_runtime, runtime_names
 from bench.worker import EXIT_REFUSED, Job, job_json
 from device.classify import Card, EdgeproofError
-from train.data import DataReference, labelled_split, open_dataset, stratified_order
+from train.data import NO_LABEL, DataReference, labelled_split, open_dataset, stratified_order
 from train.files import sha256_of
 
 Say = Callable[[str], None]  # takes a line for people
@@ -30,7 +30,6 @@ ACCURACY_LIMIT_S = 60.0
 ACCURACY_AT_A_TIME = 2
 WORKER_TIMEOUT_S = 900
 REFERENCE = "keras"
-NO_LABEL = -1  # no answer is equal to it
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,10 @@ MODES = {"rapid": Mode(64, 6, 3), "quick": Mode(128, 10, 5), "normal": Mode(1_02
 
 class RowRefused(Exception):
     """A row that cannot be measured: the runtime is missing or refuses the model. The message is the reason."""
+
+
+class WithoutLabels(EdgeproofError):
+    """A model whose pictures do not say what they show: there is no accuracy to measure."""
 
 
 class RowCrashed(Exception):
@@ -107,13 +110,15 @@ def run(
         scratch = Path(name)
         pictures = PictureStore(scratch, data, say)
         rows = [
-            Row(found, subject_of(found, runtime, threads), pictures.of(found))
+            _row(found, subject_of(found, runtime, threads), pictures)
             for found in artifacts
             for runtime in runtimes or runtime_names()
             if found.format in find_runtime(runtime).FORMATS
         ]
         if not rows:
             raise EdgeproofError(f"none of the runtimes {', '.join(runtimes)} opens any of the given files")
+        if all(row.reason for row in rows):
+            raise EdgeproofError(str(rows[0].reason))
         say(f"accuracy of {len(rows)} rows, {ACCURACY_AT_A_TIME} at a time")
         with ThreadPoolExecutor(ACCURACY_AT_A_TIME) as pool:
             list(pool.map(lambda row: _guarded(row, lambda row: _measure_accuracy(row, scratch), say), rows))
@@ -125,6 +130,14 @@ def run(
     measured = [_finish(row, rows) for row in rows if row.reason is None]
     skipped = [Skipped(row.subject, row.reason) for row in rows if row.reason is not None]
     return Outcome(measured, skipped, any(row.crashed for row in rows))
+
+
+def _row(found: Found, subject: Subject, store: "PictureStore") -> Row:
+    """Return the row of an artifact; without test pictures it is skipped with the reason."""
+    try:
+        return Row(found, subject, store.of(found))
+    except WithoutLabels as error:
+        return Row(found, subject, TestPictures(Path(), np.empty(0, np.int64), ""), reason=str(error))
 
 
 def subject_of(found: Found, runtime: str, threads: int) -> Subject:
@@ -158,7 +171,9 @@ class PictureStore:
     def _prepare(self, card: Card) -> TestPictures:
         """Prepare the test pictures for a card. One that the steps cannot use counts as answered wrongly, and is said."""
         if self._data is None:
-            test = open_dataset(DataReference.from_json(card.document["provenance"]["dataset"])).test
+            test = open_dataset(DataReference.from_json(card.document["provenance"]["dataset"]), card.labels).test
+            if not test.labelled:
+                raise WithoutLabels(f"the pictures of {card.model} have no labels: give --data FOLDER, a folder a class")
         else:
             test = labelled_split(self._data, card.labels)
         order = stratified_order(test.labels, seed=0)
