@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from convert.input_range import CHOICES, PIXELS, InputRange, parse_range, scaling_layers, trained_on
+from convert.input_range import InputRange, parse_range
 from convert.outside import Source, open_source
 from convert.preprocess_file import Preprocess, read_preprocess
 from convert.run import SAVED_MODEL
+from convert.wrap import SHOWN, Entrance, gives_logits, network_of, settled_range
 from device.classify import CARD_SCHEMA, EdgeproofError, Step, read_labels, wilson_interval
 from train.calibration_folder import calibration_reference, load_calibration, unusable_files
 from train.data import Dataset, Pixels, stratified_order
@@ -30,8 +30,6 @@ Say = Callable[[str], None]  # takes a line for people
 
 TOOLS = ("tensorflow-cpu", "keras", "numpy", "pillow")
 FEW_PICTURES = 100  # fewer to calibrate with are said
-SHOWN = 60  # held-out pictures by which the outputs and the input range are judged
-RANGES_TRIED = ("0..255", "0..1", "-1..1", "caffe", "torch")
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # fixed, so that the same model gives the same bytes
 
 
@@ -70,14 +68,6 @@ def _may_stand(letter: str) -> bool:
     return letter.isascii() and (letter.isalnum() or letter in "-_.")
 
 
-@dataclass(frozen=True)
-class _Input:
-    """What a picture becomes before the model: steps, then (height, width, channels), then other values."""
-
-    steps: tuple[Step, ...]
-    shape: tuple[int, int, int]
-
-
 def adopt(outside: Outside, say: Say) -> Path:
     """Check a model and its pictures, put what it lacks around it and write it to build/NAME/; return its file.
 
@@ -93,10 +83,10 @@ def adopt(outside: Outside, say: Say) -> Path:
     entrance = _entrance(source, outside.size, asked)
     dataset = _pictures(outside, labels, entrance.steps)
     shown = _shown(dataset, entrance)
-    input_range = _settled_range(source, told, entrance, dataset, shown, say)
-    raw = _network(source, entrance, input_range)
-    logits = _gives_logits(source, probabilities(raw, shown))
-    network = _network(source, entrance, input_range, softmax=True) if logits else raw
+    input_range = settled_range(source, told, entrance, dataset, shown, say)
+    raw = network_of(source, entrance, input_range)
+    logits = gives_logits(source, probabilities(raw, shown))
+    network = network_of(source, entrance, input_range, softmax=True) if logits else raw
     added = [] if input_range.is_pixels else [f"input range {input_range.name}"]
     added += ["Softmax (its outputs are logits)"] if logits else []
     put = f"; put around it: {', '.join(added)}" if added else ""
@@ -135,7 +125,7 @@ def _check_labels(source: Source, labels: Sequence[str], path: Path) -> None:
         raise EdgeproofError(f"{path}: holds {len(labels)} labels, the model has {shape[1]} outputs{more}")
 
 
-def _entrance(source: Source, size: int | None, asked: Preprocess) -> _Input:
+def _entrance(source: Source, size: int | None, asked: Preprocess) -> Entrance:
     """Settle size and steps. Raises EdgeproofError where they are not known or contradict each other."""
     _, *fixed, channels = source.input_shape
     assert channels is not None  # open_source has looked
@@ -154,7 +144,7 @@ def _entrance(source: Source, size: int | None, asked: Preprocess) -> _Input:
         raise EdgeproofError(
             f"{source.path}: takes {height}×{width} pixels; the steps of a card make squares: build it with a square input"
         )
-    return _Input(asked.steps or whole_picture_steps(height, channels), (height, width, channels))
+    return Entrance(asked.steps or whole_picture_steps(height, channels), (height, width, channels))
 
 
 def _pictures(outside: Outside, labels: Sequence[str], steps: Sequence[Step]) -> Dataset:
@@ -170,7 +160,7 @@ def _pictures(outside: Outside, labels: Sequence[str], steps: Sequence[Step]) ->
     return load_calibration(calibration_reference(outside.calibration, outside.validation, skipped=sorted(bad)), labels)
 
 
-def _shown(dataset: Dataset, entrance: _Input) -> Pixels:
+def _shown(dataset: Dataset, entrance: Entrance) -> Pixels:
     """Prepare some held-out pictures. Raises EdgeproofError where the steps do not lead to the model's input."""
     pixels = dataset.val.prepared(entrance.steps, stratified_order(dataset.val.labels, seed=0)[:SHOWN])
     if pixels.shape[1:] != entrance.shape:
@@ -179,89 +169,6 @@ def _shown(dataset: Dataset, entrance: _Input) -> Pixels:
             f'["resize", {{"size": {entrance.shape[0]}}}], ["center_crop", {{"size": {entrance.shape[0]}}}]'
         )
     return pixels
-
-
-# ---- which values it takes ------------------------------------------------------------------------------------------
-
-
-def _settled_range(
-    source: Source, told: InputRange | None, entrance: _Input, dataset: Dataset, shown: Pixels, say: Say
-) -> InputRange:
-    """Return the range that was told, or pixels where the model's own layers scale them.
-
-    Raises EdgeproofError, with what hints there are, where neither says it: a guess would give a model that is wrong
-    everywhere in the same way, which nothing after this finds.
-    """
-    inside = [] if source.network is None else scaling_layers(source.network)
-    if told is not None:
-        told.check_channels(entrance.shape[2])
-        if inside and not told.is_pixels:
-            say(f"note: the model scales by itself too ({', '.join(inside)}): is --input-range {told.name} meant?")
-        return told
-    if inside:
-        say(f"it takes 0..255: it scales by itself ({', '.join(inside)})")
-        return PIXELS
-    hints = []
-    if known := trained_on(source.names):
-        hints.append(f"the name {known[0]!r} begins as those of keras.applications' models that take {known[1]}")
-    hints += _tried(source, entrance, dataset, shown)
-    hint = f" Hints: {'; '.join(hints)}." if hints else ""
-    raise EdgeproofError(
-        f"{source.path}: nothing in it says which values it takes: give --input-range with what it was trained on: "
-        f"{CHOICES}.{hint}"
-    )
-
-
-def _tried(source: Source, entrance: _Input, dataset: Dataset, shown: Pixels) -> list[str]:
-    """Say how many labelled pictures the model answers rightly with each range."""
-    if not dataset.val.labelled:
-        return []
-    truth = dataset.val.labels[stratified_order(dataset.val.labels, seed=0)[:SHOWN]]
-    ranges = [parse_range(text) for text in RANGES_TRIED if entrance.shape[2] == 3 or ".." in text]
-    right = {
-        tried.name: int((probabilities(_network(source, entrance, tried), shown).argmax(axis=1) == truth).sum())
-        for tried in ranges
-    }
-    listed = ", ".join(f"{count} with {name}" for name, count in right.items())
-    return [f"of {len(truth)} labelled pictures it answers rightly {listed}"]
-
-
-def _network(source: Source, entrance: _Input, input_range: InputRange, softmax: bool = False) -> Any:
-    """Return a keras.Model from pixels (N, H, W, C), 0..255, to what the source gives, or to a softmax of it."""
-    import keras
-
-    image = keras.Input(entrance.shape, name="image")
-    try:
-        scores = source.layer(input_range.applied(image))
-    except Exception as error:  # whatever a layer inside raises for a size that it cannot take
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise EdgeproofError(f"{source.path}: cannot be run on pictures {entrance.shape}: {reason}") from error
-    if softmax:
-        scores = keras.layers.Softmax(name="probabilities")(scores)
-    return keras.Model(image, scores, name="imported")
-
-
-def _gives_logits(source: Source, scores: npt.NDArray[np.float32]) -> bool:
-    """Say whether outputs (N, classes) are logits, not probabilities. Raises EdgeproofError for what is neither."""
-    if not np.isfinite(scores).all():
-        raise EdgeproofError(f"{source.path}: its outputs for real pictures are not finite numbers: wrong --input-range?")
-    within = bool((scores >= 0).all() and (scores <= 1 + SUM_TOLERANCE).all())
-    if within and np.abs(scores.sum(axis=1) - 1).max() <= SUM_TOLERANCE:
-        return False
-    if within and _last_activation(source.network) != "linear":
-        raise EdgeproofError(
-            f"{source.path}: its outputs lie in 0..1 but do not sum to 1, as with sigmoid: it answers each class by itself, "
-            "and edgeproof classifies into one of several: train it with softmax, or give logits"
-        )
-    return True
-
-
-SUM_TOLERANCE = 0.01  # also of a softmax in float16
-
-
-def _last_activation(network: Any) -> str | None:
-    last = None if network is None else network.layers[-1]
-    return getattr(getattr(last, "activation", None), "__name__", None)
 
 
 # ---- what is written ------------------------------------------------------------------------------------------------
@@ -299,7 +206,7 @@ def _card(
     name: str,
     labels: Sequence[str],
     source: Source,
-    entrance: _Input,
+    entrance: Entrance,
     input_range: InputRange,
     added: Sequence[str],
     dataset: Dataset,
