@@ -101,7 +101,8 @@ def adopt(outside: Outside, say: Say) -> Path:
 def _check_folder(folder: Path) -> None:
     """Raise EdgeproofError for a folder that holds a model which was trained here."""
     card_path = folder / f"{folder.name}.card.json"
-    if card_path.exists() and "source" not in read_json(card_path).get("provenance", {}):
+    card = read_json(card_path) if card_path.exists() else None
+    if card is not None and "source" not in (card.get("provenance", {}) if isinstance(card, dict) else {}):
         raise EdgeproofError(f"{folder}: holds a model that was trained here: choose another --name")
 
 

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from device.classify import EdgeproofError
@@ -17,7 +17,7 @@ CHOICES = "0..255, 0..1, -1..1, any other A..B, caffe or torch"
 class InputRange:
     """What the model sees of a pixel: value · scale + offset, one of each or one a channel of RGB; then the order."""
 
-    name: str
+    name: str = field(compare=False)
     scale: tuple[float, ...] = (1.0,)
     offset: tuple[float, ...] = (0.0,)
     order: Order = "rgb"
