@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 from bench.artifacts import Found
 from device.classify import Card, EdgeproofError
-from train.data import DataReference, Split, labelled_split, open_dataset, stratified_order
+from train.data import NO_LABEL, DataReference, Split, labelled_split, open_dataset, stratified_order
 
-NO_LABEL = -1  # no answer is equal to it
 FILES = 64  # whole pictures are classified from so many files, in turn
 
 
@@ -31,7 +30,7 @@ class PictureStore:
 
     def __init__(self, folder: Path, data: Path | None, say: Callable[[str], None]) -> None:
         self._folder, self._data, self._say = folder, data, say
-        self._kept: dict[str, TestPictures] = {}
+        self._kept: dict[str, TestPictures | None] = {}
 
     def of(self, found: Found) -> TestPictures | None:
         """Return an artifact's test pictures, or None where nothing tells what they are: it is measured with random input.
@@ -47,14 +46,19 @@ class PictureStore:
         if key not in self._kept:
             self._kept[key] = self._prepare(found.card)
         pictures = self._kept[key]
-        if self._data is None and provenance["dataset_sha256"]["test"] != pictures.sha256:
+        if pictures and self._data is None and provenance["dataset_sha256"]["test"] != pictures.sha256:
             raise EdgeproofError(f"{found.path}: the data set's test part is not the one of training: train again")
         return pictures
 
-    def _prepare(self, card: Card) -> TestPictures:
+    def _prepare(self, card: Card) -> TestPictures | None:
         """Prepare the test pictures for a card. One that the steps cannot use counts as answered wrongly, and is said."""
         if self._data is None:
-            test = open_dataset(DataReference.from_json(card.document["provenance"]["dataset"])).test
+            test = open_dataset(DataReference.from_json(card.document["provenance"]["dataset"]), card.labels).test
+            if not test.labelled:
+                self._say(
+                    f"the pictures of {card.model} have no labels: for its accuracy give --data FOLDER, a folder a class"
+                )
+                return None
         else:
             test = labelled_split(self._data, card.labels)
         order = stratified_order(test.labels, seed=0)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from convert.patient import Patient
 
 
+PATH = click.Path(path_type=Path)
 MENDED = ("accuracy", "agreement")  # what `doctor --fix` mends
 
 
@@ -24,20 +25,36 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("models", nargs=-1, required=True, metavar="MODEL|FILE.keras...")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL|FILE...")
 @click.option("--variants", default="", metavar="A,B", help="Only these, as int8 or int8.onnx; all without it.")
 @click.option("--target", "target_name", metavar="NAME", help="Convert for what runs there, as pi4_bookworm, and check it.")
-def run(models: tuple[str, ...], variants: str, target_name: str | None) -> int:
-    """Convert each MODEL (or MODEL@NAME) of build/ into its variants, verify them and write them beside it."""
+@click.option("--labels", type=PATH, metavar="FILE", help="One label a line: of a model that was not trained here.")
+@click.option("--calibration", type=PATH, metavar="DIR", help="Its pictures: in DIR itself, or in one folder a class.")
+@click.option("--validation", type=PATH, metavar="DIR", help="Verify with these, not with a held-out third of DIR.")
+@click.option("--input-range", metavar="A..B", help="The values it takes: 0..255, 0..1, -1..1, any A..B, caffe or torch.")
+@click.option(
+    "--preprocess", type=PATH, metavar="card.json", help='JSON with "preprocess" (steps) and "input" (its values).'
+)
+@click.option("--size", type=click.IntRange(1, 8192), metavar="PIXELS", help="Where it takes pictures of any size.")
+@click.option("--name", metavar="NAME", help="Of its folder, build/NAME; the file's without it.")
+@click.option("--skip-bad", is_flag=True, help="Leave its unusable pictures out.")
+@click.option("--unsafe-code", "unsafe", is_flag=True, help="Run Python code that is stored in it (Lambda layers).")
+def run(models: tuple[str, ...], variants: str, target_name: str | None, **outside: Any) -> int:
+    """Convert each MODEL (or MODEL@NAME) of build/ into its variants, verify them and write them beside it.
+
+    With --labels and --calibration FILE is a model that was not trained here, .keras, .h5 or the folder of a SavedModel: it
+    is taken in as build/NAME/ first.
+    """
     from convert.run import convert_model, keras_path
     from convert.target import best_wheel, find_target
     from convert.variant import find_variants
+    from convert.verify import describe
 
     target = None if target_name is None else find_target(target_name)
     chosen = find_variants([name.strip() for name in variants.split(",") if name.strip()])
     if target is not None and not variants:  # what no runtime there reads is made only when asked for by name
         chosen = tuple(variant for variant in chosen if best_wheel(target, variant.format))
-    paths = [keras_path(model) for model in models]
+    paths = [_adopted(models, **outside)] if any(outside.values()) else [keras_path(model) for model in models]
     failures: list[str] = []
 
     def failed(message: str) -> None:
@@ -46,12 +63,22 @@ def run(models: tuple[str, ...], variants: str, target_name: str | None) -> int:
 
     for path in paths:
         for artifact in convert_model(path, chosen, failed, target):
-            agreement = artifact.agreement
-            click.echo(
-                f"{artifact.path}: {artifact.size_bytes / 1000:,.0f} kB, {artifact.variant.promise}; "
-                f"answers {agreement.agree} of {agreement.total} validation pictures as Keras does"
-            )
+            size = f"{artifact.size_bytes / 1000:,.0f} kB"
+            click.echo(f"{artifact.path}: {size}, {artifact.variant.promise}; {describe(artifact.agreement)}")
     return 1 if failures else 0
+
+
+def _adopted(models: Sequence[str], labels: Path | None, calibration: Path | None, **told: Any) -> Path:
+    """Take in the one model that was not trained here."""
+    from convert.adopt import Outside, adopt
+
+    if len(models) != 1:
+        raise click.UsageError(
+            f"found {len(models)} models; --labels, --calibration and what belongs to them are of one FILE"
+        )
+    if labels is None or calibration is None:
+        raise click.UsageError("a model that was not trained here needs both --labels FILE and --calibration DIR")
+    return adopt(Outside(Path(models[0]), labels, calibration, **told), click.echo)
 
 
 @main.command()
@@ -84,7 +111,7 @@ def check(file: Path, targets: tuple[str, ...]) -> int:
 
 
 @main.command()
-@click.argument("model", metavar="MODEL|FILE.keras")
+@click.argument("model", metavar="MODEL|FILE")
 @click.option("--variant", "name", default="int8", show_default=True, help="int8, int8.tflite or int8.onnx.")
 @click.option("--layers", default=15, show_default=True, type=click.IntRange(0), help="Print so many, the worst.")
 @click.option("--fix", "mend", is_flag=True, help="Leave the worst layers in float and write that as int8_fixed.")

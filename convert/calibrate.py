@@ -26,7 +26,7 @@ class Calibration:
     def to_json(self) -> dict[str, Any]:
         return {
             "count": len(self.pixels),
-            "classes": np.bincount(self.labels).tolist(),
+            "classes": np.bincount(self.labels).tolist() if (self.labels >= 0).all() else None,  # None: not known
             "seed": self.seed,
             "sha256": hashlib.sha256(self.pixels.tobytes()).hexdigest(),
         }

@@ -12,11 +12,11 @@ from convert import calibrate, checks
 from convert.checks import Finding
 from convert.layer_error import LayerError, worst_first
 from convert.paired import Paired
-from convert.patient import Patient, Sample, answers, answers_of, calibrated, scales_of
+from convert.patient import UNDECIDED, Patient, Sample, answers, answers_of, calibrated, scales_of
 from convert.ranges import halves, largest_change, read_ranges
 from convert.run import TrainedModel
 from convert.variant import Variant, find_variants
-from convert.verify import Agreement
+from convert.verify import QUANTIZED_MARGIN, Agreement
 from device.classify import Card, EdgeproofError, read_card
 from train.data import Split
 
@@ -77,13 +77,16 @@ def examine_calibration(trained: TrainedModel) -> tuple[list[Finding], list[str]
     calibration, dataset = trained.calibration, trained.dataset
     told = calibration.to_json()
     training = calibrate.choose(dataset.train, trained.steps, seed=calibration.seed + 1)
-    findings = checks.check_classes(told["classes"], dataset.labels)
+    findings = checks.check_classes(told["classes"], dataset.labels) if dataset.train.labelled else []
     findings += checks.check_values(calibration.pixels, training.pixels)
-    for part, split in (("validation", dataset.val), ("test", dataset.test)):
+    parts = {"validation": dataset.val} | ({} if dataset.test is dataset.val else {"test": dataset.test})
+    for part, split in parts.items():
         findings += checks.check_leak(calibration.pixels, part, part_hashes(trained, split))
-    least, most = min(told["classes"]), max(told["classes"])
-    balance = f"{least if least == most else f'{least} to {most}'} of each class"
-    compared = f"compared with {len(dataset.val):,} validation and {len(dataset.test):,} test pictures"
+    balance = "without labels"
+    if dataset.train.labelled:
+        least, most = min(told["classes"]), max(told["classes"])
+        balance = f"{least if least == most else f'{least} to {most}'} of each class"
+    compared = "compared with " + " and ".join(f"{len(split):,} {part} pictures" for part, split in parts.items())
     return findings, [
         f"{told['count']} pictures, {balance}, seed {told['seed']}, SHA-256 {told['sha256'][:12]}…; {compared}"
     ]
@@ -112,16 +115,31 @@ def examine(patient: Patient, variant: Variant, max_drop: float = MAX_DROP) -> E
         found = answers(path, card, patient.sample.pixels)
     else:
         found = answers_of(now, trained, variant, patient.sample.pixels)
-    with_float = Agreement(int((found == patient.sample.keras).sum()), len(found))
-    findings += checks.check_agreement(variant, with_float)
-    unstable, notes = _examine_stability(patient, variant, with_float)
-    findings += unstable
-    findings += checks.check_collapse(found, patient.sample.truth, trained.card.labels)
-    paired = Paired.of(patient.sample.keras, found, patient.sample.truth)
-    findings += checks.check_accuracy(paired, max_drop)
-    notes.append(describe_accuracy(patient.sample, found, paired))
+    compared, notes = _compare_answers(patient, variant, found, max_drop)
+    findings += compared
     layers = worst_first(quantizer.layer_errors(patient.sample.pixels[:LAYER_PICTURES], patient.names))
     return Examination(variant, path, path.is_file(), layers, findings, notes)
+
+
+def _compare_answers(
+    patient: Patient, variant: Variant, found: npt.NDArray[np.int64], max_drop: float
+) -> tuple[list[Finding], list[str]]:
+    """Hold an artifact's answers to the sample (N,) against Keras's and the truth."""
+    sample = patient.sample
+    if not sample.counts.any():
+        return [], [f"{UNDECIDED.format(len(found))}: answers are not compared, they change at any rounding"]
+    with_float = sample.agreement(found)
+    findings = checks.check_agreement(variant, with_float)
+    unstable, notes = _examine_stability(patient, variant, with_float)
+    if not sample.counts.all():
+        told = f"{with_float.total} of {len(found)} pictures count, those that Keras decides by {QUANTIZED_MARGIN:g}"
+        notes.insert(0, f"for answers that are the same {told}")
+    findings += unstable
+    findings += checks.check_collapse(found, sample.truth, patient.trained.card.labels)
+    paired = sample.paired(found)
+    findings += checks.check_accuracy(paired, max_drop)
+    notes.append(describe_accuracy(sample, found, paired))
+    return findings, notes
 
 
 def examine_card(trained: TrainedModel, card: Card) -> list[Finding]:
@@ -132,7 +150,8 @@ def examine_card(trained: TrainedModel, card: Card) -> list[Finding]:
     findings += checks.check_preprocess(card.preprocess, trained.steps)
     findings += checks.check_manifest(told, now)
     if isinstance(told, Mapping):
-        findings += checks.check_classes(told.get("classes", now["classes"]), trained.card.labels)
+        if trained.dataset.train.labelled:
+            findings += checks.check_classes(told.get("classes", now["classes"]), trained.card.labels)
         if told.get("sha256") != now["sha256"]:
             findings += checks.check_source_part(told, _hashes_of_other_parts(trained, told))
     return findings
@@ -151,7 +170,7 @@ def _examine_stability(patient: Patient, variant: Variant, with_float: Agreement
     models = [calibrated(trained, variant, half).quantized() for half in halves(trained.calibration)]
     first, second = (scales_of(model, variant) for model in models)
     one, other = (answers_of(model, trained, variant, patient.sample.pixels) for model in models)
-    agreement = Agreement(int((one == other).sum()), len(one))
+    agreement = patient.sample.agreement(one, other)
     change = largest_change(first, second)
     widest = ""
     if change:
@@ -163,6 +182,11 @@ def _examine_stability(patient: Patient, variant: Variant, with_float: Agreement
 def describe_accuracy(sample: Sample, found: npt.NDArray[np.int64], paired: Paired) -> str:
     """Return one line on the accuracy against float."""
     low, high = paired.interval()
+    if not sample.labelled:
+        agreement = sample.agreement(found)
+        return (
+            f"validation, without labels: int8 answers {agreement.agree} of {agreement.total} decided pictures as float does"
+        )
     right = [int((of == sample.truth).sum()) for of in (sample.keras, found)]
     drop = f"a drop of {100 * paired.drop:.2f} points (95 % interval {100 * low:.2f} to {100 * high:.2f})"
     return f"validation: float answers {right[0]} of {len(found)} rightly, int8 {right[1]}: {drop}"

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from convert.layer_error import LayerError, Quantized, worst_first
 from convert.paired import Paired, Verdict
-from convert.patient import Patient, Sample, answers_of, draw
+from convert.patient import UNDECIDED, Patient, Sample, answers_of, draw
 from convert.run import Artifact, write_artifact
 from convert.variant import Variant, find_variants
 from convert.verify import Agreement, agrees
@@ -47,8 +47,7 @@ class _Search:
         """Quantize all but these layers and answer the sample."""
         model = self._patient.quantizer(self._variant).quantized([error.node for error in layers])
         found = answers_of(model, self._patient.trained, self._variant, self.sample.pixels)
-        paired = Paired.of(self.sample.keras, found, self.sample.truth)
-        agreement = Agreement(int((found == self.sample.keras).sum()), len(found))
+        paired, agreement = self.sample.paired(found), self.sample.agreement(found)
         told = f"{describe(paired, self._max_drop)}; {agreement.share:.1%} answered as in float"
         self._say(f"{self._variant.key}, {len(layers)} more layers in float: {told}")
         return _Try(tuple(layers), model, paired, agreement)
@@ -110,6 +109,10 @@ def fix(
     pictures cannot show it, or no model is within.
     """
     search = _Search(patient, variant, max_drop, say)
+    if not search.sample.counts.any():
+        raise CheckFailed(
+            f"{variant.key}: {UNDECIDED.format(len(search.sample.truth))}: there is nothing to fix by: not written"
+        )
     check_resolvable(len(patient.trained.dataset.val), max_drop)
     plain = search.attempt([])
     if search.is_within(plain):

@@ -14,23 +14,42 @@ from convert.calibrate import Calibration
 from convert.layer_error import Quantized, Quantizer
 from convert.layer_names import LayerNames
 from convert.onnx_layers import CalibratedOnnx
+from convert.paired import Paired
 from convert.ranges import read_ranges
 from convert.run import TrainedModel
 from convert.tflite_layers import CalibratedTflite
 from convert.variant import Variant
-from convert.verify import FULL_SAMPLE
+from convert.verify import FULL_SAMPLE, QUANTIZED_MARGIN, Agreement, margins
 from device.classify import Card, open_session
 from train.data import Labels, Pixels, stratified_order
 from train.evaluate import probabilities
 
+UNDECIDED = f"Keras decides none of {{}} validation pictures by {QUANTIZED_MARGIN:g}"
+
 
 @dataclass(frozen=True)
 class Sample:
-    """Prepared validation pictures (N, H, W, C), their labels (N,) and what Keras answers (N,)."""
+    """Prepared validation pictures (N, H, W, C), their labels (N,) and what Keras answers (N,).
+
+    `counts` (N,) are those by which answers are compared: all, or of a model that was not trained here those that Keras
+    decides (convert/verify.py). Without labels Keras's answers stand for the truth.
+    """
 
     pixels: Pixels
     truth: Labels
     keras: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.bool_]
+    labelled: bool
+
+    def agreement(self, found: npt.NDArray[np.int64], other: npt.NDArray[np.int64] | None = None) -> Agreement:
+        """Count how often answers (N,) are Keras's, or another's (N,)."""
+        same = found == (self.keras if other is None else other)
+        return Agreement(int(same[self.counts].sum()), int(self.counts.sum()))
+
+    def paired(self, found: npt.NDArray[np.int64]) -> Paired:
+        """Compare Keras and answers (N,) by their right answers, on all pictures where labels say which are right."""
+        chosen = self.counts | self.labelled
+        return Paired.of(self.keras[chosen], found[chosen], self.truth[chosen])
 
 
 class Patient:
@@ -60,7 +79,11 @@ def draw(trained: TrainedModel, count: int | None) -> Sample:
     split = trained.dataset.val
     chosen = stratified_order(split.labels, seed=0)[:count]
     pixels = split.prepared(trained.steps, chosen)
-    return Sample(pixels, split.labels[chosen], probabilities(trained.network, pixels).argmax(axis=1))
+    scores = probabilities(trained.network, pixels)
+    keras = scores.argmax(axis=1)
+    margin = 0.0 if trained.trained_here else QUANTIZED_MARGIN
+    truth = split.labels[chosen] if split.labelled else keras
+    return Sample(pixels, truth, keras, margins(scores) >= margin, split.labelled)
 
 
 def calibrated(trained: TrainedModel, variant: Variant, calibration: Calibration) -> Quantizer:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,7 @@ from train.evaluate import probabilities
 from train.files import BUILD, read_json, replacing, sha256_of
 from train.spec import model_names
 
+SAVED_MODEL = ".saved_model.zip"
 TOOLS = {"tflite": ("tensorflow-cpu",), "onnx": ("tf2onnx", "onnx", "onnxruntime")}
 
 
@@ -46,24 +48,26 @@ class Validation:
     pixels: npt.NDArray[np.uint8]  # (N, H, W, C), prepared
     probabilities: npt.NDArray[np.float32]  # (N, classes)
 
-    @property
-    def answers(self) -> npt.NDArray[np.int64]:
-        answers: npt.NDArray[np.int64] = self.probabilities.argmax(axis=1)
-        return answers
-
 
 class TrainedModel:
-    """A `.keras` file with its common card; opened, exported and run only when a variant asks for it."""
+    """A Keras model with its common card and its pictures, trained here or taken in by convert/adopt.py.
+
+    The file is a `.keras`, or a zipped SavedModel where that is all there is. Opened, exported and run only when a variant
+    asks for it.
+    """
 
     def __init__(self, keras_path: Path) -> None:
         """Check the files. Raises EdgeproofError for a missing or damaged one."""
         self.path = keras_path
-        self.folder, self.name = keras_path.parent, keras_path.stem
+        self.folder, self.name = keras_path.parent, keras_path.name.removesuffix(SAVED_MODEL).removesuffix(".keras")
         if not keras_path.is_file():
             raise EdgeproofError(f"{keras_path}: no such file: train it with `python -m train run {self.name}`")
         card_path = self.folder / f"{self.name}.card.json"
         if not card_path.is_file():
-            raise EdgeproofError(f"{card_path}: is missing beside {keras_path}: train the model again")
+            raise EdgeproofError(
+                f"{card_path}: is missing beside {keras_path}: train the model again, or for one that was not trained here "
+                "give --labels FILE and --calibration DIR"
+            )
         self.common = read_json(card_path)
         self.card = Card.from_json({**self.common, "variant": "keras"})
         if self.common.get("provenance", {}).get("source_sha256") != sha256_of(keras_path):
@@ -78,14 +82,19 @@ class TrainedModel:
     def steps(self) -> Sequence[Step]:
         return self.card.preprocess
 
+    @property
+    def trained_here(self) -> bool:
+        return "source" not in self.common["provenance"]
+
     @cached_property
     def dataset(self) -> Dataset:
         """Open the data set of training. Raises EdgeproofError where it is no longer the same."""
         provenance = self.common["provenance"]
-        dataset = open_dataset(DataReference.from_json(provenance["dataset"]))
+        dataset = open_dataset(DataReference.from_json(provenance["dataset"]), self.card.labels)
         for part in ("train", "val"):
             if getattr(dataset, part).sha256 != provenance["dataset_sha256"][part]:
-                raise EdgeproofError(f"{provenance['dataset']}: its {part} part is not the one of training: train again")
+                again = "train again" if self.trained_here else "give the model with --labels and --calibration again"
+                raise EdgeproofError(f"{provenance['dataset']}: its {part} part is not the one of training: {again}")
         return dataset
 
     @cached_property
@@ -93,11 +102,24 @@ class TrainedModel:
         """Load the keras.Model, with safe mode on."""
         import keras
 
+        if self.path.name.endswith(SAVED_MODEL):
+            return self._saved_model_network()
         try:
             return keras.models.load_model(self.path, compile=False, safe_mode=True)
         except (ValueError, OSError, KeyError, TypeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise EdgeproofError(f"{self.path}: Keras cannot load it: {reason}: train the model again") from error
+
+    def _saved_model_network(self) -> Any:
+        """Return a keras.Model around the zipped SavedModel."""
+        import keras
+
+        folder = self._scratch / "source"
+        with zipfile.ZipFile(self.path) as archive:
+            archive.extractall(folder)
+        layer = keras.layers.TFSMLayer(str(folder), call_endpoint="serve", trainable=False)
+        image = keras.Input((self.card.height, self.card.width, self.card.channels), name="image")
+        return keras.Model(image, layer(image), name="imported")
 
     @cached_property
     def saved_model(self) -> Path:
@@ -122,20 +144,32 @@ class TrainedModel:
 
     @cached_property
     def golden(self) -> list[golden.GoldenPicture]:
-        return golden.choose(self.dataset.val, self.validation.indices, self.validation.probabilities, self.card)
+        found = self.validation
+        return golden.choose(
+            self.dataset.val,
+            found.indices,
+            found.probabilities,
+            self.card,
+            lambda pixels: probabilities(self.network, pixels),
+        )
 
 
 def keras_path(target: str) -> Path:
-    """Return the `.keras` file of a model's name ("mnist_cnn", "mnist_cnn@tutorial") or of a path to one.
+    """Return the file of a model's name ("mnist_cnn", "mnist_cnn@tutorial", an imported one's) or of a path to it.
 
     Raises EdgeproofError for a name that is no model's.
     """
-    if target.endswith(".keras"):
+    if target.endswith((".keras", SAVED_MODEL)):
         return Path(target)
     model = target.partition("@")[0]
-    if model not in model_names():
-        raise EdgeproofError(f"unknown model {target!r}: there are {', '.join(model_names())}, or give a .keras file")
-    return BUILD / target / f"{model}.keras"
+    if model in model_names():
+        return BUILD / target / f"{model}.keras"
+    for ending in (".keras", SAVED_MODEL):
+        if (path := BUILD / target / f"{target}{ending}").is_file():
+            return path
+    if Path(target).exists():
+        raise EdgeproofError(f"{target}: was not trained here: give --labels FILE and --calibration DIR too")
+    raise EdgeproofError(f"unknown model {target!r}: there are {', '.join(model_names())}, or give a .keras file")
 
 
 def convert_model(
@@ -198,7 +232,8 @@ def write_artifact(
         own["float_layers"] = list(float_nodes)
         card = Card.from_json({**trained.common, **own, "variant": variant.name})
         session = open_session(temporary, card)
-        agreement = verify.agreement(session, trained.validation.pixels, trained.validation.answers)
+        margin = verify.counted_margin(variant, trained.trained_here)
+        agreement = verify.agreement(session, trained.validation.pixels, trained.validation.probabilities, variant, margin)
         verify.check_agreement(variant, agreement)
         own["golden"] = golden.golden_json(trained.golden, session)
         own["golden_tolerance"] = golden.tolerance_json(variant, session)
@@ -221,7 +256,7 @@ def _complete_card(
     """Add the artifact's own part to the common card."""
     card: dict[str, Any] = json.loads(json.dumps(trained.common))
     card |= {"variant": variant.name, **own}
-    card["accuracy"]["validation_agreement"] = {"agree": agreement.agree, "total": agreement.total}
+    card["accuracy"]["validation_agreement"] = agreement.to_json()
     if variant.calibrated:
         card["provenance"]["calibration"] = trained.calibration.to_json()
     card["provenance"]["tools"] |= {tool: metadata.version(tool) for tool in TOOLS[variant.format]}

@@ -16,25 +16,84 @@ from train.data import Pixels
 # TensorFlow's dynamic-range quantization leaves smaller weights as they are (tflite/tools/optimize/quantize_weights.h).
 DYNAMIC_RANGE_MIN_VALUES = 1_024
 FULL_SAMPLE = 1_000  # validation pictures; 99.9 % of it is one disagreement
+ONE_STEP = 1 / 256  # of uint8 scores
 HEAVY_OPERATIONS = ("Conv", "Gemm", "MatMul")
+
+
+# Of a model that was trained elsewhere, only the pictures count that Keras decides by so much between its two highest
+# scores: with less, rounding alone may change the answer. Int8 scores differ by up to 0.07 between runtimes, float16's by
+# 0.002 (convert/golden.py).
+FLOAT_MARGIN, QUANTIZED_MARGIN = 0.005, 0.1
+# Where no picture is decided, scores may differ by this share of Keras's highest, and by one step of an integer output.
+SCORE_SHARE = {"float32": 1e-4, "float16": 0.01}
+QUANTIZED_SCORE_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class ScoreDifference:
+    """The largest absolute difference of any score from Keras's, what is allowed, and Keras's highest score."""
+
+    worst: float
+    allowed: float
+    highest: float
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How many of the pictures a converted model answers as Keras does."""
+    """How many of the pictures a converted model answers as Keras does, of those that Keras decides by `margin`."""
 
     agree: int
-    total: int
+    total: int  # decided ones
+    margin: float = 0.0  # 0: every picture counts
+    undecided: int = 0
+    scores: ScoreDifference | None = None  # compared instead where no picture is decided
 
     @property
     def share(self) -> float:
         return self.agree / self.total
 
+    def to_json(self) -> dict[str, Any]:
+        document: dict[str, Any] = {"agree": self.agree, "total": self.total}
+        if self.margin:
+            document |= {"margin": self.margin, "undecided": self.undecided}
+        return document | ({"scores": vars(self.scores)} if self.scores else {})
 
-def agreement(session: Session, pixels: Pixels, reference: npt.NDArray[np.int64]) -> Agreement:
-    """Run an artifact, as a device does, over prepared pictures (N, H, W, C) and count the reference's answers (N,)."""
-    answers = [int(session.scores(session.infer(session.tensor(picture))).argmax()) for picture in pixels]
-    return Agreement(int((np.array(answers) == reference).sum()), len(pixels))
+
+def counted_margin(variant: Variant, trained_here: bool) -> float:
+    """Return the margin from which on a picture counts for a variant's promise; 0 for models trained here: all count."""
+    if trained_here:
+        return 0.0
+    return FLOAT_MARGIN if variant.name in SCORE_SHARE else QUANTIZED_MARGIN
+
+
+def margins(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the difference of the two highest scores (N,) of each row of (N, classes)."""
+    highest = np.partition(probabilities, -2, axis=1)
+    difference: npt.NDArray[np.float32] = highest[:, -1] - highest[:, -2]
+    return difference
+
+
+def agreement(
+    session: Session, pixels: Pixels, reference: npt.NDArray[np.float32], variant: Variant, margin: float = 0.0
+) -> Agreement:
+    """Run an artifact, as a device does, over prepared pictures (N, H, W, C) and compare with Keras's scores (N, classes).
+
+    Only pictures that Keras decides by `margin` count; where there is none, the scores are compared.
+    """
+    decided = margins(reference) >= margin
+    agree, worst = 0, 0.0
+    for picture, expected, counts in zip(pixels, reference, decided, strict=True):
+        scores = session.scores(session.infer(session.tensor(picture)))
+        agree += bool(counts and scores.argmax() == expected.argmax())
+        worst = max(worst, float(np.abs(scores - expected).max()))
+    total = int(decided.sum())
+    differing = None if total else _score_difference(worst, float(reference.max()), variant)
+    return Agreement(agree, total, margin, len(pixels) - total, differing)
+
+
+def _score_difference(worst: float, highest: float, variant: Variant) -> ScoreDifference:
+    step = ONE_STEP if variant.key == "int8.tflite" else 0.0
+    return ScoreDifference(worst, SCORE_SHARE.get(variant.name, QUANTIZED_SCORE_SHARE) * highest + step, highest)
 
 
 def agrees(variant: Variant, found: Agreement) -> bool:
@@ -42,17 +101,30 @@ def agrees(variant: Variant, found: Agreement) -> bool:
 
     Fewer pictures than FULL_SAMPLE cannot show 99.9 %: there the whole 95 % interval has to lie below the promise.
     """
+    if not found.total:
+        return found.scores is None or found.scores.worst <= found.scores.allowed
     reached = found.share if found.total >= FULL_SAMPLE else wilson_interval(found.agree, found.total)[1]
     return reached >= variant.min_agreement
+
+
+def describe(found: Agreement) -> str:
+    """Return "answers 99 of 100 validation pictures as Keras does", and which were counted where not all were."""
+    pictures = f"{found.total + found.undecided} validation pictures"
+    if found.scores is None:
+        counted = f" that Keras decides by {found.margin:g} and more" if found.undecided else ""
+        of = f"the {found.total} of {pictures}{counted}" if counted else pictures
+        return f"answers {found.agree} of {of} as Keras does"
+    worst, allowed, highest = (f"{score:.2g}" for score in vars(found.scores).values())
+    told = f"scores differ from Keras's by at most {worst}, allowed are {allowed} (its highest is {highest})"
+    shows = ": which shows little" if found.scores.allowed > found.scores.highest / 2 else ""
+    return f"Keras decides none of {pictures} by {found.margin:g}; {told}{shows}"
 
 
 def check_agreement(variant: Variant, found: Agreement) -> None:
     """Raise CheckFailed where the artifact agrees with Keras less often than its variant promises."""
     if not agrees(variant, found):
-        raise CheckFailed(
-            f"{variant.key}: answers {found.agree} of {found.total} validation pictures as Keras does "
-            f"({100 * found.share:.2f} %), promised are {100 * variant.min_agreement:.1f} %"
-        )
+        promised = f" ({100 * found.share:.2f} %), promised are {100 * variant.min_agreement:.1f} %" if found.total else ""
+        raise CheckFailed(f"{variant.key}: {describe(found)}{promised}")
 
 
 def check_types(path: Path, variant: Variant, float_nodes: Sequence[str] = ()) -> None:

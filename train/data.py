@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ MNIST_VALIDATION_IMAGES = 12_000  # the tutorial's split: the first 20 % of the 
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 IN_MEMORY_SHARE = 0.2  # of the machine's memory; a larger array lies on disk
 PARTS = ("train", "val", "test")
+NO_LABEL = -1  # of a picture whose class nobody knows: no answer is equal to it
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    @property
+    def labelled(self) -> bool:
+        """Say whether the pictures' classes are known."""
+        return bool((self.labels != NO_LABEL).all())
 
     def open(self, index: int) -> Image.Image:
         """Decode one picture. Raises PictureError."""
@@ -102,15 +108,28 @@ class DataReference:
     path: str | None = None  # a folder; None: bundled
     seed: int = 0
     skipped: tuple[str, ...] = ()  # unreadable pictures that were left out, relative to the folder
+    role: Literal["training", "calibration"] = "training"  # calibration: of a model that was trained elsewhere
+    validation: str | None = None  # another folder to verify with; for the role calibration alone
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "path": self.path, "seed": self.seed, "skipped": list(self.skipped)}
+        document = {"name": self.name, "path": self.path, "seed": self.seed, "skipped": list(self.skipped)}
+        if self.role == "calibration":
+            document |= {"role": self.role, "validation": self.validation}
+        return document
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> "DataReference":
         path = document.get("path")
         seed, skipped = int(document.get("seed", 0)), tuple(document.get("skipped", ()))
-        return DataReference(str(document.get("name")), None if path is None else str(path), seed, skipped)
+        calibrates, other = document.get("role") == "calibration", document.get("validation")
+        return DataReference(
+            str(document.get("name")),
+            None if path is None else str(path),
+            seed,
+            skipped,
+            "calibration" if calibrates else "training",
+            None if other is None else str(other),
+        )
 
 
 @dataclass(frozen=True)
@@ -134,8 +153,15 @@ def bundled(name: str) -> Path:
     return path
 
 
-def open_dataset(reference: DataReference) -> Dataset:
-    """Open the data set that a reference (from a command line or a card) names."""
+def open_dataset(reference: DataReference, labels: Sequence[str] = ()) -> Dataset:
+    """Open the data set that a reference (from a command line or a card) names.
+
+    `labels` are those of a model that was trained elsewhere: its pictures do not say them.
+    """
+    if reference.role == "calibration":
+        from train.calibration_folder import load_calibration  # which builds on this module
+
+        return load_calibration(reference, labels)
     if reference.path is None:
         return load_mnist()
     return load_folder(Path(reference.path), reference.seed, reference.skipped)

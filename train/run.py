@@ -16,7 +16,7 @@ from train.evaluate import probabilities
 from train.files import BUILD, replacing, sha256_of, write_bytes, write_json
 from train.fit import Epoch, Examples, fit
 from train.plots import plot_history, plot_layers
-from train.spec import DEFAULT_RECIPE, ModelSpec, Recipe, Weights, find_model
+from train.spec import DEFAULT_RECIPE, ModelSpec, Recipe, Weights, find_model, whole_picture_steps
 
 TOOLS = ("tensorflow-cpu", "keras", "numpy", "pillow")
 SAMPLES_SHOWN = 8
@@ -160,12 +160,7 @@ def steps_for(spec: ModelSpec, digits: bool) -> tuple[Step, ...]:
     """Return the model's own preprocessing for digits; for pictures of anything: upright, sized, the middle cut out."""
     if digits:
         return spec.preprocess
-    return (
-        Step("exif_orientation"),
-        Step("gray" if spec.channels == 1 else "rgb"),
-        Step("resize", {"size": spec.height, "filter": "bilinear"}),
-        Step("center_crop", {"size": spec.height}),
-    )
+    return whole_picture_steps(spec.height, spec.channels)
 
 
 def prepared_examples(

@@ -116,3 +116,13 @@ def find_model(name: str) -> Model:
         raise EdgeproofError(f"unknown model {name!r}: there are {', '.join(model_names())}")
     module = importlib.import_module(f"train.models.{name}")
     return Model(module.SPEC, module.build, getattr(module, "load_pretrained", None))
+
+
+def whole_picture_steps(side: int, channels: int) -> tuple[Step, ...]:
+    """Return the preprocessing for pictures of anything: upright, sized with the aspect kept, the middle cut out."""
+    return (
+        Step("exif_orientation"),
+        Step("gray" if channels == 1 else "rgb"),
+        Step("resize", {"size": side, "filter": "bilinear"}),
+        Step("center_crop", {"size": side}),
+    )
