@@ -71,7 +71,7 @@ def notes(results: Results) -> list[str]:
     lines = [
         (
             f"- Latency of single pictures after warm-up: set input, invoke, get output; {', '.join(map(str, threads))} "
-            "thread(s). p50 with its 95 % bootstrap interval over processes and queries; p90 is MLPerf's early-stopping "
+            "thread(s). p50 with its 95 % interval over processes and queries; p90 is MLPerf's early-stopping "
             f"estimate; {NONE} stands where the sample is too small."
         ),
         "- Top-1 on the test part with its 95 % Wilson interval; rows that would take over a minute run a stratified part.",
