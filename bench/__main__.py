@@ -27,6 +27,7 @@ def main() -> None:
 @click.option("--data", type=click.Path(path_type=Path), help="Test on a folder of class folders of pictures instead.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="Measure each row this long instead.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of each runtime.")
+@click.option("--loadgen", is_flag=True, help="Run each row under MLPerf's LoadGen too; its logs go to loadgen/.")
 @click.option("--output", type=click.Path(path_type=Path), help=f"Merged into this file: {RESULTS}, or bench@FOLDER.json.")
 def run(
     files: tuple[Path, ...],
@@ -35,20 +36,25 @@ def run(
     data: Path | None,
     seconds: float | None,
     threads: int,
+    loadgen: bool,
     output: Path | None,
 ) -> int:
     """Measure FILE... (all artifacts of build/ without) and merge the rows into build/bench.json."""
     from bench import environment
     from bench.artifacts import find_artifacts
+    from bench.loadgen import check_installed
     from bench.results import Results, load_results
     from bench.run import MODES as MODE_TABLE, run as bench_run
 
     if output is None:
         output = RESULTS if data is None else RESULTS.with_name(f"bench@{data.resolve().name}.json")
     how_long = MODE_TABLE[mode] if seconds is None else replace(MODE_TABLE[mode], duration_s=seconds)
+    if loadgen:
+        check_installed()
+    logs = output.with_name("loadgen") if loadgen else None
     results = load_results(output) if output.exists() else Results()
     here = environment.describe().to_json()
-    outcome = bench_run(find_artifacts(files), runtimes, how_long, threads, click.echo, data)
+    outcome = bench_run(find_artifacts(files), runtimes, how_long, threads, click.echo, data, loadgen_folder=logs)
     results.merge(outcome.measured, outcome.skipped, here)
     results.save(output)
     _write_report(results, output)
@@ -62,6 +68,19 @@ def report(file: Path) -> None:
     from bench.results import load_results
 
     _write_report(load_results(file), file)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def doctor(as_json: bool) -> int:
+    """Say what this machine can measure and what to fix first; exit code 1 where there is something to fix."""
+    import json
+
+    from bench.doctor import examine, lines, to_json
+
+    items = examine()
+    click.echo(json.dumps(to_json(items), indent=1) if as_json else "\n".join(lines(items)))
+    return 1 if any(item.fix for item in items) else 0
 
 
 def _write_report(results: "Results", path: Path) -> None:

@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import stats
+from bench.accelerators import SOFTWARE
 from device.classify import wilson_interval
 
 SCHEMA = 1
 NS_PER_MS = 1e6
 LEAST_QUERIES = 64  # the fewest that carry a p90
 DRIFT_LIMIT = 0.10
+ANY = "*"  # model and variant of a skipped row that stands for all of them
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,8 @@ class Measurement:
     warmup_calls: int
     peak_rss_bytes: int
     samples: Samples
+    accelerator_name: str | None = None  # of the device that computed, as the runtime told; None for the CPU
+    loadgen: dict[str, Any] | None = None  # what MLPerf's LoadGen said of the same session
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as design.md's schema 1 has it; a percentile that the sample cannot carry is null."""
@@ -127,7 +131,8 @@ class Measurement:
             "runtime_version": self.runtime_version,
             "artifact": vars(self.artifact),
             "accuracy": self.accuracy.to_json(),
-            "latency": latency_json(self.samples, self.warmup_calls),
+            "accelerator_name": self.accelerator_name,
+            "latency": _on_accelerator(latency_json(self.samples, self.warmup_calls), self.subject.accelerator),
             "startup": vars(self.startup),
             "memory": {"peak_rss_bytes": self.peak_rss_bytes},
             "samples": {
@@ -136,7 +141,15 @@ class Measurement:
                 "count": sum(len(process) for process in self.samples.latency_ns),
                 "sha256": self.samples.sha256,
             },
+            **({} if self.loadgen is None else {"loadgen": self.loadgen}),
         }
+
+
+def _on_accelerator(latency: dict[str, Any], accelerator: str) -> dict[str, Any]:
+    """Call the latency of a device made of software what it is: no figure to compare anything with."""
+    if accelerator != SOFTWARE:
+        return latency
+    return {**latency, "valid": False, "why_invalid": "a software device: it proves the answers, its time means nothing"}
 
 
 def latency_json(samples: Samples, warmup_calls: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from bench.measurement import ANY
 from bench.results import Results, Row
 
 NONE = "–"
@@ -35,7 +36,8 @@ def _cells(row: Row) -> list[str]:
     return [
         row["model"] + (f"@{row['name']}" if row["name"] else ""),
         f"{row['variant']}.{row['format']}",
-        f"{row['runtime']} {row['runtime_version']}",
+        f"{row['runtime']} {row['runtime_version']}"
+        + (f" on {row['accelerator_name']}" if row.get("accelerator_name") else ""),
         f"{row['artifact']['size_bytes'] / 1000:,.0f}",
         f"{100 * accuracy['top1']:.2f} [{100 * low:.2f}, {100 * high:.2f}]{seen}",
         NONE if agreement is None else f"{100 * agreement:.2f}",
@@ -46,6 +48,10 @@ def _cells(row: Row) -> list[str]:
         milliseconds(startup["first_inference_ms"]),
         f"{row['memory']['peak_rss_bytes'] / 1e6:.0f}",
     ]
+
+
+def _where(row: Row) -> str:
+    return f" on {row['accelerator_name']}" if row.get("accelerator_name") else ""
 
 
 def milliseconds(value: float | None) -> str:
@@ -79,7 +85,8 @@ def notes(results: Results) -> list[str]:
     doubtful = [row for row in results.rows if not row["latency"]["valid"]]
     lines += [f"- ! {row['samples']['key']}: {row['latency']['why_invalid']}" for row in doubtful]
     for row in results.skipped:
-        lines.append(f"- Skipped: {row['model']} {row['variant']}.{row['format']} in {row['runtime']}: {row['reason']}")
+        what = "everything" if row["model"] == ANY else f"{row['model']} {row['variant']}.{row['format']}"
+        lines.append(f"- Skipped: {what} in {row['runtime']}: {row['reason']}")
     return lines
 
 

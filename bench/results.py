@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.measurement import SCHEMA, Measurement, Skipped, Subject
+from bench.measurement import ANY, SCHEMA, Measurement, Skipped, Subject
 from device.classify import EdgeproofError
 from train.files import read_json, replacing, write_json
 
@@ -40,6 +40,8 @@ class Results:
             self.rows.append(measurement.to_json())
             self.arrays |= measurement.samples.to_arrays(measurement.subject.key)
         self.rows.sort(key=lambda row: (row["model"], row["name"] or "", row["format"], row["variant"], row["runtime"]))
+        measured_in = {(row["runtime"], row["device"]) for row in self.rows}
+        self.skipped = [s for s in self.skipped if s["model"] != ANY or (s["runtime"], s["device"]) not in measured_in]
         self.environments["host"] = dict(environment)
 
     def _drop(self, row: Row) -> None:

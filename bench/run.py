@@ -1,5 +1,6 @@
 """A bench run: every artifact in every runtime that can open it; accuracy first, then latency by itself."""
 
+import json
 import random
 import subprocess
 import sys
@@ -7,18 +8,19 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.accelerators import SOFTWARE
 from bench.artifacts import Found
-from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Startup, Subject
-from bench.runtimes import find_runtime, runtime_names
-from bench.worker import EXIT_REFUSED, Job, job_json
-from device.classify import Card, EdgeproofError
+from bench.measurement import ANY, NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Startup, Subject
+from bench.runtimes import find_device, find_runtime, runtime_names
+from bench.worker import EXIT_FELL_BACK, EXIT_REFUSED, REASON, Job, job_json
+from device.classify import Card, EdgeproofError, RuntimeMissing
 from train.data import DataReference, labelled_split, open_dataset, stratified_order
 from train.files import sha256_of
 
@@ -70,6 +72,8 @@ class Row:
     subject: Subject
     pictures: TestPictures
     runtime_version: str = ""
+    accelerator_name: str | None = None
+    loadgen: dict[str, Any] | None = None
     predictions: npt.NDArray[np.uint16] = field(default_factory=lambda: np.empty(0, np.uint16))
     latencies_ns: list[npt.NDArray[np.int64]] = field(default_factory=list)
     startups_ns: list[npt.NDArray[np.int64]] = field(default_factory=list)
@@ -96,23 +100,26 @@ def run(
     say: Say,
     data: Path | None = None,
     seed: int = 0,
+    loadgen_folder: Path | None = None,
 ) -> Outcome:
     """Measure each artifact in each of the runtimes (all that open its format where none is named).
 
-    Accuracy is over the test part of the artifact's own data set, or over a folder of class folders, `data`.
+    Accuracy is over the test part of the artifact's own data set, or over a folder of class folders, `data`. With
+    `loadgen_folder` each row is run once more under MLPerf's LoadGen, whose logs are kept there.
     """
-    for name in runtimes:
-        find_runtime(name)
+    here, absent = sort_out(runtimes, {found.format for found in artifacts}, threads)
+    for skip in absent:
+        say(f"  {skip.subject.runtime}: skipped: {skip.reason}")
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as name:
         scratch = Path(name)
         pictures = PictureStore(scratch, data, say)
         rows = [
             Row(found, subject_of(found, runtime, threads), pictures.of(found))
             for found in artifacts
-            for runtime in runtimes or runtime_names()
+            for runtime in here
             if found.format in find_runtime(runtime).FORMATS
         ]
-        if not rows:
+        if not rows and not absent:
             raise EdgeproofError(f"none of the runtimes {', '.join(runtimes)} opens any of the given files")
         say(f"accuracy of {len(rows)} rows, {ACCURACY_AT_A_TIME} at a time")
         with ThreadPoolExecutor(ACCURACY_AT_A_TIME) as pool:
@@ -122,15 +129,40 @@ def run(
         say(f"latency in {len(schedule)} processes, one at a time in random order")
         for row in schedule:
             _guarded(row, lambda row: _measure_latency(row, scratch, mode), say)
+        if loadgen_folder is not None:
+            folder = loadgen_folder.resolve()
+            for row in rows:
+                _guarded(row, lambda row: _run_under_loadgen(row, scratch, mode, folder), say)
     measured = [_finish(row, rows) for row in rows if row.reason is None]
-    skipped = [Skipped(row.subject, row.reason) for row in rows if row.reason is not None]
-    return Outcome(measured, skipped, any(row.crashed for row in rows))
+    skipped = [*absent, *(Skipped(row.subject, row.reason) for row in rows if row.reason is not None)]
+    asked_in_vain = bool(runtimes and absent)  # asked for by name and not there: design.md's exit code 1
+    return Outcome(measured, skipped, asked_in_vain or any(row.crashed for row in rows))
+
+
+def sort_out(asked: Sequence[str], formats: set[str], threads: int) -> tuple[list[str], list[Skipped]]:
+    """Return the runtimes to run, and one skipped row for each whose accelerator is not here.
+
+    A device made of software is only run where its runtime is asked for by name. Raises EdgeproofError for an unknown one.
+    """
+    here: list[str] = []
+    absent: list[Skipped] = []
+    for name in asked or runtime_names():
+        opened = sorted(find_runtime(name).FORMATS & formats)
+        try:
+            device = find_device(name) if opened else None
+            if device is not None and device.accelerator == SOFTWARE and name not in asked:
+                raise RuntimeMissing(f"no GPU but {device.name}, which is software: `--runtime {name}` runs it all the same")
+            here.append(name)
+        except RuntimeMissing as missing:
+            absent.append(Skipped(Subject(ANY, None, ANY, opened[0], name, "host", "gpu", threads), str(missing)))
+    return here, absent
 
 
 def subject_of(found: Found, runtime: str, threads: int) -> Subject:
     """Name the row of an artifact in a runtime on this machine."""
-    card = found.card
-    return Subject(card.model, found.name, card.variant, found.format, runtime, "host", "cpu", threads)
+    card, device = found.card, find_device(runtime)
+    accelerator = "cpu" if device is None else device.accelerator
+    return Subject(card.model, found.name, card.variant, found.format, runtime, "host", accelerator, threads)
 
 
 class PictureStore:
@@ -208,6 +240,15 @@ def _measure_latency(row: Row, scratch: Path, mode: Mode) -> str:
     return f"p50 {np.median(row.latencies_ns[-1]) / NS_PER_MS:.4f} ms"
 
 
+def _run_under_loadgen(row: Row, scratch: Path, mode: Mode, folder: Path) -> str:
+    task = {"queries": mode.queries, "duration_ns": int(mode.duration_s * 1e9), "loadgen": str(folder / row.subject.key)}
+    with _result_of(row, scratch, **task) as result:
+        row.loadgen = json.loads(str(result["loadgen"]))
+    p90_ms = row.loadgen["p90_ms"]
+    p90 = "too few queries for a p90" if p90_ms is None else f"p90 {p90_ms:.4f} ms"
+    return f"LoadGen: {'valid' if row.loadgen['valid'] else 'INVALID'}, {row.loadgen['queries']:,} queries, {p90}"
+
+
 @contextmanager
 def _result_of(row: Row, scratch: Path, **task: Any) -> Iterator[Any]:
     """Run a job in a process of its own and yield the arrays that it wrote."""
@@ -228,13 +269,24 @@ def _result_of(row: Row, scratch: Path, **task: Any) -> Iterator[Any]:
             )
         except subprocess.TimeoutExpired as error:
             raise RowCrashed(f"its process was stopped after {WORKER_TIMEOUT_S} s") from error
-        last_line = (process.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+        last_line = _reason(process.stderr)
         if process.returncode == EXIT_REFUSED:
             raise RowRefused(last_line)
+        if process.returncode == EXIT_FELL_BACK:
+            raise RowCrashed(last_line)
         if process.returncode != 0:
             raise RowCrashed(f"its process ended with {process.returncode}: {last_line}")
         with np.load(result.name, allow_pickle=False) as arrays:
+            if "accelerator" in arrays:  # where it really ran, whatever was asked for
+                row.subject = replace(row.subject, accelerator=str(arrays["accelerator"]))
+                row.accelerator_name = str(arrays["accelerator_name"])
             yield arrays
+
+
+def _reason(stderr: str) -> str:
+    """Return the worker's own reason, or the last line where it gave none."""
+    lines = stderr.strip().splitlines() or ["it printed nothing"]
+    return next((line.removeprefix(REASON) for line in reversed(lines) if line.startswith(REASON)), lines[-1])
 
 
 def _finish(row: Row, rows: Sequence[Row]) -> Measurement:
@@ -249,6 +301,8 @@ def _finish(row: Row, rows: Sequence[Row]) -> Measurement:
         warmup_calls=row.warmup_calls,
         peak_rss_bytes=row.peak_rss_bytes,
         samples=Samples(tuple(row.latencies_ns), row.predictions),
+        accelerator_name=row.accelerator_name,
+        loadgen=row.loadgen,
     )
 
 

@@ -14,10 +14,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from bench.runtimes import Session, find_runtime
+from bench.runtimes import FellBack, KnowsWhere, Session, find_runtime
 from device.classify import EXIT_OK, Card, EdgeproofError, time_queries, warm_up
 
 EXIT_REFUSED = 3  # the runtime is missing or refuses the model: the row is skipped with the reason
+EXIT_FELL_BACK = 4  # asked for on an accelerator, computed elsewhere: the row is an error
+REASON = "edgeproof: "  # before the refusal on standard error, where libraries write after it too
 TRIAL_PICTURES = 20
 
 
@@ -35,6 +37,7 @@ class Job:
     duration_ns: int = 0
     sizes: tuple[int, ...] = ()
     limit_s: float = 0.0
+    loadgen: str = ""  # the folder for LoadGen's logs: it asks the queries then
 
 
 @runtime_checkable
@@ -51,8 +54,8 @@ def main() -> int:
     try:
         run(job)
     except EdgeproofError as error:
-        sys.stderr.write(f"\n{error}\n")
-        return EXIT_REFUSED
+        sys.stderr.write(f"\n{REASON}{error}\n")
+        return EXIT_FELL_BACK if isinstance(error, FellBack) else EXIT_REFUSED
     return EXIT_OK
 
 
@@ -72,12 +75,26 @@ def run(job: Job) -> None:
     times_ns = [imported_ns - start_ns, loaded_ns - imported_ns, clock() - first_ns]
     if job.sizes:
         measured: dict[str, Any] = {"predictions": answer_pictures(session, pictures, job.sizes, job.limit_s)}
+    elif job.loadgen:
+        measured = {"loadgen": json.dumps(_under_loadgen(session, tensors, job))}
     else:
         calls = warm_up(session.infer, tensors)
         latency_ns = time_queries(session.infer, tensors, job.queries, job.duration_ns)
         measured = {"latency_ns": latency_ns, "warmup_calls": calls, "startup_ns": times_ns}
         measured["peak_rss_bytes"] = peak_rss_bytes()
+    if isinstance(session, KnowsWhere):  # after all else: it costs time and memory
+        device = session.ran_on(tensors[0])
+        measured |= {"accelerator": device.accelerator, "accelerator_name": device.name}
     np.savez(job.result, runtime_version=np.array(session.runtime_version), **measured)
+
+
+def _under_loadgen(session: Session, tensors: list[Any], job: Job) -> dict[str, Any]:
+    from bench.loadgen import run_loadgen
+
+    warm_up(session.infer, tensors)
+    expected_ns = int(np.median(time_queries(session.infer, tensors, len(tensors), 0)))
+    folder, how_long = Path(job.loadgen), {"queries": job.queries, "duration_ns": job.duration_ns}
+    return run_loadgen(session.infer, tensors, folder, expected_ns=expected_ns, **how_long).to_json(folder)
 
 
 def answer_pictures(

@@ -3,12 +3,13 @@
 import importlib
 import pkgutil
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from device.classify import Card, EdgeproofError
+from bench.accelerators import Device, probe
+from device.classify import Card, CheckFailed, EdgeproofError, RuntimeMissing
 
 
 class Session(Protocol):
@@ -31,12 +32,48 @@ class Runtime(Protocol):
     """What a module in this folder offers."""
 
     FORMATS: frozenset[str]  # endings of the files that it opens, without the dot
+    DISTRIBUTIONS: tuple[str, ...]  # the packages that bring it; any one is enough
 
     def import_library(self) -> None:
         """Import the library. Raises RuntimeMissing with what to install."""
 
     def open_session(self, path: Path, card: Card, threads: int) -> Session:
         """Open a model. Raises ModelError where the runtime refuses it."""
+
+
+class FellBack(CheckFailed):
+    """A session that was asked for on an accelerator computed something elsewhere: its row is an error, never a figure."""
+
+
+@runtime_checkable
+class Accelerated(Protocol):
+    """What the module of a runtime on an accelerator offers besides."""
+
+    API: str  # whose driver knows the device: "vulkan" or "cuda"
+
+    def check_installed(self) -> None:
+        """Raise RuntimeMissing with what to install, without importing anything heavy."""
+
+
+@runtime_checkable
+class KnowsWhere(Protocol):
+    """A session on an accelerator."""
+
+    def ran_on(self, tensor: Any) -> Device:
+        """Return the device that computed, as the runtime itself tells. Raises FellBack where another one did."""
+
+
+def find_device(name: str) -> Device | None:
+    """Return the device that a runtime will compute on, None for a CPU's. Raises RuntimeMissing with what to do."""
+    runtime = find_runtime(name)
+    if not isinstance(runtime, Accelerated):
+        return None
+    found = probe(runtime.API)
+    if not found.devices:
+        raise RuntimeMissing(f"no GPU: {found.problem}")
+    runtime.check_installed()
+    # Where there is a real one beside a software one, WebGPU takes the real one
+    return min(found.devices, key=lambda device: device.software)
 
 
 def runtime_names() -> list[str]:

@@ -11,6 +11,7 @@ from bench.runtimes import Session
 from device.classify import Card, ModelError, RuntimeMissing
 
 FORMATS = frozenset({"keras"})
+DISTRIBUTIONS = ("keras",)
 BATCH = 250
 
 

@@ -7,6 +7,7 @@ from device.classify import Card, import_tflite, open_session as open_on_device
 
 NAME = "litert"
 FORMATS = frozenset({"tflite"})
+DISTRIBUTIONS = ("ai-edge-litert",)
 
 
 def import_library() -> None:

@@ -7,6 +7,7 @@ from bench.runtimes import Session
 from device.classify import Card, RuntimeMissing, open_session as open_on_device
 
 FORMATS = frozenset({"onnx"})
+DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
 
 
 def import_library() -> None:
