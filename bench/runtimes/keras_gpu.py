@@ -25,15 +25,11 @@ NOT_COMPUTING = frozenset(
 
 
 class KerasGpuSession(KerasSession):
-    """A `.keras` model that is placed on the first GPU, hard: an operation without a GPU kernel raises."""
+    """A `.keras` model where TensorFlow puts it when it sees a GPU; `ran_on` holds it to that."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        import tensorflow as tf
-
-        tf.config.set_soft_device_placement(False)
+        super().__init__(path, threads, on_gpu=True)
         self._path = path
-        with tf.device("/GPU:0"):
-            super().__init__(path, threads)
 
     def tensor(self, pixels: npt.NDArray[np.uint8]) -> Any:
         """Turn pixels (H, W, C), uint8, into float32 (1, H, W, C) in the host's memory: the copy belongs to the latency."""
@@ -41,13 +37,6 @@ class KerasGpuSession(KerasSession):
 
         with tf.device("/CPU:0"):
             return super().tensor(pixels)
-
-    def infer(self, tensor: Any) -> Any:
-        """Run one picture (1, H, W, C) on the GPU and copy its probabilities (1, classes) back."""
-        import tensorflow as tf
-
-        with tf.device("/GPU:0"):
-            return super().infer(tensor)
 
     def ran_on(self, tensor: Any) -> Device:
         """Return the GPU, after tracing the model once more for the devices that TensorFlow gave its operations."""
@@ -67,12 +56,10 @@ def operations_off_gpu(model: Any, tensor: Any) -> list[str]:
     import tensorflow as tf
     from tensorflow.python.eager import context  # the partitioned graphs are reached in no other way
 
-    gpu = "/GPU:0" if tf.config.list_logical_devices("GPU") else "/CPU:0"
     context.context().enable_run_metadata()
     context.context().enable_graph_collection()
     try:
-        with tf.device(gpu):
-            tf.function(lambda x: model(x, training=False))(tensor)  # a new one: graphs are only told when they are made
+        tf.function(lambda x: model(x, training=False))(tensor)  # a new one: graphs are only told when they are made
         collected = context.context().export_run_metadata()
     finally:
         context.context().disable_graph_collection()
