@@ -93,8 +93,11 @@ def _under_loadgen(session: Session, tensors: list[Any], job: Job) -> dict[str, 
 
     warm_up(session.infer, tensors)
     expected_ns = int(np.median(time_queries(session.infer, tensors, len(tensors), 0)))
-    folder, how_long = Path(job.loadgen), {"queries": job.queries, "duration_ns": job.duration_ns}
-    return run_loadgen(session.infer, tensors, folder, expected_ns=expected_ns, **how_long).to_json(folder)
+    folder = Path(job.loadgen)
+    result = run_loadgen(
+        session.infer, tensors, folder, queries=job.queries, duration_ns=job.duration_ns, expected_ns=expected_ns
+    )
+    return result.to_json(folder)
 
 
 def answer_pictures(

@@ -36,7 +36,7 @@ class TestProbe:
         def missing(name: str) -> None:
             raise OSError(name)
 
-        monkeypatch.setattr(accelerators.ctypes, "CDLL", missing)
+        monkeypatch.setattr("ctypes.CDLL", missing)
         for api, package in (("vulkan", "libvulkan1"), ("cuda", "NVIDIA's driver")):
             found = accelerators.ask(api)
             assert found.devices == ()
@@ -178,7 +178,7 @@ class TestProofs:
         job = worker.job_json(worker.Job("litert_gpu", "m.tflite", {}, 1, "pictures.npy", "result.npz"))
         for error, code in ((FellBack("to the CPU"), worker.EXIT_FELL_BACK), (EdgeproofError("no"), worker.EXIT_REFUSED)):
             monkeypatch.setattr(worker, "run", lambda _job, error=error: (_ for _ in ()).throw(error))
-            monkeypatch.setattr(worker.sys, "stdin", io.StringIO(job))
+            monkeypatch.setattr(sys, "stdin", io.StringIO(job))
             assert worker.main() == code
 
 

@@ -78,8 +78,15 @@ class TestLoadgen:
     def test_its_p90_is_ours_of_the_latencies_that_it_logged(self, tmp_path: Path) -> None:
         pytest.importorskip("mlperf_loadgen", reason="pip install mlcommons-loadgen")
         calls: list[int] = []
-        settings = {"queries": 300, "duration_ns": 50_000_000, "expected_ns": 20_000}
-        result = loadgen.run_loadgen(lambda t: calls.append(sum(range(t))), [500, 1_500], tmp_path, trace=True, **settings)
+        result = loadgen.run_loadgen(
+            lambda length: calls.append(sum(range(length))),
+            [500, 1_500],
+            tmp_path,
+            queries=300,
+            duration_ns=50_000_000,
+            expected_ns=20_000,
+            trace=True,
+        )
         logged = loadgen.read_trace(tmp_path)
         assert len(logged) == result.queries == len(calls) >= 300
         assert result.p90_ns == stats.early_stopping_percentile_ns(logged, 0.90)
@@ -101,7 +108,7 @@ class TestLoadgen:
             loadgen.read_detail(tmp_path)
 
     def test_where_it_is_not_installed_the_package_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(loadgen.importlib.util, "find_spec", lambda _name: None)
+        monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
         with pytest.raises(RuntimeMissing, match="mlcommons-loadgen"):
             loadgen.check_installed()
 
