@@ -5,6 +5,8 @@ SHELL := bash
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+GPU_VENV := .venv-gpu
+GPU_RUN ?= $(GPU_VENV)/bin/python
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 MODELS := $(filter-out __init__,$(basename $(notdir $(wildcard train/models/*.py))))
@@ -12,14 +14,14 @@ KERAS := $(foreach model,$(MODELS),build/$(model)/$(model).keras)
 CONVERTED := $(foreach model,$(MODELS),build/$(model)/converted)
 TRAIN_SOURCES := $(filter-out $(addprefix train/,__main__.py cli.py speed.py sweep.py),$(wildcard train/*.py)) device/classify.py
 CONVERT_SOURCES := $(filter-out convert/__main__.py,$(wildcard convert/*.py))
-BENCH_SOURCES := $(filter-out bench/__main__.py bench/report.py,$(wildcard bench/*.py bench/runtimes/*.py))
+BENCH_SOURCES := $(filter-out bench/__main__.py bench/report.py bench/doctor.py bench/overhead.py bench/repeatability.py bench/promise.py,$(wildcard bench/*.py bench/runtimes/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup train convert bench test test-all check lock self-test ready photo-accuracy train-speed clean
+.PHONY: help setup setup-gpu train convert bench bench-gpu overhead repeatability software-vulkan test test-all check lock lock-gpu self-test ready photo-accuracy train-speed clean
 
 help: ## List the targets.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 setup: $(VENV)/installed ## Make .venv from requirements.lock; a prerequisite of all others.
 
@@ -27,6 +29,13 @@ $(VENV)/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"edgeproof needs Python 3.11, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+setup-gpu: $(if $(filter $(GPU_VENV)/%,$(GPU_RUN)),$(GPU_VENV)/installed) ## Make .venv-gpu from requirements-gpu.lock: the builds with CUDA, some 6 GB.
+
+$(GPU_VENV)/installed: requirements-gpu.lock
+	$(PYTHON) -m venv $(GPU_VENV)
+	$(GPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-gpu.lock
 	@touch $@
 
 train: $(KERAS) ## Train every model with its default recipe: build/MODEL/MODEL.keras.
@@ -53,6 +62,22 @@ bench: build/bench.json ## Measure every artifact in every runtime: build/bench.
 build/bench.json: $(CONVERTED) $(BENCH_SOURCES) device/classify.py | $(VENV)/installed
 	$(RUN) -m bench run
 
+# Asked for by name, so that a machine without a GPU fails. GPU_RUN=python3 takes an environment of your own, and build/ as it is
+GPU_RUNTIMES := litert_gpu onnxruntime_cuda onnxruntime_webgpu keras_gpu
+bench-gpu: setup-gpu ## Measure what is in build/ on the GPU, in every runtime that has one, into build/bench.json.
+	$(GPU_RUN) -m bench run $(addprefix --runtime ,$(GPU_RUNTIMES))
+
+overhead: setup ## What the harness adds to a latency: p50 over a bare loop's and over litert-benchmark's.
+	$(RUN) -m bench.overhead
+
+repeatability: $(CONVERTED) ## Measure twice; the share of rows that agree within their own intervals (half an hour).
+	$(RUN) -m bench run --output build/repeatability/first.json
+	$(RUN) -m bench run --output build/repeatability/second.json
+	$(RUN) -m bench.repeatability build/repeatability/first.json build/repeatability/second.json
+
+software-vulkan: setup ## Fetch a Vulkan device made of software, for the tests of the GPU path (Debian).
+	$(RUN) -m tests.software_vulkan
+
 test: setup ## Run the fast tests.
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
 
@@ -77,6 +102,8 @@ ready: $(foreach model,mnist_cnn mnist_cnn_crop,build/$(model)/converted) ## Mak
 	cp build/mnist_cnn/mnist_cnn.int8.tflite build/mnist_cnn_crop/mnist_cnn_crop.int8.tflite data/ready/
 	cd data/ready && sha256sum *.tflite > SHA256SUMS
 	$(RUN) -m tests.sample_pictures
+lock-gpu: ## Write requirements-gpu.lock again from requirements-gpu.in (needs uv).
+	uv pip compile --quiet --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28 requirements-gpu.in -o requirements-gpu.lock
 
 photo-accuracy: convert ## Read photo-like pictures of test digits with each int8 model.
 	$(RUN) -m tests.photo_accuracy $(foreach model,$(MODELS),build/$(model)/$(model).int8.tflite)

@@ -60,6 +60,7 @@ class Duration(click.ParamType[float]):
 @click.option("--threads", type=ThreadCounts(), default="1", show_default=True, help="Of each runtime; a row for each.")
 @click.option("--profile", is_flag=True, help="Print each row's time per operation too, and keep it in build/profile/.")
 @click.option("--sustain", type=Duration(), default=0.0, help="Then keep each row busy so long: 10m. Told minute by minute.")
+@click.option("--loadgen", is_flag=True, help="Run each row under MLPerf's LoadGen too; its logs go to loadgen/.")
 @click.option("--labels", type=click.Path(path_type=Path), help="Of a model without a card: one label a line.")
 @click.option("--preprocess", type=click.Path(path_type=Path), help="Of a model without a card: JSON of the card's steps.")
 @click.option(
@@ -78,6 +79,7 @@ def run(
     threads: tuple[int, ...],
     profile: bool,
     sustain: float,
+    loadgen: bool,
     labels: Path | None,
     preprocess: Path | None,
     shapes: tuple[str, ...],
@@ -92,16 +94,20 @@ def run(
     from bench import environment
     from bench.artifacts import find_artifacts
     from bench.given import Told
+    from bench.loadgen import check_installed
     from bench.results import Results, load_results
     from bench.run import MODES as MODE_TABLE, Extras, run as bench_run
 
     if output is None:
         output = RESULTS if data is None else RESULTS.with_name(f"bench@{data.resolve().name}.json")
     how_long = MODE_TABLE[mode] if seconds is None else replace(MODE_TABLE[mode], duration_s=seconds)
+    if loadgen:
+        check_installed()
+    logs = output.with_name("loadgen") if loadgen else None
     results = load_results(output) if output.exists() else Results()
     here = environment.describe().to_json()
     artifacts = find_artifacts(files, Told(labels, preprocess, data, shapes))
-    extras = Extras(profile, sustain, None if max_memory_mb is None else max_memory_mb * 1_000_000)
+    extras = Extras(profile, sustain, None if max_memory_mb is None else max_memory_mb * 1_000_000, logs)
     outcome = bench_run(artifacts, runtimes, how_long, threads, click.echo, data, extras=extras)
     results.merge(outcome.measured, outcome.skipped, here)
     results.save(output)
@@ -118,6 +124,19 @@ def report(file: Path) -> None:
     from bench.results import load_results
 
     _write_report(load_results(file), file)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def doctor(as_json: bool) -> int:
+    """Say what this machine can measure and what to fix first; exit code 1 where there is something to fix."""
+    import json
+
+    from bench.doctor import examine, lines, to_json
+
+    items = examine()
+    click.echo(json.dumps(to_json(items), indent=1) if as_json else "\n".join(lines(items)))
+    return 1 if any(item.fix for item in items) else 0
 
 
 def _write_report(results: "Results", path: Path) -> None:

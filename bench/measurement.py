@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import stats, validity
+from bench.accelerators import SOFTWARE
 from bench.watch import Conditions
 from device.classify import wilson_interval
 
@@ -16,6 +17,7 @@ SCHEMA = 1
 NS_PER_MS = 1e6
 PATH_SPANS = ("decode", "prepare", "invoke", "postprocess", "end_to_end")
 NO_PATH: npt.NDArray[np.int64] = np.empty((0, len(PATH_SPANS)), np.int64)
+ANY = "*"  # model and variant of a skipped row that stands for all of them
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ class Measurement:
     peak_rss_bytes: int
     samples: Samples
     conditions: tuple[Conditions, ...] = ()  # by process
+    accelerator_name: str | None = None  # of the device that computed, as the runtime told; None for the CPU
+    loadgen: dict[str, Any] | None = None  # what MLPerf's LoadGen said of the same session
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as design.md's schema 1 has it; a percentile that the sample cannot carry is null."""
@@ -136,7 +140,10 @@ class Measurement:
             "runtime_version": self.runtime_version,
             "artifact": vars(self.artifact),
             "accuracy": self.accuracy.to_json(),
-            "latency": latency_json(self.samples, self.warmup_calls, self.conditions),
+            "accelerator_name": self.accelerator_name,
+            "latency": _on_accelerator(
+                latency_json(self.samples, self.warmup_calls, self.conditions), self.subject.accelerator
+            ),
             "startup": vars(self.startup),
             "path": path_json(self.samples.path_ns),
             "memory": {"peak_rss_bytes": self.peak_rss_bytes},
@@ -147,7 +154,15 @@ class Measurement:
                 "count": sum(len(process) for process in self.samples.latency_ns),
                 "sha256": self.samples.sha256,
             },
+            **({} if self.loadgen is None else {"loadgen": self.loadgen}),
         }
+
+
+def _on_accelerator(latency: dict[str, Any], accelerator: str) -> dict[str, Any]:
+    """Call the latency of a device made of software what it is: no figure to compare anything with."""
+    if accelerator != SOFTWARE:
+        return latency
+    return {**latency, "valid": False, "why_invalid": "a software device: it proves the answers, its time means nothing"}
 
 
 def latency_json(samples: Samples, warmup_calls: int, conditions: Sequence[Conditions] = ()) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from bench.worker import EXIT_REFUSED, Job, job_json
+from bench.worker import EXIT_FELL_BACK, EXIT_REFUSED, REASON, Job, job_json
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 900
@@ -120,14 +120,22 @@ class Workers:
                 self._running.discard(process)
 
     def _check(self, code: int, errors: str) -> None:
-        last_line = (errors.strip().splitlines() or ["it printed nothing"])[-1]
         if code == 0:
             return
         if self._stopped:
             raise Stopped
+        told = reason(errors)
         if code == EXIT_REFUSED:
-            raise RowRefused(last_line)
-        raise RowCrashed(f"{how_it_ended(code)} (memory bound {self.memory_bytes / 1e6:,.0f} MB): {last_line}")
+            raise RowRefused(told)
+        if code == EXIT_FELL_BACK:
+            raise RowCrashed(told)
+        raise RowCrashed(f"{how_it_ended(code)} (memory bound {self.memory_bytes / 1e6:,.0f} MB): {told}")
+
+
+def reason(errors: str) -> str:
+    """Return the worker's own reason out of its standard error, or the last line where it gave none."""
+    lines = errors.strip().splitlines() or ["it printed nothing"]
+    return next((line.removeprefix(REASON) for line in reversed(lines) if line.startswith(REASON)), lines[-1])
 
 
 def how_it_ended(code: int) -> str:

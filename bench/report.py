@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from bench.measurement import ANY
 from bench.results import Results, Row
 from bench.thread_advice import advice
 
@@ -52,7 +53,9 @@ def _cells(row: Row) -> list[str]:
     return [
         row["model"] + (f"@{row['name']}" if row["name"] else ""),
         f"{row['variant']}.{row['format']}",
-        f"{row['runtime']} {row['runtime_version']}" + (f", {row['threads']} threads" if row["threads"] > 1 else ""),
+        f"{row['runtime']} {row['runtime_version']}"
+        + (f" on {row['accelerator_name']}" if row.get("accelerator_name") else "")
+        + (f", {row['threads']} threads" if row["threads"] > 1 else ""),
         f"{row['artifact']['size_bytes'] / 1000:,.0f}",
         f"{100 * accuracy['top1']:.2f} [{100 * low:.2f}, {100 * high:.2f}]{seen}" if accuracy["total"] else NONE,
         NONE if agreement is None else f"{100 * agreement:.2f}",
@@ -63,6 +66,10 @@ def _cells(row: Row) -> list[str]:
         milliseconds(startup["first_inference_ms"]),
         f"{row['memory']['peak_rss_bytes'] / 1e6:.0f}",
     ]
+
+
+def _where(row: Row) -> str:
+    return f" on {row['accelerator_name']}" if row.get("accelerator_name") else ""
 
 
 def milliseconds(value: float | None) -> str:
@@ -98,7 +105,7 @@ def notes(results: Results) -> list[str]:
     lines = [
         (
             f"- Latency of single pictures after warm-up: set input, invoke, get output; {', '.join(map(str, threads))} "
-            "thread(s). p50 with its 95 % bootstrap interval over processes and queries; p90 is MLPerf's early-stopping "
+            "thread(s). p50 with its 95 % interval over processes and queries; p90 is MLPerf's early-stopping "
             f"estimate; {NONE} stands where the sample is too small."
         ),
         "- Top-1 on the test part with its 95 % Wilson interval; rows that would take too long run a stratified part.",
@@ -108,7 +115,8 @@ def notes(results: Results) -> list[str]:
     doubtful = [row for row in results.rows if not row["latency"]["valid"]]
     lines += [f"- ! {row['samples']['key']}: {row['latency']['why_invalid']}" for row in doubtful]
     for row in results.skipped:
-        lines.append(f"- Skipped: {row['model']} {row['variant']}.{row['format']} in {row['runtime']}: {row['reason']}")
+        what = "everything" if row["model"] == ANY else f"{row['model']} {row['variant']}.{row['format']}"
+        lines.append(f"- Skipped: {what} in {row['runtime']}: {row['reason']}")
     return lines
 
 

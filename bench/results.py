@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.measurement import SCHEMA, Measurement, Skipped, Subject
+from bench.measurement import ANY, SCHEMA, Measurement, Skipped, Subject
 from device.classify import EdgeproofError
 from train.files import read_json, replacing, write_json
 
@@ -41,6 +41,8 @@ class Results:
             self.arrays |= measurement.samples.to_arrays(measurement.subject.key)
         order = ("model", "name", "format", "variant", "runtime", "threads")
         self.rows.sort(key=lambda row: tuple(row[name] or "" for name in order))
+        measured_in = {(row["runtime"], row["device"]) for row in self.rows}
+        self.skipped = [s for s in self.skipped if s["model"] != ANY or (s["runtime"], s["device"]) not in measured_in]
         self.environments["host"] = dict(environment)
 
     def _drop(self, row: Row) -> None:

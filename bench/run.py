@@ -5,7 +5,7 @@ import random
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import profiling, sustain
+from bench.accelerators import SOFTWARE
 from bench.artifacts import Found
 from bench.measurement import (
+    ANY,
     NO_PATH,
     NS_PER_MS,
     Accuracy,
@@ -27,17 +29,17 @@ from bench.measurement import (
 )
 from bench.pictures import PictureStore, TestPictures
 from bench.process import RowCrashed, RowRefused, Stopped, Workers, available_memory_bytes
-from bench.runtimes import OpensGiven, find_runtime, runtime_names
+from bench.runtimes import OpensGiven, find_device, find_runtime, runtime_names
 from bench.watch import Conditions
 from bench.worker import Job, Task
-from device.classify import EdgeproofError
+from device.classify import EdgeproofError, RuntimeMissing
 from train.files import BUILD, sha256_of, write_json
 
 Say = Callable[[str], None]  # takes a line for people
 
 ACCURACY_SIZES = (10_000, 5_000, 2_000, 1_000, 500)
 ACCURACY_AT_A_TIME = 2
-REFERENCE = "keras"
+REFERENCES = ("keras", "keras_gpu")  # what artifacts are held against: the first that is measured
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Extras:
     profile: bool = False
     sustain_s: float = 0.0
     max_memory_bytes: int | None = None  # of each process; None: what is available
+    loadgen_folder: Path | None = None  # for the logs of a run under MLPerf's LoadGen; None: no such run
 
 
 @dataclass
@@ -70,6 +73,8 @@ class Row:
     subject: Subject
     pictures: TestPictures | None
     runtime_version: str = ""
+    accelerator_name: str | None = None
+    loadgen: dict[str, Any] | None = None
     predictions: npt.NDArray[np.uint16] = field(default_factory=lambda: np.empty(0, np.uint16))
     accuracy_threads: int = 1
     latencies_ns: list[npt.NDArray[np.int64]] = field(default_factory=list)
@@ -123,16 +128,19 @@ def run(
     the run and keeps the rows that are finished.
     """
     extras = extras or Extras()
-    for name in runtimes:
-        find_runtime(name)
+    here, absent = sort_out(runtimes, {found.format for found in artifacts}, threads[0])
+    for skip in absent:
+        say(f"  {skip.subject.runtime}: skipped: {skip.reason}")
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as name:
         scratch = Path(name)
         workers = Workers(scratch, extras.max_memory_bytes or available_memory_bytes() // ACCURACY_AT_A_TIME)
-        rows = _rows(artifacts, runtimes, threads, PictureStore(scratch, data, say))
+        rows = _rows(artifacts, here, threads, PictureStore(scratch, data, say))
+        if not rows and not absent:
+            raise EdgeproofError(f"none of the runtimes {', '.join(runtimes)} opens any of the given files")
         interrupted = False
         try:
             _measure(rows, workers, mode, seed, say)
-            _do_extras(rows, workers, extras, say)
+            _do_extras(rows, workers, mode, extras, say)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -141,21 +149,39 @@ def run(
     if interrupted:
         say(f"interrupted: {len(finished)} of {len(rows)} rows are finished and kept")
     measured = [_finish(row, rows) for row in finished]
-    skipped = [Skipped(row.subject, row.reason) for row in rows if row.reason is not None]
-    return Outcome(measured, skipped, any(row.crashed for row in rows), interrupted)
+    skipped = [*absent, *(Skipped(row.subject, row.reason) for row in rows if row.reason is not None)]
+    asked_in_vain = bool(runtimes and absent)  # asked for by name and not there: design.md's exit code 1
+    return Outcome(measured, skipped, asked_in_vain or any(row.crashed for row in rows), interrupted)
+
+
+def sort_out(asked: Sequence[str], formats: set[str], threads: int) -> tuple[list[str], list[Skipped]]:
+    """Return the runtimes to run, and one skipped row for each whose accelerator is not here.
+
+    A device made of software is only run where its runtime is asked for by name. Raises EdgeproofError for an unknown one.
+    """
+    here: list[str] = []
+    absent: list[Skipped] = []
+    for name in asked or runtime_names():
+        opened = sorted(find_runtime(name).FORMATS & formats)
+        try:
+            device = find_device(name) if opened else None
+            if device is not None and device.accelerator == SOFTWARE and name not in asked:
+                raise RuntimeMissing(f"no GPU but {device.name}, which is software: `--runtime {name}` runs it all the same")
+            here.append(name)
+        except RuntimeMissing as missing:
+            absent.append(Skipped(Subject(ANY, None, ANY, opened[0], name, "host", "gpu", threads), str(missing)))
+    return here, absent
 
 
 def _rows(artifacts: Sequence[Found], runtimes: Sequence[str], threads: Sequence[int], pictures: PictureStore) -> list[Row]:
-    """Return the rows of a run. Raises EdgeproofError where there is none, or where two files would be the same row."""
+    """Return the rows of a run. Raises EdgeproofError where two files would be the same row."""
     rows = [
         Row(found, subject_of(found, runtime, count), pictures.of(found))
         for found in artifacts
-        for runtime in runtimes or runtime_names()
+        for runtime in runtimes
         if _opens(runtime, found)
         for count in threads
     ]
-    if not rows:
-        raise EdgeproofError(f"none of the runtimes {', '.join(runtimes)} opens any of the given files")
     seen: dict[str, Path] = {}
     for row in rows:
         other = seen.setdefault(row.subject.key, row.found.path)
@@ -192,7 +218,12 @@ def _measure(rows: Sequence[Row], workers: Workers, mode: Mode, seed: int, say: 
         _guarded(row, lambda row: _measure_latency(row, workers, mode), say)
 
 
-def _do_extras(rows: Sequence[Row], workers: Workers, extras: Extras, say: Say) -> None:
+def _do_extras(rows: Sequence[Row], workers: Workers, mode: Mode, extras: Extras, say: Say) -> None:
+    logs = extras.loadgen_folder
+    if logs is not None:
+        for row in rows:
+            if row.reason is None:
+                _tried(row, lambda row: _run_under_loadgen(row, workers, mode, logs.resolve() / row.subject.key, say), say)
     for row in rows:
         if extras.profile and row.reason is None:
             _tried(row, lambda row: _profile(row, workers, say), say)
@@ -226,6 +257,16 @@ def _profile(row: Row, workers: Workers, say: Say) -> None:
         say(line)
 
 
+def _run_under_loadgen(row: Row, workers: Workers, mode: Mode, folder: Path, say: Say) -> None:
+    job = row.job("loadgen", queries=mode.queries, duration_ns=int(mode.duration_s * 1e9), loadgen=str(folder))
+    with workers.result_of(job) as result:
+        row.loadgen = json.loads(str(result["loadgen"]))
+    p90_ms = row.loadgen["p90_ms"]
+    p90 = "too few queries for a p90" if p90_ms is None else f"p90 {p90_ms:.4f} ms"
+    verdict = "valid" if row.loadgen["valid"] else "INVALID"
+    say(f"  {row.subject.key}: LoadGen: {verdict}, {row.loadgen['queries']:,} queries, {p90}")
+
+
 def _sustain(row: Row, workers: Workers, seconds: float, say: Say) -> None:
     """Keep a row busy and tell each minute as it ends; what was told is on disk, whatever comes after."""
     path = _beside(row, "sustain")
@@ -248,8 +289,9 @@ def _beside(row: Row, kind: str) -> Path:
 
 def subject_of(found: Found, runtime: str, threads: int) -> Subject:
     """Name the row of an artifact in a runtime on this machine."""
-    card = found.card
-    return Subject(card.model, found.name, card.variant, found.format, runtime, "host", "cpu", threads)
+    card, device = found.card, find_device(runtime)
+    accelerator = "cpu" if device is None else device.accelerator
+    return Subject(card.model, found.name, card.variant, found.format, runtime, "host", accelerator, threads)
 
 
 def _guarded(row: Row, measure: Callable[[Row], str], say: Say) -> None:
@@ -274,6 +316,7 @@ def _measure_accuracy(row: Row, workers: Workers, mode: Mode) -> str:
     sizes = tuple(size for size in ACCURACY_SIZES if size < total)
     with workers.result_of(row.job("accuracy", sizes=(total, *sizes), limit_s=mode.accuracy_limit_s)) as result:
         row.predictions = result["predictions"]
+        _see_where_it_ran(row, result)
     correct = int((row.predictions == row.pictures.labels[: len(row.predictions)]).sum())
     limit = f", the first {len(row.predictions):,} only: all would take over {mode.accuracy_limit_s:.0f} s"
     return f"{correct:,} of {len(row.predictions):,} right{'' if len(row.predictions) == total else limit}"
@@ -290,7 +333,15 @@ def _measure_latency(row: Row, workers: Workers, mode: Mode) -> str:
         row.runtime_version = str(result["runtime_version"])
         row.warmup_calls = max(row.warmup_calls, int(result["warmup_calls"]))
         row.peak_rss_bytes = max(row.peak_rss_bytes, int(result["peak_rss_bytes"]))
+        _see_where_it_ran(row, result)
     return f"p50 {np.median(row.latencies_ns[-1]) / NS_PER_MS:.4f} ms"
+
+
+def _see_where_it_ran(row: Row, result: Any) -> None:
+    """Take the accelerator that really computed, whatever was asked for."""
+    if "accelerator" in result:
+        row.subject = replace(row.subject, accelerator=str(result["accelerator"]))
+        row.accelerator_name = str(result["accelerator_name"])
 
 
 def _finish(row: Row, rows: Sequence[Row]) -> Measurement:
@@ -306,6 +357,8 @@ def _finish(row: Row, rows: Sequence[Row]) -> Measurement:
         peak_rss_bytes=row.peak_rss_bytes,
         samples=Samples(tuple(row.latencies_ns), row.predictions, np.concatenate(row.paths_ns)),
         conditions=tuple(row.conditions),
+        accelerator_name=row.accelerator_name,
+        loadgen=row.loadgen,
     )
 
 
@@ -323,6 +376,6 @@ def _accuracy(row: Row, rows: Sequence[Row]) -> Accuracy:
 def _reference(row: Row, rows: Sequence[Row]) -> npt.NDArray[np.uint16] | None:
     for other in rows:
         same_model = (other.subject.model, other.subject.name) == (row.subject.model, row.subject.name)
-        if same_model and other.subject.runtime == REFERENCE and len(other.predictions):
+        if same_model and other.subject.runtime in REFERENCES and len(other.predictions):
             return other.predictions
     return None

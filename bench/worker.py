@@ -23,15 +23,17 @@ from bench import profiling, sustain, watch, whole_path
 from bench.given import Given
 from bench.given_session import GivenSession
 from bench.measurement import NO_PATH
-from bench.runtimes import Profiles, Session, find_runtime, open_model
+from bench.runtimes import FellBack, KnowsWhere, Profiles, Session, find_runtime, open_model
 from device.classify import EXIT_FAILED, EXIT_OK, Card, EdgeproofError, time_queries, warm_up
 
 EXIT_REFUSED = 3  # the runtime is missing or refuses the model: the row is skipped with the reason
+EXIT_FELL_BACK = 4  # asked for on an accelerator, computed elsewhere: the row is an error
+REASON = "edgeproof: "  # before the reason on standard error, where libraries write after it too
 TRIAL_PICTURES = 20
 TENSORS = 64  # that latency is measured over, in turn
 PR_SET_PDEATHSIG = 1
 
-Task = Literal["accuracy", "latency", "profile", "sustain"]
+Task = Literal["accuracy", "latency", "profile", "sustain", "loadgen"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Job:
     duration_ns: int = 0
     sizes: tuple[int, ...] = ()
     limit_s: float = 0.0
+    loadgen: str = ""  # the folder for LoadGen's logs
 
 
 @runtime_checkable
@@ -69,10 +72,10 @@ def main() -> int:
     try:
         run(job)
     except EdgeproofError as error:
-        sys.stderr.write(f"\n{error}\n")
-        return EXIT_REFUSED
+        sys.stderr.write(f"\n{REASON}{error}\n")
+        return EXIT_FELL_BACK if isinstance(error, FellBack) else EXIT_REFUSED
     except MemoryError:
-        sys.stderr.write(f"\nout of memory: it wanted more than {job.memory_bytes / 1e6:,.0f} MB\n")
+        sys.stderr.write(f"\n{REASON}out of memory: it wanted more than {job.memory_bytes / 1e6:,.0f} MB\n")
         return EXIT_FAILED
     return EXIT_OK
 
@@ -108,9 +111,12 @@ def run(job: Job) -> None:
     if job.task == "accuracy":
         assert job.pictures is not None
         pictures = np.load(job.pictures, mmap_mode="r")
-        _save(job, session, predictions=answer_pictures(session, pictures, job.sizes, job.limit_s))
+        predictions = answer_pictures(session, pictures, job.sizes, job.limit_s)
+        _save(job, session, predictions=predictions, **ran_on(session, startup.tensors))
     elif job.task == "latency":
-        _save(job, session, **measure_latency(job, startup, card))
+        _save(job, session, **measure_latency(job, startup, card), **ran_on(session, startup.tensors))
+    elif job.task == "loadgen":
+        _save(job, session, loadgen=json.dumps(under_loadgen(session, startup.tensors, job)))
     elif job.task == "profile":
         if not isinstance(runtime, Profiles):
             raise EdgeproofError(f"{job.runtime} has no profiler of operations here: profile in litert or onnxruntime")
@@ -163,6 +169,27 @@ def measure_latency(job: Job, startup: Startup, card: Card | None) -> dict[str, 
         "peak_rss_bytes": peak_bytes,
         "path_ns": NO_PATH if card is None else whole_path.time_pictures(session, card, job.files),
     }
+
+
+def ran_on(session: Session | GivenSession, tensors: list[Any]) -> dict[str, Any]:
+    """Return where a session on an accelerator really computed; asked after all else, since it costs time and memory."""
+    if not isinstance(session, KnowsWhere):
+        return {}
+    device = session.ran_on(tensors[0])
+    return {"accelerator": device.accelerator, "accelerator_name": device.name}
+
+
+def under_loadgen(session: Session | GivenSession, tensors: list[Any], job: Job) -> dict[str, Any]:
+    """Let MLPerf's LoadGen ask the queries, and return what it said."""
+    from bench.loadgen import run_loadgen
+
+    warm_up(session.infer, tensors)
+    expected_ns = int(np.median(time_queries(session.infer, tensors, len(tensors), 0)))
+    folder = Path(job.loadgen)
+    result = run_loadgen(
+        session.infer, tensors, folder, queries=job.queries, duration_ns=job.duration_ns, expected_ns=expected_ns
+    )
+    return result.to_json(folder)
 
 
 def _save(job: Job, session: Session | GivenSession, **measured: Any) -> None:

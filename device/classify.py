@@ -839,6 +839,11 @@ class TfliteSession:
         except (ValueError, RuntimeError, TypeError) as error:
             first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelError(f"{path}: {self.runtime} {self.runtime_version} refuses the model: {first_line}") from error
+        self._take_details(path, inputs, outputs)
+        self._interpreter = interpreter
+
+    def _take_details(self, path: Path, inputs: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]]) -> None:
+        """Keep shapes, types and quantization; bench's GPU session, which has no interpreter, calls it too."""
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelError(f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each")
         self.input_shape = tuple(int(side) for side in inputs[0]["shape"])
@@ -847,7 +852,6 @@ class TfliteSession:
         self._input_scale, self._input_zero_point = inputs[0]["quantization"]
         self._output_scale, self._output_zero_point = outputs[0]["quantization"]
         self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
-        self._interpreter = interpreter
 
     def tensor(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         """Quantize pixels (H, W, C), uint8, 0..255, as the file says: (1, H, W, C) in the input's dtype."""
@@ -915,12 +919,7 @@ class OnnxSession:
         options.log_severity_level = 3  # errors only
         asked = (card.document.get("session") or {}) if card else {}
         try:
-            self._session = ort.InferenceSession(
-                str(path),
-                options,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=asked.get("disabled_optimizers") or None,
-            )
+            self._session = self._create(ort, path, options, asked.get("disabled_optimizers") or None)
         except Exception as error:  # onnxruntime's own exception classes share no public base
             first_line = str(error).strip().splitlines()[0]
             raise ModelError(f"{path}: onnxruntime {self.runtime_version} refuses the model: {first_line}") from error
@@ -932,6 +931,11 @@ class OnnxSession:
         self.input_shape = tuple(side if isinstance(side, int) else 1 for side in inputs[0].shape)
         self.output_shape = tuple(side if isinstance(side, int) else 1 for side in outputs[0].shape)
         self._input_name, self._output_names = inputs[0].name, [outputs[0].name]
+
+    def _create(self, ort: Any, path: Path, options: Any, disabled_optimizers: Optional[Sequence[str]]) -> Any:
+        """Open the file on the CPU; bench's sessions on other providers replace this."""
+        providers = ["CPUExecutionProvider"]
+        return ort.InferenceSession(str(path), options, providers=providers, disabled_optimizers=disabled_optimizers)
 
     def tensor(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         """Turn pixels (H, W, C), uint8, 0..255, into the input tensor (1, H, W, C)."""

@@ -8,10 +8,11 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from bench.accelerators import Device, probe
 from bench.given import Given
 from bench.given_session import GivenSession
 from bench.profiling import Operation
-from device.classify import Card, EdgeproofError, ModelError
+from device.classify import Card, CheckFailed, EdgeproofError, ModelError, RuntimeMissing
 
 
 class Session(Protocol):
@@ -34,6 +35,7 @@ class Runtime(Protocol):
     """What a module in this folder offers."""
 
     FORMATS: frozenset[str]  # endings of the files that it opens, without the dot
+    DISTRIBUTIONS: tuple[str, ...]  # the packages that bring it; any one is enough
 
     def import_library(self) -> None:
         """Import the library. Raises RuntimeMissing with what to install."""
@@ -72,6 +74,41 @@ def open_model(runtime: Runtime, path: Path, card: Card | None, given: Given | N
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
     return session
+
+
+class FellBack(CheckFailed):
+    """A session that was asked for on an accelerator computed something elsewhere: its row is an error, never a figure."""
+
+
+@runtime_checkable
+class Accelerated(Protocol):
+    """What the module of a runtime on an accelerator offers besides."""
+
+    API: str  # whose driver knows the device: "vulkan" or "cuda"
+
+    def check_installed(self) -> None:
+        """Raise RuntimeMissing with what to install, without importing anything heavy."""
+
+
+@runtime_checkable
+class KnowsWhere(Protocol):
+    """A session on an accelerator."""
+
+    def ran_on(self, tensor: Any) -> Device:
+        """Return the device that computed, as the runtime itself tells. Raises FellBack where another one did."""
+
+
+def find_device(name: str) -> Device | None:
+    """Return the device that a runtime will compute on, None for a CPU's. Raises RuntimeMissing with what to do."""
+    runtime = find_runtime(name)
+    if not isinstance(runtime, Accelerated):
+        return None
+    found = probe(runtime.API)
+    if not found.devices:
+        raise RuntimeMissing(f"no GPU: {found.problem}")
+    runtime.check_installed()
+    # Where there is a real one beside a software one, WebGPU takes the real one
+    return min(found.devices, key=lambda device: device.software)
 
 
 def runtime_names() -> list[str]:

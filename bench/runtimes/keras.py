@@ -11,16 +11,19 @@ from bench.runtimes import Session
 from device.classify import Card, ModelError, RuntimeMissing
 
 FORMATS = frozenset({"keras"})
+DISTRIBUTIONS = ("keras",)
 BATCH = 250
 
 
 class KerasSession:
     """A `.keras` model as a compiled TensorFlow function of one picture."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, on_gpu: bool = False) -> None:
         import keras
         import tensorflow as tf
 
+        if not on_gpu:  # a TensorFlow with CUDA would take the GPU unasked, and the row would say "cpu"
+            tf.config.set_visible_devices([], "GPU")
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         try:

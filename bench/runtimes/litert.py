@@ -13,6 +13,7 @@ from device.classify import Card, import_tflite, open_session as open_on_device
 NAME = "litert"
 PROFILE_NOTE = "whole microseconds, cut off: what is short reads low; timing each operation itself takes time"
 FORMATS = frozenset({"tflite"})
+DISTRIBUTIONS = ("ai-edge-litert",)
 
 
 def import_library() -> None:

@@ -16,6 +16,7 @@ from device.classify import Card, RuntimeMissing, open_session as open_on_device
 
 FORMATS = frozenset({"onnx"})
 PROFILE_NOTE = "whole microseconds; timing each operation takes time itself: trust shares, not the sum"
+DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
 
 
 def import_library() -> None:

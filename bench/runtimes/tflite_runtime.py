@@ -9,6 +9,7 @@ from device.classify import Card, import_tflite, open_session as open_on_device
 
 NAME = "tflite_runtime"
 FORMATS = frozenset({"tflite"})
+DISTRIBUTIONS = ("tflite-runtime",)
 
 
 def import_library() -> None:

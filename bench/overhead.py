@@ -1,0 +1,162 @@
+"""What this harness adds to a latency: our session against a bare loop, and against LiteRT's own benchmark.
+
+`python -m bench.overhead [FILE]`, or `make overhead`. Both comparisons are interleaved within one run.
+"""
+
+import importlib.util
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from bench import stats
+from bench.artifacts import Found, find_artifacts
+from bench.process import Workers, available_memory_bytes
+from bench.promise import Promise
+from bench.worker import Job
+from device.classify import CheckFailed, EdgeproofError, RuntimeMissing, time_queries, warm_up
+from train.cli import run_cli
+from train.files import BUILD
+
+RUNTIME = "litert"
+THEIRS = "ai_edge_litert.tools.benchmark_litert_model"  # what the command litert-benchmark runs
+ROOT = Path(__file__).resolve().parent.parent
+PICTURES = 64
+TIMEOUT_S = 600
+AGAINST_BARE = Promise("session over a bare set/invoke/get loop", 0, 1.05)
+AGAINST_THEIRS = Promise("session over litert-benchmark", 0.9, 1.1)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), default=BUILD / "mobilenet_v2" / "mobilenet_v2.int8.tflite")
+@click.option("--blocks", type=click.IntRange(3), default=40, show_default=True, help="Of queries, ours and bare mixed.")
+@click.option("--queries", type=click.IntRange(16), default=200, show_default=True, help="In each block and process.")
+@click.option("--processes", type=click.IntRange(2), default=8, show_default=True, help="On each side of litert-benchmark.")
+def main(file: Path, blocks: int, queries: int, processes: int) -> int:
+    """Print both ratios of FILE, a .tflite, in LiteRT with one thread; exit code 1 where a promise is broken."""
+    found = find_artifacts([file])[0]
+    if found.format != "tflite":
+        raise EdgeproofError(f"{file}: the comparison is with LiteRT's own tools: name a .tflite")
+    measured = [
+        (AGAINST_BARE, against_bare_loop(found, blocks, queries)),
+        (AGAINST_THEIRS, against_litert_benchmark(found, processes, queries)),
+    ]
+    click.echo(f"{file}, one thread, p50 over p50 with 95 % intervals")
+    for promise, ratio in measured:
+        click.echo(f"  {promise.line(ratio)}")
+    return 1 if any(promise.verdict(ratio) == "FAIL" for promise, ratio in measured) else 0
+
+
+def against_bare_loop(found: Found, blocks: int, queries: int, seed: int = 0) -> stats.Ratio:
+    """Time both query by query, in random order; the ratio is over the blocks' ratios of medians.
+
+    Whole blocks in turn would not do: what else the machine does then hits one side alone.
+    """
+    from bench.runtimes import find_runtime
+
+    runtime = find_runtime(RUNTIME)
+    runtime.import_library()
+    session = runtime.open_session(found.path, found.card, 1)
+    tensors = [session.tensor(picture) for picture in noise(found)]
+    bare = bare_query(session)
+    warm_up(session.infer, tensors)
+    order = random.Random(seed)
+    sides = (lambda tensor: time_queries(session.infer, [tensor], 1, 0)[0], bare)
+    ratios = []
+    for _ in range(blocks):
+        samples_ns: tuple[list[int], list[int]] = ([], [])
+        for number in range(queries):
+            first = order.randrange(2)
+            for side in (first, 1 - first):
+                samples_ns[side].append(int(sides[side](tensors[number % len(tensors)])))
+        ratios.append(float(np.median(samples_ns[0]) / np.median(samples_ns[1])))
+    return stats.mean_ratio(ratios)
+
+
+def bare_query(session: Any) -> Callable[[Any], int]:
+    """Return a function of a tensor that times a query with nothing between the clock and the interpreter.
+
+    It is the session's own interpreter: another one lies elsewhere in memory, which alone is worth some percent.
+    """
+    interpreter, source, target = session._interpreter, session._input_index, session._output_index
+    set_tensor, invoke, get_tensor = interpreter.set_tensor, interpreter.invoke, interpreter.get_tensor
+    clock = time.perf_counter_ns
+
+    def query(tensor: Any) -> int:
+        start_ns = clock()
+        set_tensor(source, tensor)
+        invoke()
+        get_tensor(target)
+        return clock() - start_ns
+
+    return query
+
+
+def against_litert_benchmark(found: Found, processes: int, queries: int, seed: int = 0) -> stats.Ratio:
+    """Run our worker and litert-benchmark in fresh processes, in random order; each process is one sample."""
+    if importlib.util.find_spec(THEIRS) is None:
+        raise RuntimeMissing("this ai-edge-litert has no litert-benchmark: pip install ai-edge-litert==2.3.0")
+    with tempfile.TemporaryDirectory(prefix="edgeproof-") as name:
+        scratch = Path(name)
+        np.save(scratch / "pictures.npy", noise(found))
+        sides = {"ours": our_p50_ns, "theirs": their_p50_ns}
+        schedule = [side for side in sides for _ in range(processes)]
+        random.Random(seed).shuffle(schedule)
+        p50s_ns: dict[str, list[float]] = {side: [] for side in sides}
+        for side in schedule:
+            p50s_ns[side].append(sides[side](found, scratch, queries))
+    # A process's own median stands for it, whole
+    ours, theirs = ([np.array([round(p50_ns)]) for p50_ns in p50s_ns[side]] for side in sides)
+    return stats.ratio_of_medians(ours, theirs)
+
+
+def our_p50_ns(found: Found, scratch: Path, queries: int) -> float:
+    """Return the p50 of one process of this bench, in nanoseconds."""
+    job = Job(
+        task="latency",
+        runtime=RUNTIME,
+        path=str(found.path.resolve()),
+        card=dict(found.card.document),
+        threads=1,
+        pictures=str(scratch / "pictures.npy"),
+        queries=queries,
+    )
+    with Workers(scratch, available_memory_bytes()).result_of(job) as arrays:
+        return float(np.median(arrays["latency_ns"]))
+
+
+def their_p50_ns(found: Found, scratch: Path, queries: int) -> float:
+    """Return the p50 of one process of litert-benchmark, in nanoseconds (it rounds to 10,000)."""
+    result = scratch / "theirs.json"
+    arguments = ["--model", str(found.path.resolve()), "--num_runs", str(queries), "--warmup_runs", "64"]
+    _run([sys.executable, "-m", THEIRS, *arguments, "--num_threads", "1", "--result_json", str(result)], "")
+    try:
+        return float(json.loads(result.read_text())["latency"]["median_ms"]) * 1e6
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckFailed(f"litert-benchmark wrote no result ({error}): install ai-edge-litert 2.3.0") from error
+
+
+def noise(found: Found) -> npt.NDArray[np.uint8]:
+    """Return pictures of noise, (N, H, W, C), of the size that the model takes."""
+    card = found.card
+    return np.random.default_rng(0).integers(0, 256, (PICTURES, card.height, card.width, card.channels), np.uint8)
+
+
+def _run(command: Sequence[str], text: str) -> None:
+    process = subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    if process.returncode != 0:
+        last = (process.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+        raise CheckFailed(f"{command[2]} ended with {process.returncode}: {last}")
+
+
+if __name__ == "__main__":
+    run_cli(main, "bench.overhead")
