@@ -49,7 +49,7 @@ def run(
     results = load_results(output) if output.exists() else Results()
     here = environment.describe().to_json()
     outcome = bench_run(find_artifacts(files), runtimes, how_long, threads, click.echo, data)
-    results.merge(outcome.measured, outcome.skipped, here)
+    results.merge(outcome.measured, outcome.skipped, here, outcome.evidence)
     results.save(output)
     _write_report(results, output)
     return 1 if outcome.crashed else 0

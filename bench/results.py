@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.evidence import Evidence, merge as merge_evidence
 from bench.measurement import SCHEMA, Measurement, Skipped, Subject
 from device.classify import EdgeproofError
 from train.files import read_json, replacing, write_json
@@ -27,7 +28,13 @@ class Results:
     skipped: list[Row] = field(default_factory=list)
     arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
-    def merge(self, measured: Iterable[Measurement], skipped: Iterable[Skipped], environment: Mapping[str, Any]) -> None:
+    def merge(
+        self,
+        measured: Iterable[Measurement],
+        skipped: Iterable[Skipped],
+        environment: Mapping[str, Any],
+        evidence: Iterable[Evidence] = (),
+    ) -> None:
         """Take a new run's rows in; each replaces the one with the same key."""
         new_rows = list(measured)
         new_skipped = [skip.to_json() for skip in skipped]
@@ -41,6 +48,7 @@ class Results:
             self.arrays |= measurement.samples.to_arrays(measurement.subject.key)
         self.rows.sort(key=lambda row: (row["model"], row["name"] or "", row["format"], row["variant"], row["runtime"]))
         self.environments["host"] = dict(environment)
+        merge_evidence(self.arrays, evidence, self.rows)
 
     def _drop(self, row: Row) -> None:
         self.rows.remove(row)

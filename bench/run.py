@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.artifacts import Found
+from bench.evidence import Evidence, collect, model_name
 from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Startup, Subject
 from bench.runtimes import find_runtime, runtime_names
 from bench.worker import EXIT_REFUSED, Job, job_json
@@ -71,6 +72,7 @@ class Row:
     pictures: TestPictures
     runtime_version: str = ""
     predictions: npt.NDArray[np.uint16] = field(default_factory=lambda: np.empty(0, np.uint16))
+    top_scores: npt.NDArray[np.float32] | None = None
     latencies_ns: list[npt.NDArray[np.int64]] = field(default_factory=list)
     startups_ns: list[npt.NDArray[np.int64]] = field(default_factory=list)
     warmup_calls: int = 0
@@ -86,6 +88,7 @@ class Outcome:
     measured: list[Measurement]
     skipped: list[Skipped]
     crashed: bool
+    evidence: list[Evidence]
 
 
 def run(
@@ -122,9 +125,10 @@ def run(
         say(f"latency in {len(schedule)} processes, one at a time in random order")
         for row in schedule:
             _guarded(row, lambda row: _measure_latency(row, scratch, mode), say)
+        evidence = _evidence([row for row in rows if row.reason is None])
     measured = [_finish(row, rows) for row in rows if row.reason is None]
     skipped = [Skipped(row.subject, row.reason) for row in rows if row.reason is not None]
-    return Outcome(measured, skipped, any(row.crashed for row in rows))
+    return Outcome(measured, skipped, any(row.crashed for row in rows), evidence)
 
 
 def subject_of(found: Found, runtime: str, threads: int) -> Subject:
@@ -191,6 +195,7 @@ def _measure_accuracy(row: Row, scratch: Path) -> str:
     sizes = tuple(size for size in ACCURACY_SIZES if size < total)
     with _result_of(row, scratch, sizes=(total, *sizes), limit_s=ACCURACY_LIMIT_S) as result:
         row.predictions = result["predictions"]
+        row.top_scores = result.get("top_scores", None)
         row.runtime_version = str(result["runtime_version"])
     correct = int((row.predictions == row.pictures.labels[: len(row.predictions)]).sum())
     cut = "" if len(row.predictions) == total else f", the first {len(row.predictions):,} only: all would take over a minute"
@@ -248,8 +253,22 @@ def _finish(row: Row, rows: Sequence[Row]) -> Measurement:
         startup=Startup(*(float(ns) / NS_PER_MS for ns in startup_ns)),
         warmup_calls=row.warmup_calls,
         peak_rss_bytes=row.peak_rss_bytes,
-        samples=Samples(tuple(row.latencies_ns), row.predictions),
+        samples=Samples(tuple(row.latencies_ns), row.predictions, row.top_scores),
     )
+
+
+def _evidence(rows: Sequence[Row]) -> list[Evidence]:
+    """Keep what the predictions of each model are held against, while its prepared pictures are still there."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((model_name(vars(row.subject)), row.pictures.sha256), []).append(row)
+    return [_evidence_of(model, same) for (model, _), same in groups.items()]
+
+
+def _evidence_of(model: str, rows: Sequence[Row]) -> Evidence:
+    test, labels = rows[0].pictures, rows[0].found.card.labels
+    pixels = np.load(test.path, mmap_mode="r")
+    return collect(model, test.sha256, test.labels, labels, pixels, [row.predictions for row in rows])
 
 
 def _accuracy(row: Row, rows: Sequence[Row]) -> Accuracy:
