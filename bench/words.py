@@ -8,6 +8,7 @@ from bench.pairs import Pair
 from bench.resample import Ratio
 from convert.paired import Paired
 
+SAME_SIZE = 0.01
 RUNTIME_NAMES = {"litert": "LiteRT", "tflite_runtime": "tflite-runtime", "onnxruntime": "onnxruntime", "keras": "Keras"}
 
 
@@ -74,6 +75,8 @@ def pair_words(pair: Pair) -> str:
     """Return what a variant brings over float32: time, size, accuracy."""
     size = pair.times_smaller
     smaller = f"{_factor(size)} times smaller" if size >= 1 else f"{_factor(1 / size)} times larger"
+    if abs(size - 1) < SAME_SIZE:
+        smaller = "as large"
     return f"{times(pair.speed)}, {smaller}, {accuracy_verdict(pair.accuracy)}"
 
 
