@@ -11,11 +11,12 @@ KERAS := $(foreach model,$(MODELS),build/$(model)/$(model).keras)
 CONVERTED := $(foreach model,$(MODELS),build/$(model)/converted)
 TRAIN_SOURCES := $(filter-out $(addprefix train/,__main__.py cli.py speed.py sweep.py),$(wildcard train/*.py)) device/classify.py
 CONVERT_SOURCES := $(filter-out convert/__main__.py,$(wildcard convert/*.py))
-BENCH_SOURCES := $(filter-out bench/__main__.py bench/report.py,$(wildcard bench/*.py bench/runtimes/*.py))
+READS_ONLY := advice charts compare history latency_charts page pairs quality reasons recommend report resample row_check trend_charts words
+BENCH_SOURCES := $(filter-out bench/__main__.py $(READS_ONLY:%=bench/%.py),$(wildcard bench/*.py bench/runtimes/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup train convert bench test test-all check lock photo-accuracy train-speed clean
+.PHONY: help setup train convert bench report screenshots chromium test test-all check lock photo-accuracy train-speed clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -47,10 +48,19 @@ build/$(1)/converted: build/$(1)/$(1).keras
 endef
 $(foreach model,$(MODELS),$(eval $(call CONVERT_RULE,$(model))))
 
-bench: build/bench.json ## Measure every artifact in every runtime: build/bench.json, build/report.md.
+bench: build/bench.json ## Measure every artifact in every runtime: build/bench.json, build/report.html.
 
 build/bench.json: $(CONVERTED) $(BENCH_SOURCES) device/classify.py | $(VENV)/installed
 	$(RUN) -m bench run
+
+report: | $(VENV)/installed ## Write the report of what is measured again: build/report.html, build/report.md.
+	$(RUN) -m bench report
+
+chromium: ## Install Chromium from Debian, for the report's tests and screenshots (as root).
+	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core; }
+
+screenshots: setup ## Open build/report.html in Chromium: build/screenshots/*.png, exit code 1 for any error in it.
+	$(RUN) -m tests.browser build/report.html build/screenshots
 
 test: setup ## Run the fast tests.
 	$(RUN) -m pytest -m "not slow"

@@ -95,8 +95,8 @@ def overview(results: Results) -> Spec | None:
                 "encoding": {"x": p50, "y": {"field": "low_top1", **y}, "y2": {"field": "high_top1"}, "color": color},
             },
             _points(p50, top1, color),
-            _names("left", 12, f"datum.front && datum.p50 <= {middle_ms}", p50, top1),
-            _names("right", -12, f"datum.front && datum.p50 > {middle_ms}", p50, top1),
+            _names("left", 12, f"datum.step && datum.p50 <= {middle_ms}", p50, top1),
+            _names("right", -12, f"datum.step && datum.p50 > {middle_ms}", p50, top1),
         ],
     )
 

@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from bench.advice import advise
+from bench.evidence import model_name
+from bench.pairs import Pair, pairs
+from bench.reasons import why_not_faster
 from bench.results import Results, Row
+from bench.words import artifact_name, points_of, short_verdict
 
 NONE = "–"
 COLUMNS = (
@@ -62,7 +67,42 @@ def markdown(results: Results) -> str:
     lines += ["", _markdown_line(COLUMNS), _markdown_line(["---"] * 3 + ["---:"] * (len(COLUMNS) - 3))]
     lines += [_markdown_line(cells) for cells in table(results.rows)]
     lines += ["", *notes(results)]
+    found = pairs(results)
+    lines += ["", "## What to ship", "", *_advice_lines(results, found)]
+    if found:
+        lines += ["", "## Quantized against float32", "", _markdown_line(PAIR_COLUMNS)]
+        lines += [_markdown_line(["---"] * 2 + ["---:"] * 3 + ["---"] * 2), *(_pair_line(pair, results) for pair in found)]
     return "\n".join(lines) + "\n"
+
+
+PAIR_COLUMNS = ("model", "variant", "speed [95 %]", "smaller", "top-1, points [95 %]", "accuracy", "why not faster")
+
+
+def _advice_lines(results: Results, found: Sequence[Pair]) -> list[str]:
+    lines = []
+    for one in advise(results, found):
+        text = f"- **{one.model}: {artifact_name(one.row)}**: {one.why}."
+        text += f" {one.faster_but}." if one.faster_but else ""
+        lines.append(text + (f" *Provisional: {one.provisional}.*" if one.provisional else ""))
+    return lines or ["No file that could be shipped has been measured."]
+
+
+def _pair_line(pair: Pair, results: Results) -> str:
+    speed, change = pair.speed, NONE
+    ends = NONE if speed.low is None or speed.high is None else f"{speed.low:.2f}, {speed.high:.2f}"
+    if pair.accuracy is not None:
+        low, high = pair.accuracy.interval()
+        change = f"{points_of(-pair.accuracy.drop)} [{points_of(-high)}, {points_of(-low)}]"
+    cells = [
+        model_name(pair.row),
+        artifact_name(pair.row),
+        f"{speed.value:.2f} [{ends}]" + ("" if pair.trusted else " !"),
+        f"{pair.times_smaller:.2f}",
+        change,
+        short_verdict(pair.accuracy),
+        why_not_faster(pair, results.environments.get(pair.row["device"]) or {}) or "",
+    ]
+    return _markdown_line(cells)
 
 
 def notes(results: Results) -> list[str]:
@@ -92,4 +132,4 @@ def _machine(name: str, environment: dict[str, Any]) -> str:
 
 
 def _markdown_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ") for cell in cells) + " |"

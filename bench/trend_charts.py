@@ -52,7 +52,7 @@ def _trend_point(line: Mapping[str, Any], runs: Mapping[str, str]) -> dict[str, 
 
 def _trend(values: list[dict[str, Any]], runs: list[str], field: str, ends: tuple[str, str] | None, title: str) -> Spec:
     x = {"field": "run", "type": "ordinal", "sort": runs, "title": None, "axis": {"labelAngle": -40, "labelOverlap": True}}
-    scale = {"type": "log" if title.endswith("(log)") else "linear", "zero": False, "nice": True}
+    scale = {"type": "log"} if title.endswith("(log)") else {"zero": False}
     y = {"type": "quantitative", "title": title, "scale": scale}
     color = {"field": "row", "type": "nominal", "title": None}
     picked = {"condition": {"param": "pick", "value": 1}, "value": 0.1}

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP, PHONE = (1280, 900), (390, 844)
 TIMEOUT_MS = 120_000
 Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
 def find_chromium() -> str | None:
@@ -56,25 +58,31 @@ class Opened:
 
 
 @contextmanager
-def opened(report: Path, size: tuple[int, int] = DESKTOP, scheme: Scheme = "light") -> Iterator[Opened]:
-    """Open a report as a person would, without a network; errors on the console and requests to elsewhere are noted."""
+def chromium() -> Iterator[Any]:
+    """Start the browser; one at a time, since playwright has one event loop a thread."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"], timeout=TIMEOUT_MS)
-        context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, offline=True, device_scale_factor=1
-        )
-        page = context.new_page()
-        shown = Opened(page)
-        page.on("console", shown.note_console)
-        page.on("pageerror", shown.note_error)
-        page.on("dialog", shown.note_dialog)
-        page.on("request", shown.note_request)
-        page.goto(report.resolve().as_uri(), timeout=TIMEOUT_MS)
-        shown.settle()
-        yield shown
+        yield browser
         browser.close()
+
+
+@contextmanager
+def opened(browser: Any, report: Path, size: tuple[int, int] = DESKTOP, scheme: Scheme = "light") -> Iterator[Opened]:
+    """Open a report as a person would, without a network; errors on the console and requests to elsewhere are noted."""
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, offline=True)
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    shown = Opened(page)
+    page.on("console", shown.note_console)
+    page.on("pageerror", shown.note_error)
+    page.on("dialog", shown.note_dialog)
+    page.on("request", shown.note_request)
+    page.goto(report.resolve().as_uri())
+    shown.settle()
+    yield shown
+    context.close()
 
 
 def main(report: Path, folder: Path) -> int:
@@ -84,9 +92,9 @@ def main(report: Path, folder: Path) -> int:
         return 1
     folder.mkdir(parents=True, exist_ok=True)
     problems = []
-    for device, size in (("desktop", DESKTOP), ("phone", PHONE)):
-        for scheme in ("light", "dark"):
-            with opened(report, size, "dark" if scheme == "dark" else "light") as shown:
+    with chromium() as browser:
+        for (device, size), scheme in product((("desktop", DESKTOP), ("phone", PHONE)), SCHEMES):
+            with opened(browser, report, size, scheme) as shown:
                 shown.page.screenshot(path=folder / f"report-{device}-{scheme}.png", full_page=True)
                 problems += [f"{device} {scheme}: {problem}" for problem in shown.problems]
     sys.stdout.write("\n".join(problems or [f"screenshots in {folder}"]) + "\n")

@@ -29,7 +29,7 @@
       font: "system-ui, 'DejaVu Sans', sans-serif",
       view: { stroke: null },
       axis: { labelColor: soft, titleColor: soft, gridColor: line, domainColor: line, tickColor: line, labelFontSize: narrow() ? 10 : 11, titleFontSize: narrow() ? 11 : 12, titleFontWeight: 500, labelLimit: 230, labelSeparation: 6 },
-      legend: { labelColor: ink, titleColor: soft, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500, labelLimit: 240, orient: "bottom", columns: narrow() ? 2 : 4, symbolOpacity: 1, symbolBaseFillColor: soft, symbolBaseStrokeColor: soft, layout: { bottom: { anchor: "start", direction: narrow() ? "vertical" : "horizontal", margin: 14 } } },
+      legend: { labelColor: ink, titleColor: soft, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500, labelLimit: narrow() ? 122 : 240, orient: "bottom", columns: narrow() ? 2 : 4, symbolOpacity: 1, symbolBaseFillColor: soft, symbolBaseStrokeColor: soft, layout: { bottom: { anchor: "start", direction: narrow() ? "vertical" : "horizontal", margin: 14 } } },
       text: { color: ink },
       rule: { color: soft },
       style: { front: { stroke: ink, strokeOpacity: 0.75 }, front_tick: { fill: ink, color: ink }, cell: { stroke: null } },
@@ -78,9 +78,10 @@
       for (const model of models()) {
         const found = data.models[model][host.dataset.chart];
         const specs = Array.isArray(found) ? found : found ? [found] : [];
-        for (const spec of specs) {
+        for (const [number, spec] of specs.entries()) {
           const box = make("details", undefined, { class: "chart" });
-          const name = host.dataset.title ? `${model}: ${host.dataset.title}` : model;
+          const title = (host.dataset.title || "").split("|")[number];
+          const name = title ? `${model}: ${title}` : model;
           box.append(make("summary", name), make("div"));
           box.open = model === models()[0];
           box.addEventListener("toggle", () => { if (box.open && !box.lastChild.dataset.turn) draw(box.lastChild, spec); });
@@ -94,12 +95,13 @@
   const confusionSpec = (detail, side) => {
     const names = detail.names;
     const cells = detail.confusions.map(([i, j, n]) => ({ label: i, answer: j, was: names[i], is: names[j], n, kind: i === j ? "right" : "wrong" }));
+    const worst = Math.max(1, ...cells.filter((cell) => cell.kind === "wrong").map((cell) => cell.n));
     const axis = (title) => ({ type: "ordinal", title, scale: { domain: names.map((_, i) => i) }, axis: { labelExpr: "names[datum.value]", labelAngle: names.some((n) => n.length > 2) && title === "answer" ? -40 : 0, labelLimit: 90, ticks: false, domain: false, grid: false } });
     const tooltip = [{ field: "was", title: "class" }, { field: "is", title: "answer" }, { field: "n", title: "pictures" }];
     const x = { field: "answer", ...axis("answer") }, y = { field: "label", ...axis("class") };
     const layers = [
       { transform: [{ filter: "datum.kind == 'right'" }], mark: { type: "rect", opacity: 0.16, cornerRadius: 3 }, encoding: { x, y, color: { value: color("--c3") }, tooltip } },
-      { transform: [{ filter: "datum.kind == 'wrong'" }], mark: { type: "rect", cornerRadius: 3, color: color("--c2") }, encoding: { x, y, opacity: { field: "n", type: "quantitative", scale: { type: "sqrt", zero: true, range: [0.15, 1] }, legend: null }, tooltip } },
+      { transform: [{ filter: "datum.kind == 'wrong'" }], mark: { type: "rect", cornerRadius: 3, color: color("--c2") }, encoding: { x, y, opacity: { field: "n", type: "quantitative", scale: { type: "sqrt", domain: [0, worst], range: [0.15, 1] }, legend: null }, tooltip } },
     ];
     if (names.length <= 15) layers.push({ mark: { type: "text", fontSize: narrow() ? 9 : 11 }, encoding: { x, y, text: { field: "n" } } });
     return { $schema: data.overview.$schema, width: "container", height: side, autosize: { type: "fit-x", contains: "padding" }, params: [{ name: "names", value: names }], data: { values: cells }, layer: layers };
@@ -130,7 +132,7 @@
     const name = (index) => (index < 0 ? "none" : detail.names[index]);
     for (const [place, truth, before, now] of flips.shown) {
       const item = make("li");
-      item.append(make("img", undefined, { src: data.pictures[flips.pool][place], alt: `test picture ${place}, class ${name(truth)}`, loading: "lazy" }));
+      item.append(make("img", undefined, { src: data.pictures[flips.pool][place], alt: `test picture ${place}, class ${name(truth)}` }));
       item.append(make("span", `${name(before)} → ${name(now)}`, { class: now === truth ? "better" : before === truth ? "worse" : "" }), make("br"), make("span", `is ${name(truth)}`));
       list.append(item);
     }
