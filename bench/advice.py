@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.evidence import model_name
+from bench.evidence import accuracy_of, model_name
 from bench.pairs import Pair
 from bench.resample import ratio
 from bench.results import Results, Row, is_software, latencies_ns
@@ -69,7 +69,7 @@ def fastest_and_smallest(results: Results, rows: Sequence[Row]) -> Row:
     alike = [row for row in near if row is fastest or not _slower(results, row, fastest)]
     least_bytes = min(row["artifact"]["size_bytes"] for row in alike)
     small = [row for row in alike if row["artifact"]["size_bytes"] <= CLEARLY_SMALLER * least_bytes]
-    return max(small, key=lambda row: (row["accuracy"]["top1"] if row["accuracy"] else 0.0, -row["latency"]["p50_ms"]))
+    return max(small, key=lambda row: (row["accuracy"]["top1"] if accuracy_of(row) else 0.0, -row["latency"]["p50_ms"]))
 
 
 def _slower(results: Results, row: Row, fastest: Row) -> bool:
@@ -92,7 +92,7 @@ def _faster_but(results: Results, chosen: Row, pool: Sequence[Row], by_row: dict
     found = []
     for row in pool:
         pair = by_row.get(row["samples"]["key"])
-        if row is chosen or pair is None or pair.accuracy is None or not row["accuracy"] or not pair.baseline["accuracy"]:
+        if row is chosen or pair is None or pair.accuracy is None:
             continue
         gain = ratio(latencies_ns(results, chosen), latencies_ns(results, row))
         least = (1 - KEEPS_SHARE) * pair.baseline["accuracy"]["top1"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.evidence import model_name
+from bench.evidence import accuracy_of, model_name
 from bench.results import Results, Row, is_software
 from bench.words import artifact_name, runtime_name, short_name
 
@@ -29,10 +29,10 @@ def on_front(rows: Sequence[Row]) -> list[bool]:
     Point estimates are compared, on one device, over as many pictures. Rows of unknown accuracy and those on a software
     GPU are on no front.
     """
-    most = max((row["accuracy"]["total"] for row in rows if row["accuracy"] is not None), default=0)
+    most = max((row["accuracy"]["total"] for row in rows if accuracy_of(row)), default=0)
     figures = [
         (row["device"], row["latency"]["p50_ms"], -row["accuracy"]["top1"], row["artifact"]["size_bytes"])
-        if row["accuracy"] is not None and row["accuracy"]["total"] == most and not is_software(row)
+        if accuracy_of(row) and row["accuracy"]["total"] == most and not is_software(row)
         else None
         for row in rows
     ]
@@ -58,7 +58,7 @@ def _steps(rows: Sequence[Row], front: Sequence[bool]) -> list[bool]:
 
 def overview(results: Results) -> Spec | None:
     """Return accuracy against latency against size, the Pareto front marked; None where no accuracy is known."""
-    rows = [row for row in results.rows if row["accuracy"] is not None]
+    rows = [row for row in results.rows if accuracy_of(row)]
     if not rows:
         return None
     points = [{**_point(row), **flags} for row, flags in zip(rows, _flags(rows), strict=True)]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.evidence import Evidence
+from bench.evidence import Evidence, accuracy_of
 from bench.resample import Ratio, geometric_mean, ratio
 from bench.results import Results, Row, is_software, latencies_ns
 from bench.words import points_of, row_name, short_verdict
@@ -73,7 +73,7 @@ CHECKED: dict[str, Callable[[Results, Row], Any]] = {
     "machine": lambda results, row: tuple(_machine(name)(results, row) for name in ("host", "cpu", "cores")),
     "governor": _machine("governor"),
     "runtime_version": lambda _, row: row["runtime_version"],
-    "data_set": lambda _, row: row["accuracy"]["dataset_sha256"] if row["accuracy"] else None,
+    "data_set": lambda _, row: row["accuracy"]["dataset_sha256"] if accuracy_of(row) else None,
 }
 OF_A_ROW = ("device", "accelerator", "threads")  # several rows of one file may differ in these
 

@@ -39,8 +39,8 @@ class Evidence:
     @staticmethod
     def of(arrays: Mapping[str, npt.NDArray[Any]], row: Mapping[str, Any]) -> "Evidence | None":
         """Return what a row of bench.json is held against, or None where nothing was kept or it does not fit the row."""
-        accuracy = row.get("accuracy")
-        if not accuracy:
+        accuracy = accuracy_of(row)
+        if accuracy is None:
             return None
         model, sha256 = model_name(row), str(accuracy["dataset_sha256"])
         try:
@@ -52,6 +52,12 @@ class Evidence:
             return None
         fits = len(answers) <= len(truth) and int((answers == truth[: len(answers)]).sum()) == accuracy["correct"]
         return Evidence(model, sha256, truth, tuple(map(str, names)), places, pixels) if fits else None
+
+
+def accuracy_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a row's accuracy, or None where no test picture was known for it."""
+    accuracy: dict[str, Any] | None = row.get("accuracy")
+    return accuracy if accuracy and accuracy["total"] else None
 
 
 def model_name(row: Mapping[str, Any]) -> str:
@@ -89,6 +95,6 @@ def merge(arrays: dict[str, npt.NDArray[Any]], new: Iterable[Evidence], rows: It
             pixels = np.concatenate([pixels, arrays[f"{evidence.prefix}/pixels"]])[first]
         members = (evidence.model, evidence.dataset_sha256, evidence.truth, evidence.names)
         arrays |= Evidence(*members, places[: 2 * PICTURES_KEPT], pixels[: 2 * PICTURES_KEPT]).to_arrays()
-    needed = {f"{PREFIX}{model_name(row)}/{row['accuracy']['dataset_sha256']}" for row in rows if row.get("accuracy")}
+    needed = {f"{PREFIX}{model_name(row)}/{row['accuracy']['dataset_sha256']}" for row in rows if accuracy_of(row)}
     for name in [name for name in arrays if name.startswith(PREFIX) and name.rpartition("/")[0] not in needed]:
         del arrays[name]

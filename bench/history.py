@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench.evidence import accuracy_of
 from bench.results import SUBJECT_FIELDS, Row
 from device.classify import EdgeproofError
 from train.files import write_bytes
@@ -51,8 +52,8 @@ def lines_of(rows: Sequence[Row], environment: dict[str, Any], time: datetime | 
             "p50_ms": row["latency"]["p50_ms"],
             "ci95_p50_ms": row["latency"]["ci95_p50_ms"],
             "valid": row["latency"]["valid"],
-            "top1": row["accuracy"]["top1"] if row["accuracy"] else None,
-            "ci95_top1": row["accuracy"]["ci95"] if row["accuracy"] else None,
+            "top1": row["accuracy"]["top1"] if accuracy_of(row) else None,
+            "ci95_top1": row["accuracy"]["ci95"] if accuracy_of(row) else None,
             "size_bytes": row["artifact"]["size_bytes"],
         }
         for row in rows

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from bench import charts, latency_charts, trend_charts
 from bench.advice import Advice, advise
-from bench.evidence import Evidence, model_name
+from bench.evidence import Evidence, accuracy_of, model_name
 from bench.history import History
 from bench.pairs import Pair, baseline_of, pairs
 from bench.quality import by_class, calibration, confusion, flipped
@@ -105,7 +105,9 @@ def _detail(results: Results, row: Row, pictures: dict[str, dict[int, str]]) -> 
     evidence = Evidence.of(results.arrays, row)
     if evidence is None:
         why = (
-            "its accuracy was not measured" if row["accuracy"] is None else "measured before labels were kept: measure again"
+            "its accuracy was not measured"
+            if accuracy_of(row) is None
+            else "measured before labels were kept: measure again"
         )
         return {**detail, "missing": why}
     answers = results.arrays[f"{row['samples']['key']}/predictions"]
@@ -180,7 +182,7 @@ def png(pixels: npt.NDArray[np.uint8]) -> str:
 
 
 def _advice(one: Advice) -> dict[str, Any]:
-    latency, accuracy = one.row["latency"], one.row["accuracy"]
+    latency, accuracy = one.row["latency"], accuracy_of(one.row)
     low_ms, high_ms = latency["ci95_p50_ms"]
     figures = [("p50", f"{milliseconds(latency['p50_ms'])} ms", f"{milliseconds(low_ms)} to {milliseconds(high_ms)}")]
     if accuracy is not None:
@@ -208,7 +210,7 @@ COLUMNS = (
 def _table(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the columns, and each row's cells as (what sorts, what is shown, what stands beneath)."""
     front = charts.on_front(rows)
-    most = max((row["accuracy"]["total"] for row in rows if row["accuracy"]), default=0)
+    most = max((row["accuracy"]["total"] for row in rows if accuracy_of(row)), default=0)
     lines = []
     for row, is_front in zip(rows, front, strict=True):
         lines.append(
@@ -224,7 +226,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _cells(row: Row, most: int) -> list[tuple[Any, str, str]]:
-    accuracy, latency, startup = row["accuracy"], row["latency"], row["startup"]
+    accuracy, latency, startup = accuracy_of(row), row["latency"], row["startup"]
     ends_ms = " to ".join(milliseconds(end) for end in latency["ci95_p50_ms"])
     device = row["device"] if row["threads"] == 1 else f"{row['device']}, {row['threads']} threads"
     top1: tuple[Any, str, str] = ("", "–", "")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.advice import SHIPPED_FORMATS, fastest_and_smallest
-from bench.evidence import model_name
+from bench.evidence import accuracy_of, model_name
 from bench.resample import quantile_ci95_ns
 from bench.results import Results, Row, is_software, latencies_ns
 from bench.words import row_name
@@ -161,7 +161,7 @@ def _judge_latency(results: Results, row: Row, name: str, percentile: float, lim
 
 
 def _judge_top1(row: Row, least: float) -> Finding:
-    option, accuracy = "--min-top1", row["accuracy"]
+    option, accuracy = "--min-top1", accuracy_of(row)
     if accuracy is None:
         return Finding(option, Verdict.INCONCLUSIVE, "its accuracy was not measured", 0.0)
     (low, high), top1 = accuracy["ci95"], accuracy["top1"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.advice import advise
-from bench.evidence import model_name
+from bench.evidence import accuracy_of, model_name
 from bench.pairs import Pair, pairs
 from bench.reasons import why_not_faster
 from bench.results import Results, Row
@@ -32,17 +32,16 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def _cells(row: Row) -> list[str]:
-    accuracy, latency, startup = row["accuracy"], row["latency"], row["startup"]
-    low, high = accuracy["ci95"]
+    latency, startup = row["latency"], row["startup"]
+    accuracy = accuracy_of(row) or {"agreement_with_reference": None}
     low_ms, high_ms = latency["ci95_p50_ms"]
-    agreement = accuracy["agreement_with_reference"]
-    seen = "" if accuracy["total"] == 10_000 else f" of {accuracy['total']:,}"
+    agreement = accuracy.get("agreement_with_reference")
     return [
         row["model"] + (f"@{row['name']}" if row["name"] else ""),
         f"{row['variant']}.{row['format']}",
         f"{row['runtime']} {row['runtime_version']}",
         f"{row['artifact']['size_bytes'] / 1000:,.0f}",
-        f"{100 * accuracy['top1']:.2f} [{100 * low:.2f}, {100 * high:.2f}]{seen}",
+        _top1(row),
         NONE if agreement is None else f"{100 * agreement:.2f}",
         f"{milliseconds(latency['p50_ms'])} [{milliseconds(low_ms)}, {milliseconds(high_ms)}]"
         + ("" if latency["valid"] else " !"),
@@ -51,6 +50,15 @@ def _cells(row: Row) -> list[str]:
         milliseconds(startup["first_inference_ms"]),
         f"{row['memory']['peak_rss_bytes'] / 1e6:.0f}",
     ]
+
+
+def _top1(row: Row) -> str:
+    accuracy = accuracy_of(row)
+    if accuracy is None:
+        return NONE
+    low, high = accuracy["ci95"]
+    seen = "" if accuracy["total"] == 10_000 else f" of {accuracy['total']:,}"
+    return f"{100 * accuracy['top1']:.2f} [{100 * low:.2f}, {100 * high:.2f}]{seen}"
 
 
 def milliseconds(value: float | None) -> str:

@@ -19,7 +19,13 @@ SUBJECT: dict[str, tuple[type, ...]] = {
 }
 PARTS: dict[str, dict[str, tuple[type, ...]]] = {
     "artifact": {"path": TEXT, "sha256": TEXT, "size_bytes": (int,)},
-    "accuracy": {"correct": (int,), "total": (int,), "top1": NUMBER, "ci95": (list,), "dataset_sha256": TEXT},
+    "accuracy": {  # of a model whose labels nobody knows the total is 0, or all of it null
+        "correct": (int,),
+        "total": (int,),
+        "top1": NUMBER_OR_NONE,
+        "ci95": (list,),
+        "dataset_sha256": TEXT_OR_NONE,
+    },
     "latency": {
         "queries": (int,),
         "processes": (int,),
@@ -34,7 +40,7 @@ PARTS: dict[str, dict[str, tuple[type, ...]]] = {
     "memory": {"peak_rss_bytes": (int,)},
     "samples": {"key": TEXT},
 }
-MAY_BE_NULL = frozenset({"accuracy"})  # of a model whose labels nobody knows
+MAY_BE_NULL = frozenset({"accuracy"})
 SKIPPED = {**dict.fromkeys(("model", "variant", "format", "runtime", "device", "reason"), TEXT), "name": TEXT_OR_NONE}
 
 
@@ -51,7 +57,8 @@ def check_document(path: Path, document: Mapping[str, Any]) -> None:
                 continue
             _check_fields(path, f"{where}.{part}", row.get(part), fields)
         _check_interval(path, f"{where}.latency.ci95_p50_ms", row["latency"]["ci95_p50_ms"])
-        if row["accuracy"] is not None:
+        if row["accuracy"] is not None and row["accuracy"]["total"]:
+            _check_fields(path, f"{where}.accuracy", row["accuracy"], {"top1": NUMBER, "dataset_sha256": TEXT})
             _check_interval(path, f"{where}.accuracy.ci95", row["accuracy"]["ci95"])
         if not row["latency"]["p50_ms"] > 0:
             raise _damaged(path, f"{where}.latency.p50_ms is {_shown(row['latency']['p50_ms'])}, expected more than 0")

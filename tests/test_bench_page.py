@@ -123,11 +123,12 @@ class TestPage:
 
     def test_a_report_without_accuracy_labels_or_valid_rows_is_still_one(self) -> None:
         results = usual()
-        for row in results.rows:
-            row["accuracy"] = None
+        for number, row in enumerate(results.rows):  # null, or a total of 0
+            row["accuracy"] = {**row["accuracy"], "total": 0, "top1": None, "dataset_sha256": None} if number % 2 else None
         html = page.page(results, History((), 0))
         assert data_of(html)["overview"] is None
         assert "accuracy was not measured" in html
+        assert "| – |" in markdown(results)
 
     def test_markdown_has_the_advice_and_the_paired_verdicts(self) -> None:
         text = markdown(usual())

@@ -104,7 +104,7 @@ class TestEvidence:
     row: ClassVar = {
         "model": "m",
         "name": None,
-        "accuracy": {"dataset_sha256": "s", "correct": 2},
+        "accuracy": {"dataset_sha256": "s", "correct": 2, "total": 3},
         "samples": {"key": "k"},
     }
 
@@ -120,7 +120,7 @@ class TestEvidence:
     def test_goes_with_the_row_and_not_with_one_that_it_does_not_fit(self) -> None:
         arrays = {**kept([[0, 1, 0]], truth=[0, 0, 0]).to_arrays(), "k/predictions": np.array([0, 1, 0], np.uint16)}
         assert Evidence.of(arrays, self.row) is not None
-        assert Evidence.of(arrays, {**self.row, "accuracy": {"dataset_sha256": "s", "correct": 3}}) is None
+        assert Evidence.of(arrays, {**self.row, "accuracy": {"dataset_sha256": "s", "correct": 3, "total": 3}}) is None
         assert Evidence.of(arrays, {**self.row, "name": "other"}) is None
 
     def test_a_later_run_adds_its_pictures_and_what_no_row_needs_goes(self) -> None:
