@@ -183,6 +183,11 @@ def _why_chosen(chosen: Judged, passing: Sequence[Judged], judged: Sequence[Judg
         first = p50_ms <= fastest.row["latency"]["p50_ms"]
         how = "the fastest" if first else "not distinguishable from the fastest, and smaller or more accurate"
         lines.append(f"  {how} of the {len(passing)} that fit, p50 {p50_ms:.3g} ms (next: {beside})")
+    open_rows = [one for one in judged if one.verdict is Verdict.INCONCLUSIVE and one.row["latency"]["p50_ms"] < p50_ms]
+    if open_rows:
+        faster = min(open_rows, key=lambda one: float(one.row["latency"]["p50_ms"]))
+        beside = f"{row_name(faster.row)}: p50 {faster.row['latency']['p50_ms']:.3g} ms"
+        lines.append(f"  {len(open_rows)} rows are faster but not shown to fit: {beside}: {faster.open_findings[0].found}")
     return tuple(lines + _count_lines(judged))
 
 

@@ -147,6 +147,13 @@ class TestRecommend:
         assert "the only one of 2 rows" in text
         assert "1 of 2 rows: --max-size-kb fail" in text
 
+    def test_names_what_is_faster_and_might_fit_too(self) -> None:
+        found = recommend(
+            make_results([make_row(), make_row("int8", p50_ms=0.3, drifting=True)]), Budgets(max_p90_ms=5), ANY
+        )
+        assert (found.verdict, found.chosen.row["variant"]) == (Verdict.PASS, "float32")
+        assert any("1 rows are faster but not shown to fit: m int8.tflite in LiteRT" in line for line in found.lines)
+
     def test_names_the_nearest_and_how_far_it_is_where_none_fits(self) -> None:
         found = recommend(usual(), Budgets(max_p90_ms=0.1, max_size_kb=90), ANY)
         assert (found.verdict, found.chosen.row["variant"]) == (Verdict.FAIL, "int8")
