@@ -20,7 +20,7 @@ from bench.quality import by_class, calibration, confusion, flipped
 from bench.reasons import why_not_faster
 from bench.report import milliseconds, notes
 from bench.results import Results, Row
-from bench.words import accuracy_verdict, artifact_name, pair_words, points_of, runtime_name, short_verdict
+from bench.words import artifact_name, needed_words, points_of, runtime_name, short_verdict
 
 WEB = Path(__file__).resolve().parent / "web"
 FLIPS_SHOWN = 24  # of a row
@@ -133,8 +133,8 @@ def _detail(results: Results, row: Row, pictures: dict[str, dict[int, str]]) -> 
 def _scores_note(row: Row, scores: npt.NDArray[np.float32] | None) -> str:
     if scores is not None:
         return ""
-    if "int" in row["variant"]:
-        return "No calibration error: the scores are multiples of 1/256, or were not kept."
+    if row["format"] == "tflite" and row["variant"].startswith("int8"):
+        return "No calibration error: the scores of a uint8 output are multiples of 1/256."
     return "No calibration error: this row's scores were not kept; measure again."
 
 
@@ -267,8 +267,7 @@ def _pair(pair: Pair, results: Results) -> dict[str, Any]:
         "change": change,
         "p": ("", "–") if found is None else (found.mcnemar_p, f"{found.mcnemar_p:.2g}"),
         "verdict": short_verdict(found),
-        "accuracy": accuracy_verdict(found),
-        "words": pair_words(pair),
+        "needed": "" if found is None or found.distinguishable else needed_words(found),
         "why": why or "",
         "trusted": pair.trusted,
     }

@@ -6,7 +6,7 @@ from typing import Any
 from bench.charts import Spec, chart
 from bench.evidence import model_name
 from bench.history import History
-from bench.words import short_name
+from bench.words import runtime_name, short_name
 
 
 def trend(past: History, model: str) -> list[Spec]:
@@ -37,7 +37,8 @@ def _trend_point(line: Mapping[str, Any], runs: Mapping[str, str]) -> dict[str, 
     return {
         "run": runs[line["time"]],
         "time": line["time"],
-        "row": name,
+        "variant": f"{line['variant']}.{line['format']}",
+        "runtime": runtime_name(line),
         "series": f"{name} on {line.get('host')}, {line.get('cpu')}",  # another machine is another line
         "p50": line["p50_ms"],
         "low_ms": low_ms,
@@ -54,16 +55,18 @@ def _trend(values: list[dict[str, Any]], runs: list[str], field: str, ends: tupl
     x = {"field": "run", "type": "ordinal", "sort": runs, "title": None, "axis": {"labelAngle": -40, "labelOverlap": True}}
     scale = {"type": "log"} if title.endswith("(log)") else {"zero": False}
     y = {"type": "quantitative", "title": title, "scale": scale}
-    color = {"field": "row", "type": "nominal", "title": None}
+    color = {"field": "variant", "type": "nominal", "title": "variant"}
+    dash = {"field": "runtime", "type": "nominal", "title": "runtime"}
     picked = {"condition": {"param": "pick", "value": 1}, "value": 0.1}
     tooltip = [{"field": name} for name in ("series", "run", "time", field, "timing")]
     lines: Spec = {
-        "params": [{"name": "pick", "select": {"type": "point", "fields": ["row"]}, "bind": "legend"}],
+        "params": [{"name": "pick", "select": {"type": "point", "fields": ["variant"]}, "bind": "legend"}],
         "mark": {"type": "line", "point": True},
         "encoding": {
             "x": x,
             "y": {"field": field, **y},
             "color": color,
+            "strokeDash": dash,
             "detail": {"field": "series"},
             "opacity": picked,
             "tooltip": tooltip,

@@ -57,9 +57,16 @@ def accuracy_verdict(found: Paired | None) -> str:
     if found.distinguishable:
         return f"{100 * abs(found.drop):.2f} points {'less' if found.drop > 0 else 'more'} accurate ({ends})"
     if found.drop == 0:
-        return f"accuracy not distinguishable (as many right of {found.total:,.0f}; {ends})"
-    needed = _rounded(found.pictures_to_distinguish() or 0)
-    return f"accuracy not distinguishable ({points_of(-found.drop)} points, {ends}; about {needed} pictures would be needed)"
+        return f"accuracy not distinguishable ({needed_words(found)}; {ends})"
+    return f"accuracy not distinguishable ({points_of(-found.drop)} points, {ends}; {needed_words(found)})"
+
+
+def needed_words(found: Paired) -> str:
+    """Return how many pictures would show the difference of a sample that does not."""
+    needed = found.pictures_to_distinguish()
+    if needed is None:
+        return f"as many right of {found.total:,.0f}"
+    return f"about {_rounded(needed)} pictures would be needed"
 
 
 def short_verdict(found: Paired | None) -> str:
