@@ -14,11 +14,12 @@ KERAS := $(foreach model,$(MODELS),build/$(model)/$(model).keras)
 CONVERTED := $(foreach model,$(MODELS),build/$(model)/converted)
 TRAIN_SOURCES := $(filter-out $(addprefix train/,__main__.py cli.py speed.py sweep.py),$(wildcard train/*.py)) device/classify.py
 CONVERT_SOURCES := $(filter-out convert/__main__.py,$(wildcard convert/*.py))
-BENCH_SOURCES := $(filter-out bench/__main__.py bench/report.py bench/doctor.py bench/overhead.py bench/repeatability.py bench/promise.py,$(wildcard bench/*.py bench/runtimes/*.py))
+READS_ONLY := advice charts compare doctor history latency_charts overhead page pairs promise quality reasons recommend repeatability report resample row_check trend_charts words
+BENCH_SOURCES := $(filter-out bench/__main__.py $(READS_ONLY:%=bench/%.py),$(wildcard bench/*.py bench/runtimes/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-gpu train convert bench bench-gpu overhead repeatability software-vulkan test test-all check lock lock-gpu self-test ready photo-accuracy train-speed clean
+.PHONY: help setup setup-gpu train convert bench bench-gpu report screenshots chromium overhead repeatability software-vulkan test test-all check lock lock-gpu self-test ready photo-accuracy train-speed clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -57,7 +58,7 @@ build/$(1)/converted: build/$(1)/$(1).keras
 endef
 $(foreach model,$(MODELS),$(eval $(call CONVERT_RULE,$(model))))
 
-bench: build/bench.json ## Measure every artifact in every runtime: build/bench.json, build/report.md.
+bench: build/bench.json ## Measure every artifact in every runtime: build/bench.json, build/report.html.
 
 build/bench.json: $(CONVERTED) $(BENCH_SOURCES) device/classify.py | $(VENV)/installed
 	$(RUN) -m bench run
@@ -77,6 +78,15 @@ repeatability: $(CONVERTED) ## Measure twice; the share of rows that agree withi
 
 software-vulkan: setup ## Fetch a Vulkan device made of software, for the tests of the GPU path (Debian).
 	$(RUN) -m tests.software_vulkan
+
+report: | $(VENV)/installed ## Write the report of what is measured again: build/report.html, build/report.md.
+	$(RUN) -m bench report
+
+chromium: ## Install Chromium from Debian, for the report's tests and screenshots (as root).
+	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core; }
+
+screenshots: setup ## Open build/report.html in Chromium: build/screenshots/*.png, exit code 1 for any error in it.
+	$(RUN) -m tests.browser build/report.html build/screenshots
 
 test: setup ## Run the fast tests.
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"

@@ -1,6 +1,8 @@
 """The command `python -m bench`."""
 
+import json
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 MODES = ("rapid", "quick", "normal")
 RESULTS = Path("build/bench.json")
+LEAST_RUNS = 2  # that make a trend
 
 
 @click.group()
@@ -91,7 +94,7 @@ def run(
     A FILE that was not made here and has no card is measured with random input; --labels, --preprocess and --data together
     tell how its accuracy is measured. Ctrl-C keeps the rows that are finished.
     """
-    from bench import environment
+    from bench import environment, history
     from bench.artifacts import find_artifacts
     from bench.given import Told
     from bench.loadgen import check_installed
@@ -109,8 +112,9 @@ def run(
     artifacts = find_artifacts(files, Told(labels, preprocess, data, shapes))
     extras = Extras(profile, sustain, None if max_memory_mb is None else max_memory_mb * 1_000_000, logs)
     outcome = bench_run(artifacts, runtimes, how_long, threads, click.echo, data, extras=extras)
-    results.merge(outcome.measured, outcome.skipped, here)
+    results.merge(outcome.measured, outcome.skipped, here, outcome.evidence)
     results.save(output)
+    history.append(history.path_beside(output), history.lines_of([row.to_json() for row in outcome.measured], here))
     _write_report(results, output)
     if outcome.interrupted:
         raise KeyboardInterrupt
@@ -119,19 +123,70 @@ def run(
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path), default=RESULTS)
-def report(file: Path) -> None:
-    """Write report.md beside FILE (build/bench.json) again and print its table."""
+@click.option(
+    "--history/--no-history", "trend", default=None, help="Draw the trend over commits; without, where there are two runs."
+)
+def report(file: Path, trend: bool | None) -> None:
+    """Write report.html and report.md beside FILE (build/bench.json) again and print the table."""
     from bench.results import load_results
 
-    _write_report(load_results(file), file)
+    _write_report(load_results(file), file, trend)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path), default=RESULTS)
+@click.option("--max-p50-ms", type=click.FloatRange(min=0, min_open=True), help="Half of all pictures within this.")
+@click.option("--max-p90-ms", type=click.FloatRange(min=0, min_open=True), help="Nine of ten pictures within this.")
+@click.option("--min-top1", type=click.FloatRange(0, 1), help="At least this share of pictures right.")
+@click.option("--max-size-kb", type=click.FloatRange(min=0, min_open=True), help="Of the file, in 1,000 bytes.")
+@click.option("--max-memory-mb", type=click.FloatRange(min=0, min_open=True), help="Peak resident, in 1,000,000 bytes.")
+@click.option("--model", metavar="NAME", help="Only this one: MODEL or MODEL@NAME.")
+@click.option("--runtime", metavar="NAME", help="Only this one.")
+@click.option("--device", metavar="NAME", help="Only this one.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
+def recommend(
+    file: Path, model: str | None, runtime: str | None, device: str | None, as_json: bool, **budgets: float | None
+) -> int:
+    """Pick the row of FILE (build/bench.json) that fits the budgets and say why, or name the nearest.
+
+    A budget is kept where the whole 95 % interval keeps it. Exit code 0: one is shown to fit; 1: none fits; 3: the sample
+    cannot tell, or its timing is not valid.
+    """
+    from bench.recommend import EXIT_CODES, Budgets, recommend as pick
+    from bench.results import load_results
+
+    found = pick(load_results(file), Budgets(**budgets), {"model": model, "device": device, "runtime": runtime})
+    click.echo(json.dumps(found.to_json(), indent=1) if as_json else "\n".join(found.lines))
+    return EXIT_CODES[found.verdict]
+
+
+@main.command()
+@click.argument("first", type=click.Path(path_type=Path), metavar="A.json")
+@click.argument("second", type=click.Path(path_type=Path), metavar="B.json")
+@click.option("--across", multiple=True, metavar="FIELD", help="Compare although FIELD differs; may be given again.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of a table.")
+def compare(first: Path, second: Path, across: tuple[str, ...], as_json: bool) -> None:
+    """Compare the rows of B.json with those of A.json: ratio of times (over 1: B is slower), size, accuracy.
+
+    Records of unlike machine, threads, runtime version or data set are refused unless --across names the FIELD: device,
+    accelerator, threads, machine, governor, runtime_version, data_set.
+    """
+    from bench import compare as side_by_side
+    from bench.results import load_results
+
+    found = side_by_side.compare(load_results(first), load_results(second), across)
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=1))
+        return
+    _print_table(side_by_side.COLUMNS, [side_by_side.cells(row) for row in found.rows])
+    for line in side_by_side.summary(found, str(first), str(second)):
+        click.echo(line)
 
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def doctor(as_json: bool) -> int:
     """Say what this machine can measure and what to fix first; exit code 1 where there is something to fix."""
-    import json
-
     from bench.doctor import examine, lines, to_json
 
     items = examine()
@@ -139,23 +194,34 @@ def doctor(as_json: bool) -> int:
     return 1 if any(item.fix for item in items) else 0
 
 
-def _write_report(results: "Results", path: Path) -> None:
+def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    shown = Table(*columns)
+    for cells in rows:
+        shown.add_row(*(Text(cell) for cell in cells))  # no markup: "[0.1]" is an interval
+    console = Console() if Console().is_terminal else Console(width=200)
+    console.print(shown)
+
+
+def _write_report(results: "Results", path: Path, trend: bool | None = None) -> None:
+    from bench.history import History, load_history, path_beside
+    from bench.page import page
     from bench.report import COLUMNS, markdown, notes, table
     from train.files import write_bytes
 
     report_path = path.with_name(path.stem.replace("bench", "report", 1) + ".md")
+    past = load_history(path_beside(path)) if trend or (trend is None and path_beside(path).exists()) else History((), 0)
+    if trend is None and past.runs < LEAST_RUNS:
+        past = History((), 0)
     write_bytes(report_path, markdown(results).encode())
-    shown = Table(*COLUMNS)
-    for cells in table(results.rows):
-        shown.add_row(*cells)
-    console = Console() if Console().is_terminal else Console(width=200)
-    console.print(shown)
+    write_bytes(report_path.with_suffix(".html"), page(results, past).encode())
+    _print_table(COLUMNS, table(results.rows))
     for note in notes(results):
         click.echo(note)
-    click.echo(f"wrote {path}, {path.with_suffix('.npz')} and {report_path}")
+    click.echo(f"wrote {path}, {path.with_suffix('.npz')}, {report_path} and {report_path.with_suffix('.html')}")
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ class Samples:
     latency_ns: tuple[npt.NDArray[np.int64], ...]  # one (queries,) a process
     predictions: npt.NDArray[np.uint16]  # (pictures,), in the nested order of accuracy runs
     path_ns: npt.NDArray[np.int64] = field(default_factory=lambda: NO_PATH)  # (pictures, 5): PATH_SPANS of whole pictures
+    top_scores: npt.NDArray[np.float32] | None = None  # (pictures,); None where the scores are no real numbers
 
     @property
     def sha256(self) -> str:
@@ -73,24 +74,28 @@ class Samples:
         for process in self.latency_ns:
             digest.update(len(process).to_bytes(8, "little") + process.astype("<i8").tobytes())
         digest.update(self.predictions.astype("<u2").tobytes() + self.path_ns.astype("<i8").tobytes())
+        if self.top_scores is not None:
+            digest.update(self.top_scores.astype("<f4").tobytes())
         return digest.hexdigest()
 
     def to_arrays(self, key: str) -> dict[str, npt.NDArray[Any]]:
         """Return the members that this row has in bench.npz."""
+        scores = {} if self.top_scores is None else {f"{key}/top_scores": self.top_scores}
         return {
             f"{key}/latency_ns": np.concatenate(self.latency_ns),
             f"{key}/queries": np.array([len(process) for process in self.latency_ns], np.int64),
             f"{key}/predictions": self.predictions,
             f"{key}/path_ns": self.path_ns,
+            **scores,
         }
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], key: str) -> "Samples":
         """Read a row's members. Raises KeyError where one is missing."""
         borders = np.cumsum(arrays[f"{key}/queries"])[:-1]
-        path = f"{key}/path_ns"
-        path_ns = arrays.get(path, NO_PATH)  # files of before the whole path was measured have none
-        return Samples(tuple(np.split(arrays[f"{key}/latency_ns"], borders)), arrays[f"{key}/predictions"], path_ns)
+        latency_ns = tuple(np.split(arrays[f"{key}/latency_ns"], borders))
+        path_ns = arrays.get(f"{key}/path_ns", NO_PATH)  # files of before the whole path was measured have none
+        return Samples(latency_ns, arrays[f"{key}/predictions"], path_ns, arrays.get(f"{key}/top_scores"))
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from bench.advice import advise
+from bench.evidence import accuracy_of, model_name
 from bench.measurement import ANY
+from bench.pairs import Pair, pairs
+from bench.reasons import why_not_faster
 from bench.results import Results, Row
 from bench.thread_advice import advice
+from bench.words import artifact_name, points_of, short_verdict
 
 NONE = "–"
 COLUMNS = (
@@ -45,11 +50,10 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def _cells(row: Row) -> list[str]:
-    accuracy, latency, startup = row["accuracy"], row["latency"], row["startup"]
-    low, high = accuracy["ci95"]
+    latency, startup = row["latency"], row["startup"]
+    accuracy = accuracy_of(row) or {"agreement_with_reference": None}
     low_ms, high_ms = latency["ci95_p50_ms"]
-    agreement = accuracy["agreement_with_reference"]
-    seen = "" if accuracy["total"] == 10_000 else f" of {accuracy['total']:,}"
+    agreement = accuracy.get("agreement_with_reference")
     return [
         row["model"] + (f"@{row['name']}" if row["name"] else ""),
         f"{row['variant']}.{row['format']}",
@@ -57,7 +61,7 @@ def _cells(row: Row) -> list[str]:
         + (f" on {row['accelerator_name']}" if row.get("accelerator_name") else "")
         + (f", {row['threads']} threads" if row["threads"] > 1 else ""),
         f"{row['artifact']['size_bytes'] / 1000:,.0f}",
-        f"{100 * accuracy['top1']:.2f} [{100 * low:.2f}, {100 * high:.2f}]{seen}" if accuracy["total"] else NONE,
+        _top1(row),
         NONE if agreement is None else f"{100 * agreement:.2f}",
         f"{milliseconds(latency['p50_ms'])} [{milliseconds(low_ms)}, {milliseconds(high_ms)}]"
         + ("" if latency["valid"] else " !"),
@@ -70,6 +74,15 @@ def _cells(row: Row) -> list[str]:
 
 def _where(row: Row) -> str:
     return f" on {row['accelerator_name']}" if row.get("accelerator_name") else ""
+
+
+def _top1(row: Row) -> str:
+    accuracy = accuracy_of(row)
+    if accuracy is None:
+        return NONE
+    low, high = accuracy["ci95"]
+    seen = "" if accuracy["total"] == 10_000 else f" of {accuracy['total']:,}"
+    return f"{100 * accuracy['top1']:.2f} [{100 * low:.2f}, {100 * high:.2f}]{seen}"
 
 
 def milliseconds(value: float | None) -> str:
@@ -96,7 +109,42 @@ def markdown(results: Results) -> str:
         ]
         lines += [_markdown_line(PATH_COLUMNS), _markdown_line(["---"] * 3 + ["---:"] * (len(PATH_COLUMNS) - 3))]
         lines += [_markdown_line(cells) for cells in whole]
+    found = pairs(results)
+    lines += ["", "## What to ship", "", *_advice_lines(results, found)]
+    if found:
+        lines += ["", "## Quantized against float32", "", _markdown_line(PAIR_COLUMNS)]
+        lines += [_markdown_line(["---"] * 2 + ["---:"] * 3 + ["---"] * 2), *(_pair_line(pair, results) for pair in found)]
     return "\n".join(lines) + "\n"
+
+
+PAIR_COLUMNS = ("model", "variant", "speed [95 %]", "smaller", "top-1, points [95 %]", "accuracy", "why not faster")
+
+
+def _advice_lines(results: Results, found: Sequence[Pair]) -> list[str]:
+    lines = []
+    for one in advise(results, found):
+        text = f"- **{one.model}: {artifact_name(one.row)}**: {one.why}."
+        text += f" {one.faster_but}." if one.faster_but else ""
+        lines.append(text + (f" *Provisional: {one.provisional}.*" if one.provisional else ""))
+    return lines or ["No file that could be shipped has been measured."]
+
+
+def _pair_line(pair: Pair, results: Results) -> str:
+    speed, change = pair.speed, NONE
+    ends = NONE if speed.low is None or speed.high is None else f"{speed.low:.2f}, {speed.high:.2f}"
+    if pair.accuracy is not None:
+        low, high = pair.accuracy.interval()
+        change = f"{points_of(-pair.accuracy.drop)} [{points_of(-high)}, {points_of(-low)}]"
+    cells = [
+        model_name(pair.row),
+        artifact_name(pair.row),
+        f"{speed.value:.2f} [{ends}]" + ("" if pair.trusted else " !"),
+        f"{pair.times_smaller:.2f}",
+        change,
+        short_verdict(pair.accuracy),
+        why_not_faster(pair, results.environments.get(pair.row["device"]) or {}) or "",
+    ]
+    return _markdown_line(cells)
 
 
 def notes(results: Results) -> list[str]:
@@ -147,4 +195,4 @@ def _machine(name: str, environment: dict[str, Any]) -> str:
 
 
 def _markdown_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ") for cell in cells) + " |"

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.measurement import ANY, SCHEMA, Measurement, Skipped, Subject
+from bench.evidence import Evidence, merge as merge_evidence
+from bench.measurement import ANY, NS_PER_MS, SCHEMA, Measurement, Samples, Skipped, Subject
+from bench.row_check import check_document
 from device.classify import EdgeproofError
 from train.files import read_json, replacing, write_json
 
@@ -26,8 +28,17 @@ class Results:
     rows: list[Row] = field(default_factory=list)
     skipped: list[Row] = field(default_factory=list)
     arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    ascending_ns: dict[str, tuple[npt.NDArray[np.int64], ...]] = field(
+        default_factory=dict, repr=False
+    )  # by row, when asked
 
-    def merge(self, measured: Iterable[Measurement], skipped: Iterable[Skipped], environment: Mapping[str, Any]) -> None:
+    def merge(
+        self,
+        measured: Iterable[Measurement],
+        skipped: Iterable[Skipped],
+        environment: Mapping[str, Any],
+        evidence: Iterable[Evidence] = (),
+    ) -> None:
         """Take a new run's rows in; each replaces the one with the same key."""
         new_rows = list(measured)
         new_skipped = [skip.to_json() for skip in skipped]
@@ -44,11 +55,13 @@ class Results:
         measured_in = {(row["runtime"], row["device"]) for row in self.rows}
         self.skipped = [s for s in self.skipped if s["model"] != ANY or (s["runtime"], s["device"]) not in measured_in]
         self.environments["host"] = dict(environment)
+        merge_evidence(self.arrays, evidence, self.rows)
 
     def _drop(self, row: Row) -> None:
         self.rows.remove(row)
         prefix = row["samples"]["key"] + "/"
         self.arrays = {name: array for name, array in self.arrays.items() if not name.startswith(prefix)}
+        self.ascending_ns.pop(row["samples"]["key"], None)
 
     def save(self, path: Path) -> None:
         """Write bench.json and its bench.npz; the samples first, since the rows name their hashes."""
@@ -58,6 +71,33 @@ class Results:
             temporary.write_bytes(buffer.getvalue())
         document = {"schema": SCHEMA, "environments": self.environments}
         write_json(path, {**document, "measurements": self.rows, "skipped": self.skipped})
+
+
+def latencies_ns(results: Results, row: Row) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return a row's latencies, (queries,) a process, ascending: sorting them once is most of what statistics cost.
+
+    Raises EdgeproofError where the npz lacks them or holds others.
+    """
+    key = row["samples"]["key"]
+    if key in results.ascending_ns:
+        return results.ascending_ns[key]
+    try:
+        samples = Samples.from_arrays(results.arrays, key).latency_ns
+    except (KeyError, ValueError, IndexError) as error:
+        raise EdgeproofError(f"{key}: its samples are missing from the .npz beside bench.json: measure again") from error
+    pooled = np.concatenate(samples) if samples else np.empty(0)
+    p50_ms = float(np.median(pooled)) / NS_PER_MS if len(pooled) else 0.0
+    if not np.isclose(p50_ms, row["latency"]["p50_ms"], rtol=1e-6):
+        raise EdgeproofError(
+            f"{key}: its samples (p50 {p50_ms:.6g} ms) are not this row's: keep bench.json with its own .npz"
+        )
+    results.ascending_ns[key] = tuple(np.sort(process) for process in samples)
+    return results.ascending_ns[key]
+
+
+def is_software(row: Mapping[str, Any]) -> bool:
+    """Tell whether a row ran on a GPU that software imitates: real answers, but a time that compares with nothing."""
+    return "software" in str(row["accelerator"])
 
 
 def subject_of(row: Row) -> Subject:
@@ -81,6 +121,7 @@ def load_results(path: Path) -> Results:
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != SCHEMA:
         raise EdgeproofError(f"{path}: schema is {schema!r}, this version reads {SCHEMA}: measure again or update")
+    check_document(path, document)
     samples = path.with_suffix(".npz")
     try:
         with np.load(samples, allow_pickle=False) as archive:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bench import profiling, sustain
 from bench.accelerators import SOFTWARE
 from bench.artifacts import Found
+from bench.evidence import Evidence, collect, model_name
 from bench.measurement import (
     ANY,
     NO_PATH,
@@ -76,6 +77,7 @@ class Row:
     accelerator_name: str | None = None
     loadgen: dict[str, Any] | None = None
     predictions: npt.NDArray[np.uint16] = field(default_factory=lambda: np.empty(0, np.uint16))
+    top_scores: npt.NDArray[np.float32] | None = None
     accuracy_threads: int = 1
     latencies_ns: list[npt.NDArray[np.int64]] = field(default_factory=list)
     startups_ns: list[npt.NDArray[np.int64]] = field(default_factory=list)
@@ -109,6 +111,7 @@ class Outcome:
     measured: list[Measurement]
     skipped: list[Skipped]
     crashed: bool
+    evidence: list[Evidence]
     interrupted: bool = False
 
 
@@ -145,13 +148,14 @@ def run(
             interrupted = True
         finally:
             workers.stop()
-    finished = [row for row in rows if row.reason is None and len(row.latencies_ns) == mode.processes]
+        finished = [row for row in rows if row.reason is None and len(row.latencies_ns) == mode.processes]
+        evidence = _evidence(finished)
     if interrupted:
         say(f"interrupted: {len(finished)} of {len(rows)} rows are finished and kept")
     measured = [_finish(row, rows) for row in finished]
     skipped = [*absent, *(Skipped(row.subject, row.reason) for row in rows if row.reason is not None)]
     asked_in_vain = bool(runtimes and absent)  # asked for by name and not there: design.md's exit code 1
-    return Outcome(measured, skipped, asked_in_vain or any(row.crashed for row in rows), interrupted)
+    return Outcome(measured, skipped, asked_in_vain or any(row.crashed for row in rows), evidence, interrupted)
 
 
 def sort_out(asked: Sequence[str], formats: set[str], threads: int) -> tuple[list[str], list[Skipped]]:
@@ -209,7 +213,7 @@ def _measure(rows: Sequence[Row], workers: Workers, mode: Mode, seed: int, say: 
         pool.shutdown(wait=False, cancel_futures=True)
     for row in rows:  # the other thread counts: answers do not hang on them
         first = firsts[row.found.path, row.subject.runtime]
-        row.predictions, row.accuracy_threads = first.predictions, first.subject.threads
+        row.predictions, row.top_scores, row.accuracy_threads = first.predictions, first.top_scores, first.subject.threads
         row.reason, row.crashed = first.reason, first.crashed
     schedule = [row for row in rows if row.reason is None for _ in range(mode.processes)]
     random.Random(seed).shuffle(schedule)  # a machine's drift then hits all rows alike
@@ -316,6 +320,7 @@ def _measure_accuracy(row: Row, workers: Workers, mode: Mode) -> str:
     sizes = tuple(size for size in ACCURACY_SIZES if size < total)
     with workers.result_of(row.job("accuracy", sizes=(total, *sizes), limit_s=mode.accuracy_limit_s)) as result:
         row.predictions = result["predictions"]
+        row.top_scores = result.get("top_scores", None)
         _see_where_it_ran(row, result)
     correct = int((row.predictions == row.pictures.labels[: len(row.predictions)]).sum())
     limit = f", the first {len(row.predictions):,} only: all would take over {mode.accuracy_limit_s:.0f} s"
@@ -355,11 +360,27 @@ def _finish(row: Row, rows: Sequence[Row]) -> Measurement:
         startup=Startup(*(float(ns) / NS_PER_MS for ns in startup_ns)),
         warmup_calls=row.warmup_calls,
         peak_rss_bytes=row.peak_rss_bytes,
-        samples=Samples(tuple(row.latencies_ns), row.predictions, np.concatenate(row.paths_ns)),
+        samples=Samples(tuple(row.latencies_ns), row.predictions, np.concatenate(row.paths_ns), row.top_scores),
         conditions=tuple(row.conditions),
         accelerator_name=row.accelerator_name,
         loadgen=row.loadgen,
     )
+
+
+def _evidence(rows: Sequence[Row]) -> list[Evidence]:
+    """Keep what the predictions of each model are held against, while its prepared pictures are still there."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.pictures is not None:
+            groups.setdefault((model_name(vars(row.subject)), row.pictures.sha256), []).append(row)
+    return [_evidence_of(model, same) for (model, _), same in groups.items()]
+
+
+def _evidence_of(model: str, rows: Sequence[Row]) -> Evidence:
+    test, labels = rows[0].pictures, rows[0].found.card.labels
+    assert test is not None
+    pixels = np.load(test.path, mmap_mode="r")
+    return collect(model, test.sha256, test.labels, labels, pixels, [row.predictions for row in rows])
 
 
 def _accuracy(row: Row, rows: Sequence[Row]) -> Accuracy:

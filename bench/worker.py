@@ -61,8 +61,37 @@ class Job:
 class AnswersBatches(Protocol):
     """A session that runs many pictures at a time."""
 
+    top_scores: npt.NDArray[np.float32] | None  # (N,), of the last call of `answers`
+
     def answers(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         """Return the top class (N,) of each picture (N, H, W, C)."""
+
+
+class ScoresWatched:
+    """A session that notes the top score of each picture as it passes, where the model's scores are real numbers."""
+
+    def __init__(self, session: Session | GivenSession) -> None:
+        self._session, self.runtime_version = session, session.runtime_version
+        self._seen: list[float] = []
+        self._quantized = False
+
+    def tensor(self, pixels: npt.NDArray[np.uint8]) -> Any:
+        return self._session.tensor(pixels)
+
+    def infer(self, tensor: Any) -> Any:
+        output = self._session.infer(tensor)
+        self._quantized |= np.asarray(output).dtype.kind != "f"
+        return output
+
+    def scores(self, output: Any) -> npt.NDArray[np.float32]:
+        scores = self._session.scores(output)
+        self._seen.append(float(scores.max()))
+        return scores
+
+    @property
+    def top_scores(self) -> npt.NDArray[np.float32] | None:
+        """Return the top scores (N,), or None for a quantized output, whose steps of 1/256 carry no calibration error."""
+        return None if self._quantized else np.array(self._seen, np.float32)
 
 
 def main() -> int:
@@ -111,8 +140,11 @@ def run(job: Job) -> None:
     if job.task == "accuracy":
         assert job.pictures is not None
         pictures = np.load(job.pictures, mmap_mode="r")
-        predictions = answer_pictures(session, pictures, job.sizes, job.limit_s)
-        _save(job, session, predictions=predictions, **ran_on(session, startup.tensors))
+        watched = session if isinstance(session, AnswersBatches) else ScoresWatched(session)
+        measured: dict[str, Any] = {"predictions": answer_pictures(watched, pictures, job.sizes, job.limit_s)}
+        if watched.top_scores is not None:
+            measured["top_scores"] = watched.top_scores
+        _save(job, session, **measured, **ran_on(session, startup.tensors))
     elif job.task == "latency":
         _save(job, session, **measure_latency(job, startup, card), **ran_on(session, startup.tensors))
     elif job.task == "loadgen":

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 Z = 1.959963984540054  # the 97.5 % point of the normal distribution: two-sided 95 %
+Z_POWER = 0.8416212335729143  # its 80 % point: what a sample size is planned for
+LEVEL = 0.05  # of tests, two-sided
 MOST_PICTURES = 10**9  # beyond this a sample is not worth naming
 
 
@@ -46,6 +48,36 @@ class Paired:
         recommend; unlike Wald's it holds where the two models differ in no picture at all.
         """
         return self._border(-1.0, self.drop, Z), self._border(self.drop, 1.0, -Z)
+
+    @property
+    def mcnemar_p(self) -> float:
+        """Return the two-sided p of McNemar's exact test that neither model is right more often.
+
+        The pictures that only one answers rightly are coin tosses then (McNemar 1947, Psychometrika 12: 153; exact
+        form: twice the binomial tail, at most 1).
+        """
+        from scipy.special import bdtr
+
+        fewer, all_told = min(self.only_first, self.only_second), self.only_first + self.only_second
+        return 1.0 if all_told == 0 else min(1.0, 2 * float(bdtr(fewer, all_told, 0.5)))
+
+    @property
+    def distinguishable(self) -> bool:
+        """Tell whether the sample shows a difference: by the exact test and by the interval, both at 95 %."""
+        low, high = self.interval()
+        return self.mcnemar_p < LEVEL and not low <= 0 <= high
+
+    def pictures_to_distinguish(self) -> int | None:
+        """Return how many pictures would show this sample's difference with 80 % power, were it the true one.
+
+        Connor 1987, "Sample size for testing differences in proportions for the paired-sample design", Biometrics 43: 207.
+        None: the sample has no difference, so no number would.
+        """
+        if self.drop == 0:
+            return None
+        discordant = (self.only_first + self.only_second) / self.total
+        root = Z * math.sqrt(discordant) + Z_POWER * math.sqrt(max(discordant - self.drop**2, 0.0))
+        return math.ceil((root / self.drop) ** 2)
 
     def verdict(self, max_drop: float) -> Verdict:
         """Hold the interval of the drop against the drop that is allowed."""

@@ -59,7 +59,7 @@ def test_help_loads_click_but_no_heavy_library(room: str) -> None:
 COMMANDS = {
     "train": ["run", "sweep", "list"],
     "convert": ["run", "show", "check", "doctor"],
-    "bench": ["run", "report", "doctor"],
+    "bench": ["run", "report", "recommend", "compare", "doctor"],
 }
 
 

@@ -32,6 +32,7 @@ class KerasSession:
             raise ModelError(f"{path}: Keras cannot load it: {str(error).strip().splitlines()[0]}") from error
         self._call = tf.function(lambda x: self._model(x, training=False))
         self.runtime_version = str(keras.__version__)
+        self.top_scores: npt.NDArray[np.float32] | None = None
 
     def tensor(self, pixels: npt.NDArray[np.uint8]) -> Any:
         """Turn pixels (H, W, C), uint8, 0..255, into a float32 tensor (1, H, W, C)."""
@@ -50,6 +51,7 @@ class KerasSession:
     def answers(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         """Return the top class (N,) of each picture (N, H, W, C), in batches."""
         probabilities = self._model.predict(pixels, batch_size=BATCH, verbose=0)
+        self.top_scores = np.asarray(probabilities.max(axis=1), np.float32)
         return np.asarray(probabilities.argmax(axis=1), np.int64)
 
 

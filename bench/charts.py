@@ -1,0 +1,173 @@
+"""The report's first chart as a Vega-Lite specification: what is drawn is said here, Vega draws it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.evidence import accuracy_of, model_name
+from bench.results import Results, Row, is_software
+from bench.words import artifact_name, runtime_name, short_name
+
+Spec = dict[str, Any]
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name, which nothing fetches
+
+
+def chart(values: Sequence[Mapping[str, Any]], **parts: Any) -> Spec:
+    """Return a specification over values, as wide as the element that it is drawn in."""
+    return {
+        "$schema": SCHEMA,
+        "width": "container",
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "data": {"values": list(values)},
+        **parts,
+    }
+
+
+def on_front(rows: Sequence[Row]) -> list[bool]:
+    """Tell which rows no other row beats: none is at least as fast, as accurate and as small, and better in one of them.
+
+    Point estimates are compared, on one device, over as many pictures. Rows of unknown accuracy and those on a software
+    GPU are on no front.
+    """
+    most = max((row["accuracy"]["total"] for row in rows if accuracy_of(row)), default=0)
+    figures = [
+        (row["device"], row["latency"]["p50_ms"], -row["accuracy"]["top1"], row["artifact"]["size_bytes"])
+        if accuracy_of(row) and row["accuracy"]["total"] == most and not is_software(row)
+        else None
+        for row in rows
+    ]
+    return [own is not None and not any(other is not None and _beats(other, own) for other in figures) for own in figures]
+
+
+def _beats(other: tuple[Any, ...], own: tuple[Any, ...]) -> bool:
+    as_good = all(theirs <= mine for theirs, mine in zip(other[1:], own[1:], strict=True))
+    return other[0] == own[0] and other != own and as_good
+
+
+def _steps(rows: Sequence[Row], front: Sequence[bool]) -> list[bool]:
+    """Tell which rows of the front are the corners of the best accuracy over latency, whatever the size."""
+    best, corners = 0.0, set()
+    for row in sorted(
+        (r for r, there in zip(rows, front, strict=True) if there), key=lambda r: float(r["latency"]["p50_ms"])
+    ):
+        if row["accuracy"]["top1"] > best:
+            best = row["accuracy"]["top1"]
+            corners.add(id(row))
+    return [id(row) in corners for row in rows]
+
+
+def overview(results: Results) -> Spec | None:
+    """Return accuracy against latency against size, the Pareto front marked; None where no accuracy is known."""
+    rows = [row for row in results.rows if accuracy_of(row)]
+    if not rows:
+        return None
+    points = [{**_point(row), **flags} for row, flags in zip(rows, _flags(rows), strict=True)]
+    middle_ms = (min(point["p50"] for point in points) * max(point["p50"] for point in points)) ** 0.5
+    x = {"type": "quantitative", "scale": {"type": "log", "nice": False, "padding": 24}, "title": "p50 latency, ms (log)"}
+    y = {"type": "quantitative", "scale": {"zero": False, "padding": 16}, "title": "top-1, %"}
+    color = {"field": "model", "type": "nominal", "title": "model"}
+    whiskers = {"mark": {"type": "rule", "opacity": 0.3}}
+    p50, top1 = {"field": "p50", **x}, {"field": "top1", **y}
+    return chart(
+        points,
+        height=440,
+        params=[{"name": "chosen", "value": ""}],
+        transform=[
+            {"filter": "chosen == '' || datum.model == chosen"},
+            {"calculate": "chosen == '' ? datum.front_of_all : datum.front_of_model", "as": "front"},
+            {"calculate": "chosen == '' ? datum.step_of_all : datum.step_of_model", "as": "step"},
+        ],
+        layer=[
+            {
+                "transform": [{"filter": "datum.step"}],
+                "mark": {
+                    "type": "line",
+                    "interpolate": "step-after",
+                    "strokeDash": [4, 3],
+                    "opacity": 0.6,
+                    "style": "front",
+                },
+                "encoding": {"x": p50, "y": top1},
+            },
+            {**whiskers, "encoding": {"x": {"field": "low_ms", **x}, "x2": {"field": "high_ms"}, "y": top1, "color": color}},
+            {
+                **whiskers,
+                "encoding": {"x": p50, "y": {"field": "low_top1", **y}, "y2": {"field": "high_top1"}, "color": color},
+            },
+            _points(p50, top1, color),
+            _names("left", 12, f"datum.step && datum.p50 <= {middle_ms}", p50, top1),
+            _names("right", -12, f"datum.step && datum.p50 > {middle_ms}", p50, top1),
+        ],
+    )
+
+
+def _flags(rows: Sequence[Row]) -> list[dict[str, bool]]:
+    """Tell of each row whether it is on the front, and a corner of it, among all models and within its own."""
+    flags: list[dict[str, bool]] = [{} for _ in rows]
+    groups = [("all", list(range(len(rows))))]
+    names = list(map(model_name, rows))
+    groups += [("model", [place for place, name in enumerate(names) if name == model]) for model in dict.fromkeys(names)]
+    for scope, places in groups:
+        own = [rows[place] for place in places]
+        front = on_front(own)
+        for place, on, step in zip(places, front, _steps(own, front), strict=True):
+            flags[place] |= {f"front_of_{scope}": on, f"step_of_{scope}": step}
+    return flags
+
+
+def _points(p50: Spec, top1: Spec, color: Spec) -> Spec:
+    titles = {
+        "model": "model",
+        "artifact": "variant",
+        "p50_text": "p50 ms [95 %]",
+        "top1_text": "top-1 % [95 %]",
+        "kb_text": "size kB",
+        "note": "timing",
+    }
+    return {
+        "params": [{"name": "pick_model", "select": {"type": "point", "fields": ["model"]}, "bind": "legend"}],
+        "mark": {"type": "point", "filled": True, "strokeWidth": 2, "cursor": "pointer"},
+        "encoding": {
+            "x": p50,
+            "y": top1,
+            "color": color,
+            "shape": {"field": "runtime", "type": "nominal", "title": "runtime"},
+            "size": {
+                "field": "kb",
+                "type": "quantitative",
+                "title": "size, kB",
+                "scale": {"type": "sqrt", "range": [60, 700]},
+                "legend": {"values": [100, 1_000, 10_000], "symbolType": "circle"},
+            },
+            "fillOpacity": {"condition": {"test": "datum.front", "value": 0.95}, "value": 0.22},
+            "opacity": {"condition": {"param": "pick_model", "value": 1}, "value": 0.08},
+            "tooltip": [{"field": name, "title": title} for name, title in titles.items()],
+        },
+    }
+
+
+def _names(align: str, dx: int, which: str, p50: Spec, top1: Spec) -> Spec:
+    mark = {"type": "text", "align": align, "dx": dx, "dy": -10, "fontSize": 11, "clip": True}
+    return {"transform": [{"filter": which}], "mark": mark, "encoding": {"x": p50, "y": top1, "text": {"field": "short"}}}
+
+
+def _point(row: Row) -> dict[str, Any]:
+    accuracy, latency = row["accuracy"], row["latency"]
+    (low_ms, high_ms), (low, high) = latency["ci95_p50_ms"], accuracy["ci95"]
+    return {
+        "model": model_name(row),
+        "artifact": artifact_name(row),
+        "short": short_name(row),
+        "runtime": runtime_name(row),
+        "p50": latency["p50_ms"],
+        "low_ms": low_ms,
+        "high_ms": high_ms,
+        "top1": 100 * accuracy["top1"],
+        "low_top1": 100 * low,
+        "high_top1": 100 * high,
+        "kb": row["artifact"]["size_bytes"] / 1000,
+        "p50_text": f"{latency['p50_ms']:.4g} [{low_ms:.4g}, {high_ms:.4g}]",
+        "top1_text": f"{100 * accuracy['top1']:.2f} [{100 * low:.2f}, {100 * high:.2f}]",
+        "kb_text": f"{row['artifact']['size_bytes'] / 1000:,.0f}",
+        "note": "valid" if latency["valid"] else f"not valid: {latency['why_invalid']}",
+    }
