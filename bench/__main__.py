@@ -27,6 +27,8 @@ def main() -> None:
 @click.option("--data", type=click.Path(path_type=Path), help="Test on a folder of class folders of pictures instead.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="Measure each row this long instead.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Of each runtime.")
+@click.option("--device", "devices", metavar="NAME,...", help="Measure there, over SSH: pi4,pi5. See bench/devices/.")
+@click.option("--offline", is_flag=True, help="Push wheels to a device from here; it then needs no package index.")
 @click.option("--output", type=click.Path(path_type=Path), help=f"Merged into this file: {RESULTS}, or bench@FOLDER.json.")
 def run(
     files: tuple[Path, ...],
@@ -35,6 +37,8 @@ def run(
     data: Path | None,
     seconds: float | None,
     threads: int,
+    devices: str | None,
+    offline: bool,
     output: Path | None,
 ) -> int:
     """Measure FILE... (all artifacts of build/ without) and merge the rows into build/bench.json."""
@@ -47,6 +51,14 @@ def run(
         output = RESULTS if data is None else RESULTS.with_name(f"bench@{data.resolve().name}.json")
     how_long = MODE_TABLE[mode] if seconds is None else replace(MODE_TABLE[mode], duration_s=seconds)
     results = load_results(output) if output.exists() else Results()
+    if devices is not None:
+        from bench.device_command import measure_devices
+
+        failed = measure_devices(
+            devices, find_artifacts(files), runtimes, how_long, (threads,), data, offline, results, output
+        )
+        _write_report(results, output)
+        return 1 if failed else 0
     here = environment.describe().to_json()
     outcome = bench_run(find_artifacts(files), runtimes, how_long, threads, click.echo, data)
     results.merge(outcome.measured, outcome.skipped, here)

@@ -6,6 +6,8 @@ unnoticed by sshd's defaults), or on SIGTERM or SIGHUP, it kills the command tha
 the file that it was writing, and ends; the lock goes with it. All paths are relative to the run's folder.
 """
 
+from __future__ import annotations
+
 import ctypes
 import errno
 import fcntl
@@ -25,6 +27,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from typing import IO, Any, NoReturn
 
 QUIET_LIMIT_S = 60
 LOCK_LOOK_S = 0.5
@@ -37,7 +40,7 @@ PR_SET_PDEATHSIG = 1
 class Refused(Exception):
     """A request that cannot be met: `kind` is for programs, the message for people."""
 
-    def __init__(self, kind, message):
+    def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
@@ -45,19 +48,19 @@ class Refused(Exception):
 class FarSide:
     """The state of one connection."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.folder = ""
-        self.lock_file = None
-        self.child = None
+        self.lock_file: IO[str] | None = None
+        self.child: subprocess.Popen[bytes] | None = None
         self.temporary = ""
         self.heard_s = time.monotonic()
-        self.requests = queue.Queue()
+        self.requests: queue.Queue[dict[str, Any]] = queue.Queue()
         self.pending = b""
         self.saying = threading.Lock()
 
     # -- the line
 
-    def say(self, document):
+    def say(self, document: dict[str, Any]) -> None:
         data = json.dumps(document).encode() + b"\n"
         try:
             with self.saying:
@@ -66,7 +69,7 @@ class FarSide:
         except OSError:
             self.stop()
 
-    def receive(self):
+    def receive(self) -> bytes:
         """Return the next bytes of standard input, or stop where it is closed or was silent for too long."""
         while True:
             ready, _, _ = select.select([0], [], [], 1.0)
@@ -79,13 +82,13 @@ class FarSide:
             if time.monotonic() - self.heard_s > QUIET_LIMIT_S:
                 self.stop()
 
-    def read_line(self):
+    def read_line(self) -> bytes:
         while b"\n" not in self.pending:
             self.pending += self.receive()
         line, self.pending = self.pending.split(b"\n", 1)
         return line
 
-    def listen(self):
+    def listen(self) -> NoReturn:
         """Read requests for ever; a file is taken right here, since its bytes follow its request."""
         while True:
             request = json.loads(self.read_line())
@@ -96,7 +99,7 @@ class FarSide:
             else:
                 self.requests.put(request)
 
-    def answer(self, request):
+    def answer(self, request: dict[str, Any]) -> None:
         try:
             found = getattr(self, "do_" + request["op"])(request)
             self.say({"id": request["id"], "ok": found})
@@ -106,13 +109,13 @@ class FarSide:
             kind = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "os"
             self.say({"id": request["id"], "error": {"kind": kind, "message": str(error)}})
 
-    def stop(self, *_):
+    def stop(self, *_: object) -> NoReturn:
         self.kill_child()
         if self.temporary:
             remove(self.temporary)
         os._exit(0)
 
-    def kill_child(self):
+    def kill_child(self) -> None:
         child = self.child
         if child is not None and child.poll() is None:
             try:
@@ -120,7 +123,7 @@ class FarSide:
             except OSError:
                 pass
 
-    def path(self, name):
+    def path(self, name: str) -> str:
         whole = os.path.normpath(os.path.join(self.folder, name))
         if not whole.startswith(self.folder + os.sep):
             raise Refused("usage", "%s is outside the folder" % name)
@@ -128,7 +131,7 @@ class FarSide:
 
     # -- requests
 
-    def do_open(self, request):
+    def do_open(self, request: dict[str, Any]) -> dict[str, Any]:
         """Make the folder and tell what this machine is."""
         self.folder = os.path.abspath(os.path.expanduser(request["folder"]))
         os.makedirs(os.path.join(self.folder, "tmp"), exist_ok=True)
@@ -146,7 +149,7 @@ class FarSide:
             "time_s": time.time(),
         }
 
-    def do_lock(self, request):
+    def do_lock(self, request: dict[str, Any]) -> dict[str, Any]:
         """Wait for the lock, which the kernel frees when its holder ends, however it ends; then sweep up after the dead."""
         # With "a" the file is neither emptied nor replaced: its content is the holder's name.
         handle = open(self.path("lock"), "a+")  # noqa: SIM115  # held until this process ends
@@ -173,7 +176,7 @@ class FarSide:
             remove(self.path(os.path.join("tmp", name)))
         return {}
 
-    def do_have(self, request):
+    def do_have(self, request: dict[str, Any]) -> dict[str, Any]:
         """Tell which of the files are there whole (by SHA-256), and which folders (they appear only when complete)."""
         found = []
         for name, digest in request["names"].items():
@@ -182,9 +185,11 @@ class FarSide:
                 found.append(name)
         return {"have": found, "free_bytes": shutil.disk_usage(self.folder).free}
 
-    def do_put(self, request):
+    def do_put(self, request: dict[str, Any]) -> dict[str, Any]:
         """Take a file of `size` bytes that follow; it gets its name when it is whole and has its hash."""
-        left, digest, failure, file = request["size"], hashlib.sha256(), None, None
+        left, digest = int(request["size"]), hashlib.sha256()
+        failure: OSError | None = None
+        file: IO[bytes] | None = None
         target = self.path(request["path"])
         try:
             handle, self.temporary = tempfile.mkstemp(dir=self.path("tmp"))
@@ -197,7 +202,7 @@ class FarSide:
             data, self.pending = self.pending[:left], self.pending[left:]
             left -= len(data)
             digest.update(data)
-            if failure is None:
+            if file is not None and failure is None:
                 try:
                     file.write(data)
                 except OSError as error:
@@ -219,7 +224,7 @@ class FarSide:
             self.temporary = ""
         return {}
 
-    def unpack(self, archive, target):
+    def unpack(self, archive: str, target: str) -> None:
         folder = tempfile.mkdtemp(dir=self.path("tmp"))
         archive_path, self.temporary = archive, folder
         try:
@@ -233,12 +238,12 @@ class FarSide:
             remove(folder)
             self.temporary = archive_path
 
-    def do_remove(self, request):
+    def do_remove(self, request: dict[str, Any]) -> dict[str, Any]:
         for name in request["paths"]:
             remove(self.path(name))
         return {}
 
-    def do_read(self, request):
+    def do_read(self, request: dict[str, Any]) -> dict[str, Any]:
         """Read small files by pattern and commands' outputs; what is not there is left out."""
         commands = {}
         for command in request.get("commands", []):
@@ -250,7 +255,7 @@ class FarSide:
                 commands[" ".join(command)] = result.stdout.decode("utf-8", "replace")
         return {"files": read_files(request["files"]), "commands": commands}
 
-    def do_run(self, request):
+    def do_run(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run a command in a session of its own; watch some files meanwhile. Its output comes back whole."""
         environment = dict(os.environ, **request.get("env", {}))
         began_s = time.monotonic()
@@ -272,7 +277,7 @@ class FarSide:
             timed_out, looked_s = False, began_s
             while self.child.poll() is None:
                 now_s = time.monotonic()
-                if now_s - began_s > request["limit_s"]:
+                if now_s - began_s > request["kill_after_s"]:
                     timed_out = True
                     self.kill_child()
                 if request.get("watch") and now_s - looked_s >= request["watch_every_s"]:
@@ -299,7 +304,7 @@ class FarSide:
             }
 
 
-def die_with_parent():
+def die_with_parent() -> None:
     """Have the kernel kill the command should even this watchdog be killed."""
     try:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -307,14 +312,16 @@ def die_with_parent():
         pass
 
 
-def libc_version():
+def libc_version() -> str:
+    """Return glibc's version, or nothing where there is another C library."""
     try:
-        return os.confstr("CS_GNU_LIBC_VERSION").split()[-1]
-    except (ValueError, OSError, AttributeError):
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").split()[-1]
+    except (ValueError, OSError, AttributeError, IndexError):
         return ""
 
 
-def file_digest(path):
+def file_digest(path: str) -> str:
+    """Return a file's SHA-256 as hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
@@ -322,7 +329,8 @@ def file_digest(path):
     return digest.hexdigest()
 
 
-def read_files(patterns):
+def read_files(patterns: list[str]) -> dict[str, str]:
+    """Return the contents of small files by path; what cannot be read is left out."""
     found = {}
     for pattern in patterns:
         for path in sorted(glob.glob(pattern)):
@@ -334,13 +342,15 @@ def read_files(patterns):
     return found
 
 
-def tail(file, limit_bytes):
+def tail(file: IO[bytes], limit_bytes: int) -> str:
+    """Return the last bytes of a file as text."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - limit_bytes))
     return file.read().decode("utf-8", "replace")
 
 
-def remove(path):
+def remove(path: str) -> None:
+    """Remove a file or a folder, if it is there."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)
         return
@@ -350,14 +360,14 @@ def remove(path):
         pass
 
 
-def main():
+def main() -> NoReturn:
     """Serve until the line closes."""
     far_side = FarSide()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, far_side.stop)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
-    def listen():
+    def listen() -> None:
         try:
             far_side.listen()
         finally:

@@ -33,7 +33,9 @@ def _cells(row: Row) -> list[str]:
     agreement = accuracy["agreement_with_reference"]
     seen = "" if accuracy["total"] == 10_000 else f" of {accuracy['total']:,}"
     return [
-        row["model"] + (f"@{row['name']}" if row["name"] else ""),
+        row["model"]
+        + (f"@{row['name']}" if row["name"] else "")
+        + ("" if row["device"] == "host" else f" on {row['device']}"),
         f"{row['variant']}.{row['format']}",
         f"{row['runtime']} {row['runtime_version']}",
         f"{row['artifact']['size_bytes'] / 1000:,.0f}",
@@ -79,7 +81,10 @@ def notes(results: Results) -> list[str]:
     doubtful = [row for row in results.rows if not row["latency"]["valid"]]
     lines += [f"- ! {row['samples']['key']}: {row['latency']['why_invalid']}" for row in doubtful]
     for row in results.skipped:
-        lines.append(f"- Skipped: {row['model']} {row['variant']}.{row['format']} in {row['runtime']}: {row['reason']}")
+        where = "" if row["device"] == "host" else f" on {row['device']}"
+        lines.append(
+            f"- Skipped: {row['model']} {row['variant']}.{row['format']} in {row['runtime']}{where}: {row['reason']}"
+        )
     return lines
 
 

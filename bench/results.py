@@ -27,8 +27,14 @@ class Results:
     skipped: list[Row] = field(default_factory=list)
     arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
-    def merge(self, measured: Iterable[Measurement], skipped: Iterable[Skipped], environment: Mapping[str, Any]) -> None:
-        """Take a new run's rows in; each replaces the one with the same key."""
+    def merge(
+        self,
+        measured: Iterable[Measurement],
+        skipped: Iterable[Skipped],
+        environment: Mapping[str, Any] | None,
+        device: str = "host",
+    ) -> None:
+        """Take a new run's rows in; each replaces the one with the same key. None: the device was never reached."""
         new_rows = list(measured)
         new_skipped = [skip.to_json() for skip in skipped]
         keys = {measurement.subject.key for measurement in new_rows}
@@ -40,7 +46,8 @@ class Results:
             self.rows.append(measurement.to_json())
             self.arrays |= measurement.samples.to_arrays(measurement.subject.key)
         self.rows.sort(key=lambda row: (row["model"], row["name"] or "", row["format"], row["variant"], row["runtime"]))
-        self.environments["host"] = dict(environment)
+        if environment is not None:
+            self.environments[device] = dict(environment)
 
     def _drop(self, row: Row) -> None:
         self.rows.remove(row)

@@ -23,6 +23,7 @@ from device.classify import CheckFailed
 FAR_SIDE = Path(__file__).with_name("far_side.py")
 CONNECT_LIMIT_S = 60
 BEAT_S = 5
+LOOK_S = 0.5
 GREETING_LIMIT_BYTES = 1 << 16  # what a device may print before it is taken for broken
 OLDEST_PYTHON = (3, 9)
 OPTIONS = {
@@ -89,9 +90,18 @@ class DeviceRefused(DeviceLost):
 class Connection:
     """A far side that answers requests, one at a time."""
 
-    def __init__(self, address: Address, python: Sequence[str], on_event: Callable[[Mapping[str, Any]], None]) -> None:
-        """Connect and start the far side in `python`. Raises DeviceLost that says what is wrong and what to do."""
-        self.address, self._on_event = address, on_event
+    def __init__(
+        self,
+        address: Address,
+        python: Sequence[str],
+        on_event: Callable[[Mapping[str, Any]], None],
+        stopping: threading.Event,
+    ) -> None:
+        """Connect and start the far side in `python`; every wait ends when `stopping` is set.
+
+        Raises DeviceLost that says what is wrong and what to do.
+        """
+        self.address, self._on_event, self._stopping = address, on_event, stopping
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the connection
         self._lines: Queue[bytes | None] = Queue()
         self._writing, self._closed, self._number = threading.Lock(), threading.Event(), 0
@@ -157,13 +167,15 @@ class Connection:
             seen += before
             if len(seen) > GREETING_LIMIT_BYTES:
                 start = seen[:60].decode("utf-8", "replace")
-                raise DeviceLost(f"answers what is no answer, beginning {start!r}: look what `{self.address.by_hand} true` prints")
+                raise DeviceLost(
+                    f"answers what is no answer, beginning {start!r}: look what `{self.address.by_hand} true` prints"
+                )
         version = after.decode("ascii", "replace").strip()
         numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
         if numbers < OLDEST_PYTHON:
             raise DeviceLost(
                 f"its Python is {version}, classify.py needs {'.'.join(map(str, OLDEST_PYTHON))} or newer: "
-                "update the system, or name another in the device's file: python = [\"python3.11\"]"
+                'update the system, or name another in the device\'s file: python = ["python3.11"]'
             )
         return version
 
@@ -175,13 +187,18 @@ class Connection:
         self._lines.put(None)
 
     def _next_line(self, end_s: float | None, python: Sequence[str] = ()) -> bytes:
-        try:
-            line = self._lines.get(timeout=None if end_s is None else max(0.0, end_s - time.monotonic()))
-        except Empty:
-            raise ConnectionLost("gave no answer in time: is it overloaded, or out of memory?") from None
-        if line is None:
-            raise self._why_closed(python)
-        return line
+        while True:
+            try:
+                line = self._lines.get(timeout=LOOK_S)
+            except Empty:
+                if self._stopping.is_set():
+                    raise ConnectionLost("interrupted") from None
+                if end_s is not None and time.monotonic() > end_s:
+                    raise ConnectionLost("gave no answer in time: is it overloaded, or out of memory?") from None
+                continue
+            if line is None:
+                raise self._why_closed(python)
+            return line
 
     def _why_closed(self, python: Sequence[str]) -> DeviceLost:
         code = self._process.wait()
@@ -191,7 +208,9 @@ class Connection:
             return _ssh_failure(errors, self.address)
         last = (errors.splitlines() or ["it said nothing"])[-1]
         if python and code in (126, 127):
-            return DeviceLost(f"{python[0]} cannot be started there ({last}): install python3, or name it in the device's file")
+            return DeviceLost(
+                f"{python[0]} cannot be started there ({last}): install python3, or name it in the device's file"
+            )
         return ConnectionLost(f"the far side ended with {code}: {last}")
 
     def _parse(self, line: bytes) -> dict[str, Any]:
@@ -233,7 +252,7 @@ def _bootstrap(token: str, size: int) -> str:
         " b+=c\n"
         "exec(compile(b,'far_side.py','exec'),{'__name__':'far_side'})\n"
     )
-    return f"exec(bytes.fromhex('{code.encode().hex()}').decode())" if "'" not in token else ""
+    return f"import binascii;exec(binascii.unhexlify('{code.encode().hex()}'))"
 
 
 def _ssh_failure(errors: str, address: Address) -> DeviceLost:
@@ -246,11 +265,17 @@ def _ssh_failure(errors: str, address: Address) -> DeviceLost:
             f"If that is so: ssh-keygen -R {shlex.quote(_known_name(address))}, then `{address.by_hand}` once by hand"
         )
     if "Host key verification failed" in errors or "No matching host key" in errors:
-        return DeviceLost(f"the host key of {where} is not known: connect once by hand with `{address.by_hand}` and compare it")
+        return DeviceLost(
+            f"the host key of {where} is not known: connect once by hand with `{address.by_hand}` and compare it"
+        )
     if "Permission denied" in errors:
-        return DeviceLost(f"{where} refuses the key: copy one there with `ssh-copy-id` and name it in the device's file as key")
+        return DeviceLost(
+            f"{where} refuses the key: copy one there with `ssh-copy-id` and name it in the device's file as key"
+        )
     if "Could not resolve" in errors:
-        return DeviceLost(f"no machine is called {address.host}: correct host in the device's file, or look whether it is on")
+        return DeviceLost(
+            f"no machine is called {address.host}: correct host in the device's file, or look whether it is on"
+        )
     if "no such identity" in errors.lower() or "bad permissions" in errors.lower():
         return DeviceLost(f"the key {address.key} cannot be used ({last}): correct key in the device's file")
     if any(text in errors for text in ("refused", "timed out", "No route", "unreachable")):
