@@ -129,8 +129,9 @@ def summary(health: Health) -> str:
     clock = f"clock {told(health.clock_mhz, '{:.0f}')} of {told(health.clock_max_mhz, '{:.0f} MHz')}"
     return (
         f"{health.model or 'model unknown'}: {clock}, "
-        f"governor {health.governor or 'unknown'}, {told(health.temperature_c, '{:.0f} °C')}, throttling {slowed} "
-        f"(since boot {earlier}), load {told(health.load_1min, '{:.2f}')}, power {told(health.power_w, '{:.1f} W')}"
+        f"governor {health.governor or 'unknown'}, temperature {told(health.temperature_c, '{:.0f} °C')}, "
+        f"throttling {slowed} (since boot {earlier}), "
+        f"load {told(health.load_1min, '{:.2f}')}, power {told(health.power_w, '{:.1f} W')}"
     )
 
 

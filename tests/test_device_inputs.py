@@ -226,7 +226,7 @@ def test_runs_in_the_oldest_python_to_be_had(tiny: Tiny, digit_png: Path, tmp_pa
             "no Python 3.9 or 3.10 with numpy, Pillow and tflite-runtime here: make a venv of one and name its "
             "bin/python in EDGEPROOF_PYTHONS; that the file parses as 3.9 was tested"
         )
-    command = [CLASSIFY, tiny.artifact("int8.tflite"), "--json", digit_png, "--runtime", "tflite_runtime"]
+    command: list[str | Path] = [CLASSIFY, tiny.artifact("int8.tflite"), "--json", digit_png, "--runtime", "tflite_runtime"]
     old = run(command, tmp_path, python=found[0], PYTHONPATH="")
     assert old.code == 0, old.stderr
     assert json.loads(old.stdout)["top"] == json.loads(run(command, tmp_path).stdout)["top"]
