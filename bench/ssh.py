@@ -103,8 +103,9 @@ class Connection:
         """
         self.address, self._on_event, self._stopping = address, on_event, stopping
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the connection
+        self._said = ""  # what ssh and the far side wrote there, once it is closed
         self._lines: Queue[bytes | None] = Queue()
-        self._writing, self._closed, self._number = threading.Lock(), threading.Event(), 0
+        self._writing, self._closing, self._closed, self._number = threading.Lock(), threading.Lock(), threading.Event(), 0
         source, token = FAR_SIDE.read_bytes(), secrets.token_hex(8)
         command = [*address.command, shlex.join([*python, "-c", _bootstrap(token, len(source))])]
         try:
@@ -113,7 +114,8 @@ class Connection:
             )  # a session of its own: Ctrl-C is for the run, which closes its connections in order
         except OSError as error:
             raise DeviceLost(f"ssh cannot be started ({error.strerror}): install openssh-client") from error
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         try:
             self.python = self._greet(token, python)
             self._write(source)
@@ -144,15 +146,21 @@ class Connection:
 
     def close(self) -> None:
         """Close the line: the far side then kills what it runs and ends."""
-        self._closed.set()
-        with contextlib.suppress(OSError):
-            if self._process.stdin is not None:
+        with self._closing:
+            if self._closed.is_set():
+                return
+            self._closed.set()
+            with contextlib.suppress(OSError):
+                assert self._process.stdin is not None
                 self._process.stdin.close()
-        try:
-            self._process.wait(2)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            try:
+                self._process.wait(2)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._listener.join(2)
+            self._said = self._read_errors()
+            self._errors.close()
 
     # -- the line
 
@@ -181,10 +189,14 @@ class Connection:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        with contextlib.suppress(OSError, ValueError):
-            for line in self._process.stdout:
+        with contextlib.suppress(OSError, ValueError), self._process.stdout as lines:
+            for line in lines:
                 self._lines.put(line)
         self._lines.put(None)
+
+    def _read_errors(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read().decode("utf-8", "replace").strip()
 
     def _next_line(self, end_s: float | None, python: Sequence[str] = ()) -> bytes:
         while True:
@@ -202,8 +214,8 @@ class Connection:
 
     def _why_closed(self, python: Sequence[str]) -> DeviceLost:
         code = self._process.wait()
-        self._errors.seek(0)
-        errors = self._errors.read().decode("utf-8", "replace").strip()
+        with self._closing:
+            errors = self._said if self._closed.is_set() else self._read_errors()
         if code == 255 or self._closed.is_set():
             return _ssh_failure(errors, self.address)
         last = (errors.splitlines() or ["it said nothing"])[-1]

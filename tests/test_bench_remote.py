@@ -211,7 +211,10 @@ class Proxy:
 
     def _accept(self) -> None:
         while True:
-            near, _ = self._listener.accept()
+            try:
+                near, _ = self._listener.accept()
+            except OSError:  # closed
+                return
             far = socket.create_connection(("127.0.0.1", self._target))
             self.connections += 1
             self._sockets += [near, far]
@@ -229,7 +232,13 @@ class Proxy:
 
     def cut(self) -> None:
         for end in self._sockets:
-            end.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
 
 def behind(server: Loopback, proxy: Proxy, folder: Path) -> Loopback:
@@ -254,6 +263,7 @@ class TestTrouble:
         watcher.start()
         result, results = measure(device, pictures=pictures)
         watcher.join()
+        proxy.close()
         assert result.code == 0, result.stderr + result.stdout
         assert "trying again" in result.stdout
         assert proxy.connections == 2
