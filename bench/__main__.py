@@ -61,6 +61,8 @@ class Duration(click.ParamType[float]):
 @click.option("--data", type=click.Path(path_type=Path), help="Test on a folder of class folders of pictures instead.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="Measure each row this long instead.")
 @click.option("--threads", type=ThreadCounts(), default="1", show_default=True, help="Of each runtime; a row for each.")
+@click.option("--device", "devices", metavar="NAME,...", help="Measure there, over SSH: pi4,pi5. See bench/devices/.")
+@click.option("--offline", is_flag=True, help="Push wheels to a device from here; it then needs no package index.")
 @click.option("--profile", is_flag=True, help="Print each row's time per operation too, and keep it in build/profile/.")
 @click.option("--sustain", type=Duration(), default=0.0, help="Then keep each row busy so long: 10m. Told minute by minute.")
 @click.option("--loadgen", is_flag=True, help="Run each row under MLPerf's LoadGen too; its logs go to loadgen/.")
@@ -80,6 +82,8 @@ def run(
     data: Path | None,
     seconds: float | None,
     threads: tuple[int, ...],
+    devices: str | None,
+    offline: bool,
     profile: bool,
     sustain: float,
     loadgen: bool,
@@ -108,6 +112,12 @@ def run(
         check_installed()
     logs = output.with_name("loadgen") if loadgen else None
     results = load_results(output) if output.exists() else Results()
+    if devices is not None:
+        from bench.device_command import measure_devices
+
+        failed = measure_devices(devices, find_artifacts(files), runtimes, how_long, threads, data, offline, results, output)
+        _write_report(results, output)
+        return 1 if failed else 0
     here = environment.describe().to_json()
     artifacts = find_artifacts(files, Told(labels, preprocess, data, shapes))
     extras = Extras(profile, sustain, None if max_memory_mb is None else max_memory_mb * 1_000_000, logs)

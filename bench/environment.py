@@ -48,7 +48,7 @@ def describe() -> Environment:
         os=platform.platform(),
         python=platform.python_version(),
         governor=_text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
-        git_commit=_git_commit(),
+        git_commit=git_commit(),
         health={"load_1min": os.getloadavg()[0]},
     )
 
@@ -60,7 +60,8 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
+    """Return the commit of this checkout, or None outside of one."""
     try:
         result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -55,7 +55,9 @@ def _cells(row: Row) -> list[str]:
     low_ms, high_ms = latency["ci95_p50_ms"]
     agreement = accuracy.get("agreement_with_reference")
     return [
-        row["model"] + (f"@{row['name']}" if row["name"] else ""),
+        row["model"]
+        + (f"@{row['name']}" if row["name"] else "")
+        + ("" if row["device"] == "host" else f" on {row['device']}"),
         f"{row['variant']}.{row['format']}",
         f"{row['runtime']} {row['runtime_version']}"
         + (f" on {row['accelerator_name']}" if row.get("accelerator_name") else "")
@@ -164,7 +166,8 @@ def notes(results: Results) -> list[str]:
     lines += [f"- ! {row['samples']['key']}: {row['latency']['why_invalid']}" for row in doubtful]
     for row in results.skipped:
         what = "everything" if row["model"] == ANY else f"{row['model']} {row['variant']}.{row['format']}"
-        lines.append(f"- Skipped: {what} in {row['runtime']}: {row['reason']}")
+        where = "" if row["device"] == "host" else f" on {row['device']}"
+        lines.append(f"- Skipped: {what} in {row['runtime']}{where}: {row['reason']}")
     return lines
 
 

@@ -36,10 +36,11 @@ class Results:
         self,
         measured: Iterable[Measurement],
         skipped: Iterable[Skipped],
-        environment: Mapping[str, Any],
+        environment: Mapping[str, Any] | None,
         evidence: Iterable[Evidence] = (),
+        device: str = "host",
     ) -> None:
-        """Take a new run's rows in; each replaces the one with the same key."""
+        """Take a new run's rows in; each replaces the one with the same key. None: the device was never reached."""
         new_rows = list(measured)
         new_skipped = [skip.to_json() for skip in skipped]
         keys = {measurement.subject.key for measurement in new_rows}
@@ -54,7 +55,8 @@ class Results:
         self.rows.sort(key=lambda row: tuple(row[name] or "" for name in order))
         measured_in = {(row["runtime"], row["device"]) for row in self.rows}
         self.skipped = [s for s in self.skipped if s["model"] != ANY or (s["runtime"], s["device"]) not in measured_in]
-        self.environments["host"] = dict(environment)
+        if environment is not None:
+            self.environments[device] = dict(environment)
         merge_evidence(self.arrays, evidence, self.rows)
 
     def _drop(self, row: Row) -> None:

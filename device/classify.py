@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import glob
 import hashlib
 import importlib
 import io
@@ -25,7 +26,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional, Union
 
@@ -799,15 +799,17 @@ def prepare(image: Image.Image, card: Card) -> npt.NDArray[np.uint8]:
     return pixels
 
 
-def read_picture(source: Union[str, Path]) -> Image.Image:
-    """Decode a picture file completely. Raises PictureError that says what was found."""
-    path = Path(source)
-    if not path.is_file():
-        raise PictureError("is a folder" if path.is_dir() else "no such file" if not path.exists() else "is no file")
+def read_picture(source: Union[str, Path, io.BytesIO]) -> Image.Image:
+    """Decode a picture file (or its bytes) completely. Raises PictureError that says what was found."""
+    if not isinstance(source, io.BytesIO):
+        path = Path(source)
+        if not path.is_file():
+            raise PictureError("is a folder" if path.is_dir() else "no such file" if not path.exists() else "is no file")
+        source = path
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(source) as image:
                 image.load()
                 return image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -831,7 +833,6 @@ class TfliteSession:
     def __init__(self, path: Path, threads: int = 1, runtime: Optional[str] = None) -> None:
         """Open and allocate. Raises RuntimeMissing where no runtime is installed, ModelError where it refuses."""
         self.runtime, interpreter_class = import_tflite(runtime)
-        self.runtime_version = _version(TFLITE_RUNTIMES[self.runtime][1])
         try:
             interpreter = interpreter_class(model_path=str(path), num_threads=threads)
             interpreter.allocate_tensors()
@@ -852,6 +853,10 @@ class TfliteSession:
         self._input_scale, self._input_zero_point = inputs[0]["quantization"]
         self._output_scale, self._output_zero_point = outputs[0]["quantization"]
         self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
+
+    @property
+    def runtime_version(self) -> str:
+        return _version(TFLITE_RUNTIMES[self.runtime][1])
 
     def tensor(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         """Quantize pixels (H, W, C), uint8, 0..255, as the file says: (1, H, W, C) in the input's dtype."""
@@ -894,12 +899,22 @@ def import_tflite(runtime: Optional[str]) -> tuple[str, Any]:
 
 
 def _version(distribution: str) -> str:
+    from importlib import metadata  # brings email and zipfile along: a tenth of the start-up, and rarely asked
+
     for name in (distribution, f"{distribution}-cpu"):
         try:
             return metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
     return "unknown"
+
+
+def import_onnxruntime() -> Any:
+    """Return the module onnxruntime. Raises RuntimeMissing where it is not installed."""
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise RuntimeMissing(f"onnxruntime cannot be imported ({error}): pip install onnxruntime") from error
 
 
 class OnnxSession:
@@ -909,10 +924,7 @@ class OnnxSession:
 
     def __init__(self, path: Path, threads: int = 1, card: Optional[Card] = None) -> None:
         """Open, with what the card's `session` asks for. Raises RuntimeMissing or ModelError."""
-        try:
-            import onnxruntime as ort
-        except ImportError as error:
-            raise RuntimeMissing(f"onnxruntime cannot be imported ({error}): pip install onnxruntime") from error
+        ort = import_onnxruntime()
         self.runtime_version = str(ort.__version__)
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -1014,10 +1026,12 @@ class Answer:
         return self.decode_ns + self.prepare_ns + self.invoke_ns + self.postprocess_ns
 
 
-def classify(path: str, session: Session, card: Card) -> Answer:
-    """Decode, prepare, invoke, dequantize. Raises PictureError for what is no usable picture."""
+def classify(source: Union[str, Image.Image], session: Session, card: Card) -> Answer:
+    """Decode ("-": standard input), prepare, invoke, dequantize. Raises PictureError for what is no usable picture."""
     start_ns = time.perf_counter_ns()
-    image = read_picture(path)
+    if isinstance(source, str):
+        source = read_picture(io.BytesIO(sys.stdin.buffer.read()) if source == "-" else source)
+    image = source
     decoded_ns = time.perf_counter_ns()
     tensor = session.tensor(prepare(image, card))
     prepared_ns = time.perf_counter_ns()
@@ -1067,6 +1081,66 @@ def answer_text(file: str, answer: Answer, labels: Sequence[str], top: int, min_
         f"{file}: {unsure}{best}   (decode {answer.decode_ns / 1e6:.2f}, prepare {answer.prepare_ns / 1e6:.2f}, "
         f"invoke {answer.invoke_ns / 1e6:.3f}, total {answer.total_ns / 1e6:.2f} ms)"
     )
+
+
+# ---- where pictures come from ---------------------------------------------------------------------------------------
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")  # taken from folders
+
+
+def expand(images: Sequence[str]) -> Iterator[str]:
+    """Yield the files that are meant: a folder's pictures at any depth, a pattern's matches, both sorted, or the name."""
+    for name in images:
+        found, path = [name], Path(name)
+        if path.is_dir():
+            found = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
+        elif glob.has_magic(name) and not path.exists():
+            found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute patterns
+        yield from found or [name]  # nothing: the name itself, which then is an error of its own
+
+
+def camera_frames(number: int) -> Iterator[Image.Image]:
+    """Yield frames of a camera, "RGB": picamera2 where there is one, else OpenCV. Both deliver B, G, R.
+
+    Raises EdgeproofError where neither is installed or the camera gives no picture.
+    """
+    try:
+        return _picamera2_frames(importlib.import_module("picamera2").Picamera2, number)
+    except ImportError:
+        pass
+    try:
+        return _opencv_frames(importlib.import_module("cv2").VideoCapture(number), number)
+    except ImportError as error:
+        raise EdgeproofError(
+            "--camera needs picamera2 (sudo apt install python3-picamera2, and a venv with --system-site-packages) "
+            "or OpenCV (pip install opencv-python-headless): neither can be imported"
+        ) from error
+
+
+def _picamera2_frames(camera_class: Any, number: int) -> Iterator[Image.Image]:
+    try:
+        camera = camera_class(number)
+        camera.configure(camera.create_video_configuration(main={"format": "RGB888", "size": (640, 480)}))
+        camera.start()
+    except (RuntimeError, IndexError, OSError) as error:
+        raise CheckFailed(f"camera {number}: {error}: look at `rpicam-hello --list-cameras`") from error
+    try:
+        while True:
+            yield Image.fromarray(np.ascontiguousarray(camera.capture_array("main")[:, :, 2::-1]))
+    finally:
+        camera.stop()
+        camera.close()
+
+
+def _opencv_frames(camera: Any, number: int) -> Iterator[Image.Image]:
+    try:
+        while True:
+            arrived, frame = camera.read()
+            if not arrived:
+                raise CheckFailed(f"camera {number}: gives no picture: look at `ls /dev/video*` and its cable")
+            yield Image.fromarray(np.ascontiguousarray(frame[:, :, ::-1]))
+    finally:
+        camera.release()
 
 
 # ---- the self-test --------------------------------------------------------------------------------------------------
@@ -1234,7 +1308,13 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = argparse.ArgumentParser(description="Classify pictures with one model file.")
     parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite or .onnx file")
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help="picture files")
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="picture files, folders, patterns; - is standard input")
+    parser.add_argument("--camera", type=int, nargs="?", const=0, metavar="N", help="classify camera N's (0) frames as JSON")
+    parser.add_argument("--frames", type=_positive, metavar="N", help="with --camera: end after N (Ctrl-C)")
+    parser.add_argument("--info", action="store_true", help="say what the model is and takes, and what runs it here")
+    parser.add_argument("--bench", action="store_true", help="time inferences on IMAGEs or the pictures inside MODEL")
+    parser.add_argument("--queries", type=_positive, default=64, metavar="N", help="with --bench: at least so many (64)")
+    parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="with --bench: and at least so long (6)")
     parser.add_argument("--self-test", action="store_true", help="check the model with the golden pictures inside it")
     parser.add_argument("--json", action="store_true", help="print one JSON line a picture")
     parser.add_argument("--top", type=_positive, default=3, metavar="N", help="classes to print a picture (3)")
@@ -1262,7 +1342,7 @@ def classify_all(arguments: argparse.Namespace) -> int:
     """Classify each picture in the order given; one that cannot be is reported and the others go on."""
     session, card = open_model(arguments.model, arguments.labels, arguments.threads, arguments.runtime)
     failed = False
-    for file in arguments.images:
+    for file in expand(arguments.images):
         try:
             answer = classify(file, session, card)
         except PictureError as error:
@@ -1275,6 +1355,117 @@ def classify_all(arguments: argparse.Namespace) -> int:
         form = answer_json if arguments.json else answer_text
         print(form(file, answer, card.labels, arguments.top, arguments.min_score), flush=True)
     return EXIT_FAILED if failed else EXIT_OK
+
+
+def classify_camera(arguments: argparse.Namespace) -> int:
+    """Classify a camera's frames, a JSON line each, until --frames or Ctrl-C. Ctrl-C is how it is meant to end: 0."""
+    session, card = open_model(arguments.model, arguments.labels, arguments.threads, arguments.runtime)
+    frames = camera_frames(arguments.camera)
+    try:
+        for number, frame in enumerate(frames):
+            name = f"camera{arguments.camera}#{number}"
+            try:
+                answer = classify(frame, session, card)
+                print(answer_json(name, answer, card.labels, arguments.top, arguments.min_score), flush=True)
+            except PictureError as error:  # no digit in sight, say: the next frame may have one
+                print(json.dumps({"file": name, "error": str(error)}), flush=True)
+            if number + 1 == arguments.frames:
+                break
+    except KeyboardInterrupt:
+        pass
+    finally:
+        frames.close()  # type: ignore[attr-defined]  # a generator: the camera is let go
+    return EXIT_OK
+
+
+def info(arguments: argparse.Namespace) -> int:
+    """Print what the card says, and with what the file was opened here."""
+    session, card = open_model(arguments.model, arguments.labels, arguments.threads, arguments.runtime)
+    said = card.document
+    document = {
+        "file": str(arguments.model),
+        "size_bytes": arguments.model.stat().st_size,
+        "model": card.model,
+        "variant": card.variant,
+        "labels": list(card.labels),
+        "input": [card.height, card.width, card.channels],
+        "input_dtype": str(session.input_dtype),
+        "preprocess": [step.to_json() for step in card.preprocess],
+        "golden": len(said.get("golden") or []),
+        "accuracy": said.get("accuracy"),
+        "min_runtime": said.get("min_runtime"),
+        "runtime": session.runtime,
+        "runtime_version": session.runtime_version,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "numpy": np.__version__,
+        "pillow": _version("pillow"),
+        "machine": os.uname().machine,
+    }
+    if arguments.json:
+        print(json.dumps(document))
+    else:
+        for name, value in document.items():
+            print(f"{name.replace('_', ' '):16} {value if isinstance(value, (str, int)) else json.dumps(value)}")
+    return EXIT_OK
+
+
+def bench(arguments: argparse.Namespace) -> int:
+    """Time single inferences in this process, with its start-up; --json prints every sample, in nanoseconds."""
+    clock = time.perf_counter_ns
+    start_ns = clock()
+    import_onnxruntime() if arguments.model.suffix == ".onnx" else import_tflite(arguments.runtime)
+    imported_ns = clock()
+    session, card = open_model(arguments.model, arguments.labels, arguments.threads, arguments.runtime)
+    loaded_ns = clock()
+    tensors = [session.tensor(pixels) for pixels in _bench_pixels(arguments.images, card)]
+    first_ns = clock()
+    session.infer(tensors[0])
+    first_took_ns = clock() - first_ns
+    warmed = warm_up(session.infer, tensors)
+    startup_ns = [imported_ns - start_ns, loaded_ns - imported_ns, first_took_ns, first_took_ns + warmed.steady_ns]
+    samples = time_queries(session.infer, tensors, arguments.queries, int(arguments.seconds * 1e9))
+    peak_bytes = peak_rss_bytes()
+    if arguments.json:
+        document: dict[str, Any] = {"runtime": session.runtime, "runtime_version": session.runtime_version}
+        document.update(warmup_calls=warmed.calls, startup_ns=startup_ns, peak_rss_bytes=peak_bytes)
+        document.update(latency_ns=samples.tolist())
+        print(json.dumps(document))
+    else:
+        import_ms, load_ms, first_ms, steady_ms = (ns / 1e6 for ns in startup_ns)
+        memory = "unknown" if peak_bytes is None else f"{peak_bytes / 1e6:.0f} MB"
+        print(
+            f"{arguments.model} in {session.runtime} {session.runtime_version}, {arguments.threads} thread(s): "
+            f"p50 {np.median(samples) / 1e6:.4f} ms, least {samples.min() / 1e6:.4f} ms of {len(samples)}; "
+            f"import {import_ms:.0f}, load {load_ms:.1f}, first {first_ms:.3f}, "
+            f"steady after {steady_ms:.1f} ms; at most {memory} of memory"
+        )
+    return EXIT_OK
+
+
+def _bench_pixels(images: Sequence[str], card: Card) -> list[npt.NDArray[np.uint8]]:
+    """Return up to 64 prepared pictures: the given ones that can be, or without any those inside the card."""
+    golden = [base64.b64decode(entry["png"]) for entry in card.document.get("golden") or []]
+    sources: Iterator[Any] = expand(images) if images else (io.BytesIO(png) for png in golden)
+    prepared: list[npt.NDArray[np.uint8]] = []
+    for source in sources:
+        try:
+            prepared.append(prepare(read_picture(source), card))
+        except PictureError as error:
+            print(f"{source}: {error}", file=sys.stderr)
+        if len(prepared) == 64:
+            break
+    if not prepared:
+        raise EdgeproofError("--bench: no usable picture: name IMAGEs, or take a model with pictures inside (--info)")
+    return prepared
+
+
+def peak_rss_bytes() -> Optional[int]:
+    """Return this process's largest resident memory so far (VmHWM), or None where the system does not tell (not Linux)."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
 
 
 def labelled_pictures(folder: Path, labels: Sequence[str]) -> list[tuple[Path, int]]:
@@ -1335,11 +1526,18 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the command and return its exit code: 0 all classified, 1 one could not be, 2 wrong usage, 130 interrupted."""
     parser = build_parser()
     arguments = parser.parse_intermixed_args(argv)  # IMAGE may stand before and after options
-    if not arguments.images and not arguments.self_test:
-        parser.error("name at least one IMAGE, or give --self-test")
+    alone = arguments.self_test or arguments.info or arguments.bench or arguments.camera is not None
+    if not arguments.images and not alone:
+        parser.error("name at least one IMAGE, or give --camera, --self-test, --info or --bench")
     try:
         if arguments.self_test:
             return run_self_test(arguments)
+        if arguments.info:
+            return info(arguments)
+        if arguments.bench:
+            return bench(arguments)
+        if arguments.camera is not None:
+            return classify_camera(arguments)
         return score_folders(arguments) if arguments.score else classify_all(arguments)
     except EdgeproofError as error:
         print(f"classify.py: {error}", file=sys.stderr)

@@ -29,7 +29,7 @@ class LitertGpuSession(TfliteSession):
         from ai_edge_litert.hardware_accelerator import HardwareAccelerator
         from ai_edge_litert.options import CpuOptions, GpuOptions, Options
 
-        self.runtime, self.runtime_version = "litert_gpu", metadata.version("ai-edge-litert")
+        self.runtime = "litert_gpu"
         self._path = path
         self._read_details(path)
         options = Options(
@@ -45,6 +45,10 @@ class LitertGpuSession(TfliteSession):
                 raise ModelError(f"{path}: LiteRT's GPU accelerator refuses the model: {_cause(log())}") from error
         self._log = log()
         self._values = int(np.prod(self.output_shape))
+
+    @property
+    def runtime_version(self) -> str:
+        return metadata.version("ai-edge-litert")
 
     def _read_details(self, path: Path) -> None:
         """Read shapes and quantization, which CompiledModel does not tell, without preparing any operation."""

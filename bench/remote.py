@@ -1,0 +1,514 @@
+"""A bench run on devices over SSH: everything is measured there, by the very classify.py that a user runs there."""
+
+import json
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import device_health
+from bench.artifacts import Found
+from bench.device_file import CHECKOUT, Device
+from bench.device_health import Health
+from bench.device_pictures import DevicePictures, DevicePictureStore
+from bench.environment import KERNEL_FLAGS, Environment, git_commit
+from bench.link import Link
+from bench.loopback import loopback_server
+from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Startup, Subject
+from bench.provision import Place, provide
+from bench.run import ACCURACY_SIZES, Mode
+from bench.runtimes import find_runtime
+from bench.ssh import DeviceLost
+from convert.check import check
+from convert.target import Target, Wheel, wheels
+from device.classify import EXIT_FAILED, EXIT_OK, EXIT_USAGE, EdgeproofError
+from train.files import sha256_of
+
+Say = Callable[[str], None]
+
+CLASSIFY = CHECKOUT / "device" / "classify.py"
+ACCURACY_LIMIT_S = 60.0
+TRIAL_PICTURES = 20
+PROCESS_LIMIT_S = 900.0
+NO_ANSWER = 0xFFFF  # a picture that the device could not use: no label has this number
+CLOCK_TOLERANCE_S = 60
+WATCH_EVERY_S = 1.0
+NOT_A_LATENCY = "emulated, not a latency"
+
+
+class RowRefused(Exception):
+    """A row that cannot be measured there. The message is the reason."""
+
+
+class RowCrashed(Exception):
+    """A row whose process died there."""
+
+
+@dataclass(frozen=True)
+class DeviceMeasurement(Measurement):
+    """A row that a device brought, with that device's health around its latency."""
+
+    health: Mapping[str, Any] = field(default_factory=dict)
+    why_unhealthy: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row; a supply or a heat that slowed the board makes its latency invalid."""
+        row = super().to_json()
+        latency = row["latency"]
+        if self.why_unhealthy is not None:
+            reasons = [self.why_unhealthy] + ([latency["why_invalid"]] if latency["why_invalid"] else [])
+            latency.update(valid=False, why_invalid="; ".join(reasons))
+        return {**row, "health": dict(self.health)}
+
+
+@dataclass
+class Row:
+    """A row on its way: what its processes on the device have brought so far."""
+
+    found: Found
+    subject: Subject
+    wheel: Wheel
+    sha256: str
+    runtime_version: str = ""
+    predictions: npt.NDArray[np.uint16] = field(default_factory=lambda: np.empty(0, np.uint16))
+    latencies_ns: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    startups_ns: list[list[int]] = field(default_factory=list)
+    warmup_calls: int = 0
+    peak_rss_bytes: int = 0
+    healths: list[tuple[Health, list[Health], Health]] = field(default_factory=list)  # before, during, after each process
+    reason: str | None = None  # why it is skipped
+    crashed: bool = False
+
+    @property
+    def file(self) -> str:
+        """Return its name on the device: by content, so that nothing is pushed twice."""
+        return f"files/{self.sha256}/{self.found.path.name}"
+
+
+@dataclass(frozen=True)
+class DeviceOutcome:
+    """What a run on one device brought."""
+
+    device: str
+    measured: list[Measurement]
+    skipped: list[Skipped]
+    environment: dict[str, Any] | None  # None: it was never reached
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be measured, the same for all devices of a run."""
+
+    artifacts: Sequence[Found]
+    runtimes: Sequence[str]  # empty: all that open the file and that the device can have
+    mode: Mode
+    threads: Sequence[int]
+    pictures: DevicePictureStore
+    reference: Callable[[Found, str], npt.NDArray[np.uint16] | None]  # Keras' answers to a test part, by its hash
+    offline: bool = False
+    seed: int = 0
+
+
+def run(devices: Sequence[Device], request: Request, say: Say) -> Iterator[DeviceOutcome]:
+    """Measure on all devices side by side; yield each one's outcome when it is done. A dead one costs its rows only.
+
+    Ctrl-C ends what runs on the devices, and yields the rows that are finished by then before it is raised.
+    """
+    for name in request.runtimes:
+        find_runtime(name)
+    deployable = [found for found in request.artifacts if found.format != "keras"]
+    request = replace(request, artifacts=deployable)
+    if not deployable or not _wanted(request):
+        raise EdgeproofError("none of the given files runs on a device in the given runtimes: name .tflite or .onnx files")
+    for found in deployable:
+        request.pictures.of(found)  # what is wrong with a data set is wrong for every device: it is said before any is asked
+    stopping = threading.Event()
+    with ThreadPoolExecutor(len(devices)) as pool:
+        runs = [DeviceRun(device, request, _voice(say, device.name), stopping) for device in devices]
+        futures = [pool.submit(device_run.measure) for device_run in runs]
+        waiting, interrupted = set(futures), False
+        while waiting:
+            try:
+                future = next(as_completed(waiting))
+            except KeyboardInterrupt:
+                interrupted = True
+                stopping.set()
+                for device_run in runs:
+                    device_run.stop()
+                continue
+            waiting.remove(future)
+            yield future.result()
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+class DeviceRun:
+    """One device's part of a run."""
+
+    def __init__(self, device: Device, request: Request, say: Say, stopping: threading.Event) -> None:
+        self._device, self._request, self._say, self._stopping = device, request, say, stopping
+        self._link: Link | None = None
+        self._pushed: set[str] = set()
+        self._cpuinfo = ""
+        self._environment: dict[str, Any] | None = None
+        self.rows: list[Row] = []
+        self.skipped: list[Skipped] = []
+
+    def measure(self) -> DeviceOutcome:
+        """Do everything; whatever the device does, the outcome says it."""
+        lost = None
+        with ExitStack() as stack:
+            try:
+                device = stack.enter_context(reachable(self._device))
+                link = Link(device.address, device.python, device.folder, self._say, self._stopping)
+                self._link = stack.enter_context(link)
+                self._measure(device, link)
+            except DeviceLost as error:
+                lost = str(error)
+        if lost is not None and not self._stopping.is_set():
+            self._say(f"lost: {lost}")
+        return self._outcome(lost)
+
+    def stop(self) -> None:
+        """End what runs there; called from another thread."""
+        if self._link is not None:
+            self._link.close()
+
+    def _measure(self, device: Device, link: Link) -> None:
+        off_s = float(link.facts["clock_off_s"])
+        if abs(off_s) > CLOCK_TOLERANCE_S:
+            self._say(f"its clock is {off_s:+,.0f} s off: no figure depends on it, but set it (timedatectl)")
+        place = provide(link, device, self._runtime_names(), self._request.offline, self._say)
+        self._plan(place)
+        health = self._health()
+        self._environment = describe(device, link.facts, place, health, self._cpuinfo)
+        if not device.emulated:
+            self._say(device_health.summary(health))
+        self._push(f"files/{sha256_of(CLASSIFY)}/classify.py", CLASSIFY.read_bytes())
+        for row in self._going():
+            self._push(row.file, row.found.path.read_bytes())
+        shard = {id(row): self._pictures(row).shards(1)[0] for row in self.rows}
+        for row in self._going():
+            self._push_shard(self._pictures(row), 1)
+        mode = self._request.mode
+        schedule = [row for row in self._going() for _ in range(mode.processes)]
+        random.Random(self._request.seed).shuffle(schedule)  # a board's heat then hits all rows alike
+        self._say(f"latency in {len(schedule)} processes, one at a time in random order")
+        for row in schedule:
+            self._guarded(row, lambda row: self._latency(row, place, shard[id(row)].folder))
+        self._say(f"accuracy of {len(self._going())} rows")
+        for row in self._going():
+            self._guarded(row, lambda row: self._accuracy(row, place))
+
+    # -- what there is to do
+
+    def _runtime_names(self) -> list[str]:
+        return sorted({wheel.runtime for _, wheel in _wanted(self._request)})
+
+    def _plan(self, place: Place) -> None:
+        digests = {found.path: sha256_of(found.path) for found in self._request.artifacts}
+        for found, wheel in _wanted(self._request):
+            reason = place.why_not(wheel) or cannot_load(found, wheel, place)
+            for threads in self._request.threads:
+                subject = self._subject(found, wheel, threads)
+                if reason is None:
+                    self.rows.append(Row(found, subject, wheel, digests[found.path]))
+                else:
+                    self.skipped.append(Skipped(subject, reason))
+                    self._say(f"  {subject.key}: skipped: {reason}")
+
+    def _subject(self, found: Found, wheel: Wheel, threads: int) -> Subject:
+        card = found.card
+        return Subject(card.model, found.name, card.variant, found.format, wheel.runtime, self._device.name, "cpu", threads)
+
+    def _going(self) -> list[Row]:
+        return [row for row in self.rows if row.reason is None]
+
+    def _pictures(self, row: Row) -> DevicePictures:
+        return self._request.pictures.of(row.found)
+
+    def _guarded(self, row: Row, measure: Callable[[Row], str]) -> None:
+        if row.reason is not None:
+            return
+        try:
+            self._say(f"  {row.subject.key}: {measure(row)}")
+        except RowRefused as refusal:
+            row.reason = str(refusal)
+        except RowCrashed as crash:
+            row.reason, row.crashed = str(crash), True
+        if row.reason is not None:
+            self._say(f"  {row.subject.key}: skipped: {row.reason}")
+
+    # -- on the device
+
+    @property
+    def _far(self) -> Link:
+        assert self._link is not None
+        return self._link
+
+    def _push(self, name: str, data: bytes) -> None:
+        digest = name.split("/")[1]
+        if name in self._pushed:
+            return
+        if not self._far.ask("have", names={name: digest}, limit_s=300)["have"]:
+            self._far.push(name, data, digest)
+        self._pushed.add(name)
+
+    def _push_shard(self, pictures: DevicePictures, count: int) -> list[str]:
+        """See to it that the first `count` pictures are there; return their folders."""
+        shards = pictures.shards(count)
+        missing = {shard.folder: shard for shard in shards if shard.folder not in self._pushed}
+        there = self._far.ask("have", names=dict.fromkeys(missing, ""))["have"] if missing else []
+        for folder, shard in missing.items():
+            if folder not in there:
+                self._far.push(folder, shard.archive, shard.sha256, unpack=True)
+            self._pushed.add(folder)
+        return [shard.folder for shard in shards]
+
+    def _classify(
+        self, row: Row, place: Place, arguments: Sequence[str], limit_s: float, watch: bool = False
+    ) -> dict[str, Any]:
+        """Run classify.py there on a row's artifact. Raises RowRefused or RowCrashed."""
+        argv = [*place.runner, f"files/{sha256_of(CLASSIFY)}/classify.py", row.file, *arguments, "--json"]
+        argv += ["--threads", str(row.subject.threads)]
+        argv += ["--runtime", row.wheel.runtime] if row.found.format == "tflite" else []
+        watched: dict[str, Any] = {"watch": list(device_health.WATCHED), "watch_every_s": WATCH_EVERY_S} if watch else {}
+        result = self._far.ask("run", limit_s + 60, argv=argv, kill_after_s=limit_s, **watched)
+        last = (str(result["errors"]).strip().splitlines() or ["it said nothing"])[-1]
+        if result["timed_out"]:
+            raise RowCrashed(f"its process was stopped after {limit_s:.0f} s")
+        if result["code"] == EXIT_USAGE:
+            raise RowRefused(last)
+        if result["code"] not in (EXIT_OK, EXIT_FAILED):
+            killed = " (killed: out of memory?)" if result["code"] == -9 else ""
+            raise RowCrashed(f"its process ended with {result['code']}{killed}: {last}")
+        return result
+
+    def _latency(self, row: Row, place: Place, pictures: str) -> str:
+        mode = self._request.mode
+        queries, seconds = -(-mode.queries // mode.processes), mode.duration_s / mode.processes
+        arguments = ["--bench", "--queries", str(queries), "--seconds", str(seconds), pictures]
+        before = self._health()
+        result = self._classify(row, place, arguments, PROCESS_LIMIT_S + seconds, watch=True)
+        during = [device_health.parse(files) for files in result["watched"]]
+        brought = read_bench(result["output"], row.wheel.runtime)
+        row.healths.append((before, during, self._health()))
+        row.runtime_version = brought["runtime_version"]
+        row.latencies_ns.append(np.array(brought["latency_ns"], np.int64))
+        row.startups_ns.append(brought["startup_ns"])
+        row.warmup_calls = max(row.warmup_calls, brought["warmup_calls"])
+        row.peak_rss_bytes = max(row.peak_rss_bytes, brought["peak_rss_bytes"])
+        p50 = f"p50 {np.median(row.latencies_ns[-1]) / NS_PER_MS:.4f} ms"
+        return f"{NOT_A_LATENCY}" if self._device.emulated else p50
+
+    def _accuracy(self, row: Row, place: Place) -> str:
+        pictures = self._pictures(row)
+        first = pictures.shards(1)[0]
+        trial = [f"{first.folder}/{name}" for name in first.names[:TRIAL_PICTURES]]
+        _, spent_ms = self._answers(row, place, trial, len(trial), PROCESS_LIMIT_S)
+        picture_s = spent_ms / 1000 / len(trial)
+        total = len(pictures.order)
+        sizes = (total, *(size for size in ACCURACY_SIZES if size < total))
+        count = next((size for size in sizes if size * picture_s <= ACCURACY_LIMIT_S), sizes[-1])
+        folders = self._push_shard(pictures, count)
+        limit_s = PROCESS_LIMIT_S + 3 * count * picture_s
+        row.predictions, _ = self._answers(row, place, folders, count, limit_s)
+        correct = int((row.predictions == pictures.labels[:count]).sum())
+        cut = "" if count == total else f", the first {count:,} only: all would take over a minute"
+        return f"{correct:,} of {count:,} right{cut}"
+
+    def _answers(
+        self, row: Row, place: Place, sources: Sequence[str], count: int, limit_s: float
+    ) -> tuple[npt.NDArray[np.uint16], float]:
+        output = self._classify(row, place, [*sources, "--top", "1"], limit_s)["output"]
+        return read_answers(output, row.found.card.labels, count)
+
+    def _health(self) -> Health:
+        if self._device.emulated:  # the machine below is not the board
+            return Health()
+        read = self._far.ask(
+            "read", files=list(device_health.FILES), commands=[list(words) for words in device_health.COMMANDS]
+        )
+        self._cpuinfo = str(read["files"].get("/proc/cpuinfo", ""))
+        return device_health.parse(read["files"], read["commands"])
+
+    # -- what came of it
+
+    def _outcome(self, lost: str | None) -> DeviceOutcome:
+        """Gather what is finished; of an interrupted run the rest is not skipped but still to do."""
+        if self._stopping.is_set():
+            lost = None
+        elif lost is not None and not self.rows and not self.skipped:  # it got nowhere: every row is missing
+            self.skipped = [
+                Skipped(self._subject(found, wheel, threads), lost)
+                for found, wheel in _wanted(self._request)
+                for threads in self._request.threads
+            ]
+        done = [row for row in self.rows if row.reason is None and len(row.latencies_ns) == self._request.mode.processes]
+        done = [row for row in done if len(row.predictions)]
+        kept = {id(row) for row in done}
+        reasons = [(row.subject, row.reason or lost) for row in self.rows if id(row) not in kept]
+        skipped = [Skipped(subject, reason) for subject, reason in reasons if reason is not None]
+        measured = [self._finish(row) for row in done]
+        failed = lost is not None or any(row.crashed for row in self.rows)
+        return DeviceOutcome(self._device.name, measured, self.skipped + skipped, self._environment, failed)
+
+    def _finish(self, row: Row) -> Measurement:
+        pictures = self._pictures(row)
+        count = len(row.predictions)
+        reference = self._request.reference(row.found, pictures.split.sha256)
+        common = 0 if reference is None else min(len(reference), count)
+        agree = None if reference is None or not common else int((reference[:common] == row.predictions[:common]).sum())
+        correct = int((row.predictions == pictures.labels[:count]).sum())
+        unhealthy = [device_health.why_invalid(*process) for process in row.healths]
+        why = NOT_A_LATENCY if self._device.emulated else next((reason for reason in unhealthy if reason), None)
+        return DeviceMeasurement(
+            subject=row.subject,
+            artifact=Artifact(str(row.found.path), row.sha256, row.found.path.stat().st_size),
+            runtime_version=row.runtime_version,
+            accuracy=Accuracy(correct, count, agree, common, pictures.split.sha256),
+            startup=Startup(*(float(ns) / NS_PER_MS for ns in np.median(row.startups_ns, axis=0))),
+            warmup_calls=row.warmup_calls,
+            peak_rss_bytes=row.peak_rss_bytes,
+            samples=Samples(tuple(row.latencies_ns), row.predictions),
+            health=health_json(row.healths, self._device.emulated),
+            why_unhealthy=why,
+        )
+
+
+@contextmanager
+def reachable(device: Device) -> Iterator[Device]:
+    """Start an SSH server for a device that lives on this machine, and fill in how to reach it."""
+    if not device.loopback:
+        yield device
+        return
+    try:
+        stack = ExitStack()
+        server = stack.enter_context(loopback_server())
+    except EdgeproofError as error:
+        raise DeviceLost(str(error)) from error
+    with stack:
+        yield replace(
+            device,
+            host="127.0.0.1",
+            user=server.user,
+            port=server.port,
+            key=str(server.key),
+            known_hosts=str(server.known_hosts),
+            python=tuple(word.replace("{checkout}", str(CHECKOUT)) for word in device.python),
+            folder=device.folder.replace("{checkout}", str(CHECKOUT)),
+        )
+
+
+def _wanted(request: Request) -> list[tuple[Found, Wheel]]:
+    """Return every artifact with each of the runtimes that open its format and were asked for."""
+    return [
+        (found, wheel)
+        for found in request.artifacts
+        for wheel in wheels()
+        if wheel.format == found.format and wheel.runtime in (request.runtimes or {wheel.runtime})
+    ]
+
+
+def cannot_load(found: Found, wheel: Wheel, place: Place) -> str | None:
+    """Say why the runtime that is there cannot load a file (convert check), or None: it can, or it is to be tried."""
+    if place.installed.get(wheel.distribution) != wheel.version:
+        return None  # of another version nothing is known: the device will say
+    verdict = check(found.path, Target(place.target.name, place.target.description, only_wheel=wheel.requirement))
+    return None if verdict.runs else str(verdict)
+
+
+def describe(device: Device, facts: Mapping[str, Any], place: Place, health: Health, cpuinfo: str) -> dict[str, Any]:
+    """Return a device's entry under "environments"."""
+    lines = [line.partition(":") for line in cpuinfo.splitlines()]
+    flags = {name.strip(): value.split() for name, _, value in lines if name.strip() in ("Features", "flags")}
+    known = [flag for words in list(flags.values())[:1] for flag in words if flag in KERNEL_FLAGS]
+    environment = Environment(
+        host=str(facts["host"]),
+        cpu=device.emulated or health.model or str(facts["machine"]),
+        cpu_flags=tuple(known),
+        cores=int(facts["cores"]),
+        memory_bytes=int(facts["memory_bytes"]),
+        os=str(facts["os"]),
+        python=str(facts["python"]),
+        governor=health.governor,
+        git_commit=git_commit(),
+        health={**health.to_json(), "clock_off_s": round(float(facts["clock_off_s"]), 1)},
+    )
+    more = {"description": device.description, "emulated": device.emulated or None, "installed": place.installed}
+    return {**environment.to_json(), **more}
+
+
+def health_json(healths: Sequence[tuple[Health, list[Health], Health]], emulated: str) -> dict[str, Any]:
+    """Return a row's health: temperature and clock before, during and after its processes, and what slowed the board."""
+    if emulated:
+        return {"emulated": emulated}
+    during = [health for _, watched, _ in healths for health in watched]
+    every = [health for before, watched, after in healths for health in (before, *watched, after)]
+    temperatures = [health.temperature_c for health in during if health.temperature_c is not None]
+    clocks = [health.clock_mhz for health in during if health.clock_mhz is not None]
+    known = [health.now for health in every if health.now is not None]
+    powers = [health.power_w for health in every if health.power_w is not None]
+    return {
+        "temperature_c": {
+            "before": healths[0][0].temperature_c,
+            "during_max": max(temperatures, default=None),
+            "after": healths[-1][2].temperature_c,
+        },
+        "clock_mhz": {
+            "least": min(clocks, default=None),
+            "most": max(clocks, default=None),
+            "max": healths[0][0].clock_max_mhz,
+        },
+        "throttled": sorted({words for now in known for words in now}) if known else None,
+        "throttled_bits": healths[-1][2].throttled_bits,
+        "load_1min_before": healths[0][0].load_1min,
+        "swap_used_bytes": healths[-1][2].swap_used_bytes,
+        "power_w": max(powers, default=None),
+    }
+
+
+def read_bench(output: str, runtime: str) -> dict[str, Any]:
+    """Read what `classify.py --bench --json` printed. Raises RowCrashed for what is none of it."""
+    try:
+        document = json.loads(output.strip().splitlines()[-1])
+        samples, startup = document["latency_ns"], document["startup_ns"]
+        numbers = [*samples, *startup, document["warmup_calls"], document["peak_rss_bytes"]]
+        plausible = all(type(number) is int and number >= 0 for number in numbers) and min(samples) > 0
+        if not plausible or len(startup) != 4 or document["runtime"] != runtime:
+            raise ValueError("figures that cannot be")
+        return {**document, "runtime_version": str(document["runtime_version"])}
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise RowCrashed(f"answered {output[-60:]!r} where measurements were expected ({error})") from None
+
+
+def read_answers(output: str, labels: Sequence[str], count: int) -> tuple[npt.NDArray[np.uint16], float]:
+    """Read what `classify.py --json` printed: the top class of each picture, uint16 (count,), and the milliseconds in all.
+
+    A picture that could not be used is NO_ANSWER. Raises RowCrashed for what is no such answer.
+    """
+    number_of = {label: number for number, label in enumerate(labels)}
+    answers, spent_ms = np.full(count, NO_ANSWER, np.uint16), 0.0
+    lines = output.strip().splitlines()
+    if len(lines) != count:
+        raise RowCrashed(f"answered {len(lines):,} lines for {count:,} pictures, the last {output[-60:]!r}")
+    for place, line in enumerate(lines):
+        try:
+            answer = json.loads(line)
+            if "error" not in answer:
+                answers[place] = number_of[answer["top"][0]["label"]]
+                spent_ms += float(answer["latency_ms"]["total"])
+        except (ValueError, KeyError, TypeError, IndexError):
+            raise RowCrashed(f"answered {line[:60]!r} where a picture's classes were expected") from None
+    return answers, spent_ms
+
+
+def _voice(say: Say, name: str) -> Say:
+    return lambda text: say(f"[{name}] {text}")
