@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.far_side import die_with_parent
 from device.classify import EdgeproofError
 
 START_LIMIT_S = 20
@@ -64,7 +65,10 @@ def loopback_server(environment: dict[str, str] | None = None) -> Iterator[Loopb
         )
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [sshd, "-D", "-e", "-f", str(folder / "sshd_config")], stdin=subprocess.DEVNULL, stderr=log
+                [sshd, "-D", "-e", "-f", str(folder / "sshd_config")],
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                preexec_fn=die_with_parent,  # a run that is killed leaves no server
             )
         try:
             _wait_for(port, process, folder / "log")

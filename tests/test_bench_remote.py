@@ -504,6 +504,19 @@ class TestDeviceFiles:
         assert "none of the given files runs on a device" in result.error_line
 
 
+def test_a_loopback_server_ends_with_the_run_that_started_it_even_when_that_is_killed(server: Loopback) -> None:
+    assert server.port  # there is an sshd
+    code = "import time\nfrom bench.loopback import loopback_server\n"
+    code += "with loopback_server() as server:\n    print(server.process_id, flush=True)\n    time.sleep(600)\n"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process_id = int(process.stdout.readline())
+        assert not is_gone(process_id)
+        process.kill()
+    assert eventually(lambda: is_gone(process_id))
+
+
 class TestFarSide:
     def test_is_written_for_python_3_7_and_the_standard_library_alone(self) -> None:
         tree = ast.parse(Path(far_side.__file__).read_text(), feature_version=(3, 7))
