@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import stats
+from bench.emulated import NOT_A_LATENCY, is_emulated
+from bench.instructions import Instructions
 from device.classify import wilson_interval
 
 SCHEMA = 1
@@ -119,15 +121,19 @@ class Measurement:
     warmup_calls: int
     peak_rss_bytes: int
     samples: Samples
+    instructions: Instructions | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as design.md's schema 1 has it; a percentile that the sample cannot carry is null."""
+        emulated = is_emulated(self.subject.device)
+        why_invalid = {"valid": False, "why_invalid": NOT_A_LATENCY} if emulated else {}
+        counted = {} if self.instructions is None else {"instructions": self.instructions.to_json()}
         return {
             **vars(self.subject),
             "runtime_version": self.runtime_version,
             "artifact": vars(self.artifact),
             "accuracy": self.accuracy.to_json(),
-            "latency": latency_json(self.samples, self.warmup_calls),
+            "latency": latency_json(self.samples, self.warmup_calls) | why_invalid,
             "startup": vars(self.startup),
             "memory": {"peak_rss_bytes": self.peak_rss_bytes},
             "samples": {
@@ -136,6 +142,7 @@ class Measurement:
                 "count": sum(len(process) for process in self.samples.latency_ns),
                 "sha256": self.samples.sha256,
             },
+            **counted,
         }
 
 
