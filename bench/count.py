@@ -36,7 +36,7 @@ def count_all(artifacts: Sequence[Found], cores: str, runtimes: Sequence[str], s
 
     Raises EdgeproofError for an unknown core.
     """
-    every = [find_emulated(name).core for name in emulated_names()]
+    every = [find_emulated(name).core.name for name in emulated_names()]
     asked = [*every, HOST] if cores == "all" else [name.strip() for name in cores.split(",") if name.strip()]
     devices = [of_core(core) for core in dict.fromkeys(asked) if core != HOST]
     counted = Counted()

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.instructions import Instructions, of_marks
-from bench.marked import FIRST, IMPORTED, LOADED, START
-from bench.phases import NEVER, Phases, Refused, job_file, result_of, run_command, run_host
+from bench.marked import FIRST, IMPORTED, LOADED, READY, START
+from bench.phases import Phases, Refused, job_file, result_of, run_command, run_host
 
 
 def count_here(phases: Phases) -> Instructions:
@@ -38,7 +38,7 @@ def _count_with_perf(phases: Phases) -> Instructions:
     """Count by difference: a run that stops after each phase, and two of different lengths."""
     totals = []
     more = phases.inferences
-    for stop_after, inferences in ((START, 0), (IMPORTED, 0), (LOADED, 0), (NEVER, 0), (NEVER, more)):
+    for stop_after, inferences in ((START, 0), (IMPORTED, 0), (LOADED, 0), (READY, 0), (FIRST, 0), (FIRST, more)):
         job = replace(phases, stop_after=stop_after, inferences=inferences, golden=False, pictures=None)
         with job_file(job) as path:
             count, result = _perf([sys.executable, "-m", "bench.marked", path])
@@ -46,10 +46,10 @@ def _count_with_perf(phases: Phases) -> Instructions:
         if count is None:
             raise Refused("perf's counter was taken away while counting: close other profilers and count again")
         totals.append(count)
-    start, imported, loaded, first, last = totals
+    start, imported, loaded, ready, first, last = totals
     per_inference = (last - first) // more
     steady = [first + per_inference * number for number in range(1, more + 1)]
-    return of_marks([start, imported, loaded, loaded, first, *steady], "host", perf_counts() or "perf", None)
+    return of_marks([start, imported, loaded, ready, first, *steady], "host", perf_counts() or "perf", None)
 
 
 def _perf(command: Sequence[str]) -> tuple[int | None, subprocess.CompletedProcess[str]]:
@@ -66,7 +66,7 @@ def _count_with_valgrind(phases: Phases) -> Instructions:
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as name:
         profile = Path(name) / "callgrind"
         valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={profile}", "--dump-before=getppid"]
-        job = replace(phases, marks="getppid", golden=False, pictures=None)
+        job = replace(phases, marks="getppid", stop_after=FIRST, golden=False, pictures=None)
         run_host(valgrind, job)
         parts = sorted(Path(name).glob("callgrind.*"), key=lambda path: int(path.suffix[1:]))
         counts = [_callgrind_total(path) for path in parts]

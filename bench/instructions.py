@@ -16,7 +16,9 @@ class Instructions:
     core: str  # QEMU's name of the processor, or "host"
     counter: str  # what counted, with its version
     user_space_sha256: str | None  # of what an emulated device is made of; only equal ones can be compared
-    start: int  # from the process's first instruction to before the runtime's import: Python, numpy, Pillow, the card
+    # From the process's first instruction to before the runtime's import: Python, numpy, Pillow, the card. The one figure
+    # that trembles, by some hundred instructions of half a billion: Python's start looks at clock and process id.
+    start: int
     import_runtime: int
     load: int
     first_inference: int

@@ -62,7 +62,10 @@ def main() -> int:
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    """Run the phases up to `stop_after`, then what else is asked for; `job` is what bench/phases.py writes."""
+    """Run the phases up to `stop_after` (FIRST: the steady inferences too), then what else is asked for.
+
+    `job` is what bench/phases.py writes.
+    """
     how, stop_after = job["marks"], job["stop_after"]
     path = Path(job["model"])
     card = read_card(path)
@@ -88,6 +91,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     gc.disable()  # a collection that falls into an inference is no part of it
     times_ns.append(clock())
     mark(READY, how)
+    if stop_after == READY:
+        return {}
     session.infer(tensor)
     mark(FIRST, how)
     times_ns.append(clock())
@@ -95,6 +100,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         session.infer(tensor)
         mark(FIRST + 1 + number, how)
     gc.enable()
+    if stop_after == FIRST:
+        return {}
     result: dict[str, Any] = {"runtime": session.runtime, "runtime_version": session.runtime_version}
     started, imported, loaded, ready, first = times_ns
     result["startup_ns"] = [imported - started, loaded - imported, first - ready]

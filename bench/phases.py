@@ -81,7 +81,7 @@ def run_emulated(phases: Phases, device: EmulatedDevice, count: bool) -> Ran:
             return Ran(result)
         totals, dots = read_marks(counts)
         known_dots = dots if device.target.bits == 64 else None
-        return Ran(result, of_marks(totals, device.core, emulator.version, space.sha256, known_dots))
+        return Ran(result, of_marks(totals, device.core.name, emulator.version, space.sha256, known_dots))
 
 
 def run_here(phases: Phases) -> Ran:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bench.artifacts import Found, find_artifacts
 from bench.emulated import NOT_A_LATENCY
-from bench.emulated.device import EmulatedDevice
+from bench.emulated.device import EmulatedDevice, NotHere
 from bench.instructions import Instructions
 from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Startup, Subject
 from bench.phases import Phases, Ran, Refused, run_emulated, run_here
@@ -86,6 +86,11 @@ def rehearse(
                     except Refused as refusal:
                         outcome.skipped.append(Skipped(subject, str(refusal)))
                         say(f"  {subject.key}: skipped: {refusal}")
+                        continue
+                    except NotHere as absent:  # a device asked for is missed; a count is only not had
+                        outcome.skipped.append(Skipped(subject, str(absent)))
+                        outcome.crashed |= not count
+                        say(f"  {subject.key}: skipped: {absent}")
                         continue
                     except EdgeproofError as error:
                         outcome.skipped.append(Skipped(subject, str(error)))

@@ -70,10 +70,10 @@ def _merge(results: Results, outcome: Outcome, devices: Sequence[EmulatedDevice]
 def describe(device: EmulatedDevice) -> dict[str, Any]:
     """Return what bench.json says of an emulated device; `host` is the machine that emulated it."""
     space, emulator = find_user_space(device), find_emulator(device.qemu)
-    flags = [flag for flag in device.features.split() if flag in environment.KERNEL_FLAGS]
+    flags = [flag for flag in device.core.features.split() if flag in environment.KERNEL_FLAGS]
     return {
         **environment.describe().to_json(),
-        "cpu": f"{device.core}, emulated by {emulator.version}, as of a {device.board}",
+        "cpu": f"{device.core.name} of {emulator.version} ({device.description})",
         "cpu_flags": flags,
         "cores": 1,
         "os": f"Debian {device.debian} user space {space.sha256[:12]}",

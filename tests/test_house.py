@@ -56,7 +56,11 @@ def test_help_loads_click_but_no_heavy_library(room: str) -> None:
     assert "LOADED []" in result.stdout, result.stdout + result.stderr
 
 
-COMMANDS = {"train": ["run", "sweep", "list"], "convert": ["run", "show", "check", "doctor"], "bench": ["run", "report"]}
+COMMANDS = {
+    "train": ["run", "sweep", "list"],
+    "convert": ["run", "show", "check", "bundle", "doctor"],
+    "bench": ["run", "emulate", "rehearse", "count", "report"],
+}
 
 
 @pytest.mark.parametrize(("room", "command"), [(room, command) for room, names in COMMANDS.items() for command in names])

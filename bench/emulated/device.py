@@ -1,4 +1,4 @@
-"""Which devices can be emulated: the files of bench/devices/ that have a table [emulated]."""
+"""Which devices can be emulated: the files bench/devices/emulated-*.toml."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,23 +8,35 @@ from convert.target import Target, find_target
 from convert.typed_toml import build, read_toml
 from device.classify import EdgeproofError
 
+CORES = Path(__file__).with_name("cores.toml")
 DEVICES = Path(__file__).parent.parent / "devices"
 
 
-@dataclass(frozen=True)
-class EmulatedDevice:
-    """A board as QEMU and the files that a runtime reads of a machine are told of it."""
+class NotHere(EdgeproofError):
+    """Something that emulating or counting needs is not on this machine; the message says how to get it."""
 
-    name: str  # the file's name
-    board: str
-    target: Target  # what its user space is
-    core: str  # QEMU's name of the processor
+
+@dataclass(frozen=True)
+class Core:
+    """A processor as QEMU is told of it, and the files that a runtime reads of a machine."""
+
+    name: str  # QEMU's
     part: str  # MIDR's part number, as /proc/cpuinfo has it
     features: str  # as /proc/cpuinfo has them
     max_khz: int
     l1_instruction_kb: int
     l1_data_kb: int
     l2_kb: int
+
+
+@dataclass(frozen=True)
+class EmulatedDevice:
+    """A board that is emulated."""
+
+    name: str  # the file's name
+    description: str
+    target: Target  # what its user space is
+    core: Core
 
     @property
     def qemu(self) -> str:
@@ -52,20 +64,30 @@ def find_emulated(name: str) -> EmulatedDevice:
 def read_emulated(path: Path) -> EmulatedDevice:
     """Read a device's file. Raises EdgeproofError that names the file and the key."""
     document = read_toml(path)
-    for key, kind in (("target", str), ("emulated", dict)):
-        if not isinstance(document.get(key), kind):
+    for key in ("description", "target", "emulated"):
+        if not isinstance(document.get(key), str):
             found = "nothing" if key not in document else repr(document[key])
-            raise EdgeproofError(f"{path}: key {key!r}: found {found}, expected {'a name' if kind is str else 'a table'}")
+            raise EdgeproofError(f"{path}: key {key!r}: found {found}, expected a string")
     target = find_target(document["target"])
     if target.architecture not in ("aarch64", "armv7l"):
         raise EdgeproofError(f"{path}: key 'target': {target.name} is {target.architecture or 'no machine'}, expected ARM")
-    return build(EmulatedDevice, document["emulated"], f"{path}: [emulated]", name=path.stem, target=target)
+    return EmulatedDevice(path.stem, document["description"], target, find_core(document["emulated"], str(path)))
+
+
+def find_core(name: str, where: str) -> Core:
+    """Return the core of that name. Raises EdgeproofError that names `where` and lists those there are."""
+    tables = read_toml(CORES)
+    if name not in tables:
+        raise EdgeproofError(
+            f"{where}: key 'emulated': unknown core {name!r}: there are {', '.join(tables)} in {CORES.name}"
+        )
+    return build(Core, tables[name], f"{CORES}: [{name}]", name=name)
 
 
 def of_core(core: str) -> EmulatedDevice:
     """Return the device that has a core. Raises EdgeproofError that lists the cores."""
     devices = [find_emulated(name) for name in emulated_names()]
     for device in devices:
-        if device.core == core:
+        if device.core.name == core:
             return device
-    raise EdgeproofError(f"unknown core {core!r}: there are {', '.join(device.core for device in devices)} and host")
+    raise EdgeproofError(f"unknown core {core!r}: there are {', '.join(device.core.name for device in devices)} and host")

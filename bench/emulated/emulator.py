@@ -4,16 +4,17 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bench.emulated.device import EmulatedDevice
+from bench.emulated.device import EmulatedDevice, NotHere
 from bench.emulated.overlay import JOB, fill
 from bench.emulated.packages import fetch_for_host, unpack
 from bench.emulated.userspace import Say, UserSpace, cache_folder
 from device.classify import EdgeproofError
+from train.files import BUILD
 
 TIMEOUT_S = 3_600
 # The whole environment of a program there: what else the host has set would be part of what is counted.
@@ -40,7 +41,7 @@ class Emulator:
         """Return the command line up to and with Python inside; `folder` is the overlay."""
         python = folder.resolve() / space.python.lstrip("/")
         named = ["-0", space.python]  # else Python would find itself, and so its modules, at the host's path
-        return [str(self.path), "-cpu", device.core, "-L", str(folder.resolve()), *named, *options, str(python)]
+        return [str(self.path), "-cpu", device.core.name, "-L", str(folder.resolve()), *named, *options, str(python)]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -55,7 +56,7 @@ class Emulator:
 
 @cache
 def find_emulator(name: str) -> Emulator:
-    """Return a QEMU that can run plug-ins: this machine's, or the one in the cache. Raises EdgeproofError without one."""
+    """Return a QEMU that can run plug-ins: this machine's, or the one in the cache. Raises NotHere without one."""
     fetched = cache_folder() / "qemu"
     candidates = [(Path(found), "") for found in [shutil.which(name)] if found]
     if (fetched / "usr" / "bin" / name).is_file():
@@ -65,14 +66,14 @@ def find_emulator(name: str) -> Emulator:
         version = _version_with_plugins(path, library_folders)
         if version is not None:
             return Emulator(path, library_folders, version)
-    raise EdgeproofError(f"no {name} that runs plug-ins is here (the static one does not): run `make emulated-device`")
+    raise NotHere(f"no {name} that runs plug-ins is here (the static one does not): run `make emulated-device`")
 
 
 def fetch_emulator(name: str, say: Say) -> Emulator:
     """Return `find_emulator`'s, fetching Debian's package where there is none."""
     try:
         return find_emulator(name)
-    except EdgeproofError:
+    except NotHere:
         say("QEMU: Debian's qemu-user")
         unpack(fetch_for_host(cache_folder() / "packages" / "qemu", ["qemu-user"]), cache_folder() / "qemu")
         return find_emulator(name)
@@ -119,22 +120,17 @@ def run_python(
 
 
 def write_python_command(device: EmulatedDevice, space: UserSpace, emulator: Emulator) -> Path:
-    """Write NAME/python into the cache: a command that is the device's Python for whoever calls it, as sshd does."""
-    folder = cache_folder() / device.name
+    """Write build/emulated/NAME/python: a command that is the device's Python for whoever calls it, as sshd does."""
+    folder = (BUILD / "emulated" / device.name).resolve()
     fill(folder / "root", device, space)
     command = emulator.command(device, space, folder / "root", emulator.hidden)
     settings = [f"{name}={value}" for name, value in emulator.environment.items()]
     lines = [
         "#!/bin/sh",
-        f"# Python on the {device.board}, emulated: its times are not latencies.",
+        f"# Python of {device.name}: its times are not latencies.",
         "unset PYTHONPATH PYTHONHOME",
     ]
     path = folder / "python"
     path.write_text("\n".join([*lines, f'exec env {shlex.join(settings)} {shlex.join(command)} "$@"', ""]))
     path.chmod(0o755)
     return path
-
-
-def job_environment(extra: Mapping[str, str]) -> list[str]:
-    """Return QEMU's options that set variables for the program alone."""
-    return [word for name, value in sorted(extra.items()) for word in ("-E", f"{name}={value}")]

@@ -49,21 +49,21 @@ def write_processor(folder: Path, device: EmulatedDevice) -> None:
     """Write what the runtimes' cpuinfo library reads of a processor: without it LiteRT crashes on the host's x86 files."""
     (folder / "proc").mkdir(exist_ok=True)
     (folder / "proc" / "cpuinfo").write_text(
-        "".join(_cpuinfo(device, core) for core in range(CORES)) + f"Model\t\t: {device.board}\n"
+        "".join(_cpuinfo(device, core) for core in range(CORES)) + f"Model\t\t: {device.description}\n"
     )
     cpu = folder / "sys" / "devices" / "system" / "cpu"
     _write_all(cpu, CPU_FILES)
     everyone = f"0-{CORES - 1}"
     for core in range(CORES):
         of_core = cpu / f"cpu{core}"
-        _write_all(of_core / "cpufreq", {"cpuinfo_max_freq": str(device.max_khz), "cpuinfo_min_freq": "600000"})
+        _write_all(of_core / "cpufreq", {"cpuinfo_max_freq": str(device.core.max_khz), "cpuinfo_min_freq": "600000"})
         shared = dict.fromkeys(("cluster_cpus_list", "core_siblings_list", "package_cpus_list"), everyone)
         own = {"physical_package_id": "0", "core_id": str(core), "thread_siblings_list": str(core)}
         _write_all(of_core / "topology", {**shared, **own})
         caches = (
-            ("1", "Data", device.l1_data_kb, str(core)),
-            ("1", "Instruction", device.l1_instruction_kb, str(core)),
-            ("2", "Unified", device.l2_kb, everyone),
+            ("1", "Data", device.core.l1_data_kb, str(core)),
+            ("1", "Instruction", device.core.l1_instruction_kb, str(core)),
+            ("2", "Unified", device.core.l2_kb, everyone),
         )
         for number, (level, kind, size_kb, cores) in enumerate(caches):
             described = {"level": level, "type": kind, "size": f"{size_kb}K", "shared_cpu_list": cores}
@@ -73,8 +73,8 @@ def write_processor(folder: Path, device: EmulatedDevice) -> None:
 def _cpuinfo(device: EmulatedDevice, core: int) -> str:
     architecture = 8 if device.target.bits == 64 else 7
     return (
-        f"processor\t: {core}\nBogoMIPS\t: 108.00\nFeatures\t: {device.features}\nCPU implementer\t: 0x41\n"
-        f"CPU architecture: {architecture}\nCPU variant\t: 0x0\nCPU part\t: {device.part}\nCPU revision\t: 3\n\n"
+        f"processor\t: {core}\nBogoMIPS\t: 108.00\nFeatures\t: {device.core.features}\nCPU implementer\t: 0x41\n"
+        f"CPU architecture: {architecture}\nCPU variant\t: 0x0\nCPU part\t: {device.core.part}\nCPU revision\t: 3\n\n"
     )
 
 

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from bench.emulated.device import NotHere
 from bench.emulated.emulator import Emulator
 from bench.emulated.userspace import cache_folder
 from device.classify import EdgeproofError
@@ -14,10 +15,10 @@ LAST_QEMU = 8  # the major version whose plug-in API count.c is written for
 
 
 def plugin(emulator: Emulator) -> Path:
-    """Return the plug-in, compiled. Raises EdgeproofError without a C compiler or for a QEMU of another plug-in API."""
+    """Return the plug-in, compiled. Raises NotHere without a C compiler or for a QEMU of another plug-in API."""
     major = emulator.version.partition("version ")[2].partition(".")[0]
     if major.isdecimal() and int(major) > LAST_QEMU:
-        raise EdgeproofError(f"{emulator.version}: its plug-ins have another API, instructions are counted with QEMU 5 to 8")
+        raise NotHere(f"{emulator.version}: its plug-ins have another API, instructions are counted with QEMU 5 to 8")
     path = cache_folder() / f"count-{sha256_of(SOURCE)[:16]}.so"
     if not path.exists():
         _compile(path)
@@ -27,7 +28,7 @@ def plugin(emulator: Emulator) -> Path:
 def _compile(path: Path) -> None:
     compiler = next((found for name in ("gcc", "cc", "clang") if (found := shutil.which(name))), None)
     if compiler is None:
-        raise EdgeproofError("no C compiler is here to make the counting plug-in with: apt install gcc libc6-dev")
+        raise NotHere("no C compiler is here to make the counting plug-in with: apt install gcc libc6-dev")
     with replacing(path) as temporary:
         command = [compiler, "-O2", "-fPIC", "-shared", "-o", str(temporary), str(SOURCE)]
         result = subprocess.run(command, capture_output=True, text=True, check=False)

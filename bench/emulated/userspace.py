@@ -8,7 +8,6 @@ Layout of the folder (build/emulated, or what EDGEPROOF_EMULATED names):
 """
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.emulated.device import EmulatedDevice
+from bench.emulated.device import EmulatedDevice, NotHere
 from bench.emulated.packages import fetch, unpack
 from convert.target import Target, Wheel, wheels
 from convert.wheelhouse import download, requirements
@@ -50,10 +49,10 @@ def cache_folder() -> Path:
 
 
 def find_user_space(device: EmulatedDevice) -> UserSpace:
-    """Return a device's user space. Raises EdgeproofError that says how to make it where it is not there."""
+    """Return a device's user space. Raises NotHere that says how to make it."""
     root = cache_folder() / device.debian
     if not (root / RECORD).is_file():
-        raise EdgeproofError(f"{device.name} is not built: run `make emulated-device` (Debian 12, some minutes, 0.5 GB)")
+        raise NotHere(f"{device.name} is not built: run `make emulated-device` (Debian 12, some minutes, 0.5 GB)")
     record = read_json(root / RECORD)
     if not isinstance(record, dict) or not {"python", "runtimes", "made_of"} <= record.keys():
         raise EdgeproofError(f"{root / RECORD}: damaged: remove {root} and run `make emulated-device`")
@@ -145,8 +144,3 @@ def _compile(root: Path, python: str) -> None:
     command: Sequence[str] = [sys.executable, "-m", "compileall", "-q", "-x", NOT_NEEDED, "-s", str(root), "-p", "/"]
     command = [*command, "--invalidation-mode", "unchecked-hash", *(str(folder) for folder in folders if folder.exists())]
     subprocess.run(command, capture_output=True, check=False)  # a library's broken example is no harm
-
-
-def manifest(space: UserSpace) -> str:
-    """Return what a user space was made of, as JSON for people."""
-    return json.dumps(read_json(space.root / RECORD), indent=1)
