@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.emulated.device import EmulatedDevice
-from bench.emulated.emulator import find_emulator, run_python
+from bench.emulated.emulator import find_emulator, path_prefix, run_python
 from bench.emulated.overlay import JOB, overlay
 from bench.emulated.plugin import plugin, read_marks
 from bench.emulated.userspace import find_user_space
@@ -71,11 +71,12 @@ def run_emulated(phases: Phases, device: EmulatedDevice, count: bool) -> Ran:
         if phases.pictures is not None:
             shutil.copy(phases.pictures, job / "pictures.npy")
         inside = replace(phases, marks="close" if count else "")
-        pictures = None if phases.pictures is None else f"/{JOB}/pictures.npy"
-        (job / "job.json").write_text(inside.to_json(f"/{JOB}/{model}", pictures))
+        there = f"{path_prefix(device, folder)}/{JOB}"
+        pictures = None if phases.pictures is None else f"{there}/pictures.npy"
+        (job / "job.json").write_text(inside.to_json(f"{there}/{model}", pictures))
         counts = folder / "counts.txt"
         options = ["-plugin", f"{plugin(emulator)},out={counts}"] if count else []
-        arguments = [f"/{JOB}/marked.py", f"/{JOB}/job.json"]
+        arguments = [f"{there}/marked.py", f"{there}/job.json"]
         result = result_of(run_python(emulator, device, space, folder, arguments, options), device.name)
         if not count:
             return Ran(result)

@@ -39,9 +39,14 @@ class Emulator:
 
     def command(self, device: EmulatedDevice, space: UserSpace, folder: Path, options: Sequence[str] = ()) -> list[str]:
         """Return the command line up to and with Python inside; `folder` is the overlay."""
-        python = folder.resolve() / space.python.lstrip("/")
-        named = ["-0", space.python]  # else Python would find itself, and so its modules, at the host's path
-        return [str(self.path), "-cpu", device.core.name, "-L", str(folder.resolve()), *named, *options, str(python)]
+        root = folder.resolve()
+        if device.target.bits == 64:
+            named = ["-0", space.python]  # else Python would find itself, and so its modules, at the host's path
+        else:
+            modules = (f"usr/local/lib/{Path(space.python).name}/dist-packages", "usr/lib/python3/dist-packages")
+            named = ["-E", f"PYTHONPATH={':'.join(str(root / path) for path in modules)}"]
+        python = root / space.python.lstrip("/")
+        return [str(self.path), "-cpu", device.core.name, "-L", str(root), *named, *options, str(python)]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -117,6 +122,15 @@ def run_python(
         )
     except subprocess.TimeoutExpired as error:
         raise EdgeproofError(f"{device.name}: stopped after {timeout_s:.0f} s: measure fewer pictures") from error
+
+
+def path_prefix(device: EmulatedDevice, folder: Path) -> str:
+    """Return what a path in the overlay begins with, for a program of the device.
+
+    64-bit programs see one root, the same for each job. Of 32-bit ones QEMU 7 hands statx to the host's files, past its
+    own -L: they are given the host's paths.
+    """
+    return "" if device.target.bits == 64 else str(folder.resolve())
 
 
 def write_python_command(device: EmulatedDevice, space: UserSpace, emulator: Emulator) -> Path:
