@@ -158,21 +158,40 @@ def answers(session: Session, pictures: npt.NDArray[np.uint8]) -> dict[str, Any]
 def peak_rss_bytes() -> int:
     """Return the largest resident memory so far, less what belongs to an emulator around this process.
 
-    Under QEMU /proc/self/maps lists what the program itself has mapped and /proc/self/smaps all that the process has, at
-    the same addresses: the difference is QEMU's own. Elsewhere the two agree.
+    Under QEMU /proc/self/maps lists what the program itself has mapped, /proc/self/smaps all that the process has; 32-bit
+    programs lie at an offset there, which a file that both name tells. Elsewhere the two agree.
     """
     status = dict(line.partition(":")[::2] for line in Path("/proc/self/status").read_text().splitlines())
     peak, now = (int(status[name].split()[0]) * 1024 for name in ("VmHWM", "VmRSS"))
-    mine = sorted(_range(line) for line in Path("/proc/self/maps").read_text().splitlines())
+    maps = [line for line in Path("/proc/self/maps").read_text().splitlines() if line]
+    smaps = Path("/proc/self/smaps").read_text().splitlines()
+    offset = _offset(maps, [line for line in smaps if _is_range(line)])
+    mine = [_range(line) for line in maps]
     own = inside = 0
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        word = line.split(maxsplit=1)[0]
-        if "-" in word and not word.endswith(":"):
-            start, end = _range(line)
+    for line in smaps:
+        if _is_range(line):
+            start, end = (address - offset for address in _range(line))
             inside = any(low <= start and end <= high for low, high in mine)
-        elif word == "Rss:" and inside:
+        elif line.startswith("Rss:") and inside:
             own += int(line.split()[1]) * 1024
     return peak - max(0, now - own) if own else peak
+
+
+def _offset(mine: list[str], all_lines: list[str]) -> int:
+    """Return how far the first file that both lists name lies apart in them."""
+    first: dict[str, int] = {}
+    for line in all_lines:
+        first.setdefault(line.split()[-1], _range(line)[0])
+    for line in mine:
+        path = line.split()[-1]
+        if path.startswith("/") and path in first:
+            return first[path] - _range(line)[0]
+    return 0
+
+
+def _is_range(line: str) -> bool:
+    word = line.split(maxsplit=1)[0]
+    return "-" in word and not word.endswith(":")
 
 
 def _range(line: str) -> tuple[int, int]:

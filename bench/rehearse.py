@@ -131,7 +131,8 @@ def verdict_text(rehearsal: Rehearsal) -> str:
     words.append(f"{measurement.peak_rss_bytes / 1e6:.0f} MB")
     if measurement.instructions is not None:
         words.append(instructions_text(measurement.instructions))
-    return ("FAIL: " + "; ".join(rehearsal.deviations) + ": " if rehearsal.deviations else "PASS: ") + ", ".join(words)
+    compared = "PASS: " if rehearsal.worst_score is not None else ""
+    return ("FAIL: " + "; ".join(rehearsal.deviations) + ": " if rehearsal.deviations else compared) + ", ".join(words)
 
 
 def instructions_text(counted: Instructions) -> str:

@@ -157,6 +157,26 @@ class TestRows:
         assert "instructions" not in results.rows[0]
 
 
+class TestMemory:
+    def test_of_a_process_that_nothing_emulates_is_what_the_kernel_says(self) -> None:
+        from bench.marked import peak_rss_bytes
+
+        status = Path("/proc/self/status").read_text()
+        peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
+        assert 0.9 * peak < peak_rss_bytes() < 1.1 * peak
+
+    def test_of_a_32_bit_program_is_found_at_its_offset(self) -> None:
+        from bench.marked import _offset
+
+        mine = ["00010000-00020000 r-xp 0 08:01 7 /usr/bin/python3.11", "00030000-00040000 rw-p 0 00:00 0"]
+        everything = [
+            "55000000-55100000 r-xp 0 08:01 9 /usr/bin/qemu-arm",
+            "7f0000010000-7f0000020000 r--p 0 08:01 7 /usr/bin/python3.11",
+        ]
+        assert _offset(mine, everything) == 0x7F0000000000
+        assert _offset(mine, mine) == 0
+
+
 class TestComparison:
     @pytest.fixture
     def found(self, tiny: Tiny) -> Found:
