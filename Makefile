@@ -19,7 +19,7 @@ BENCH_SOURCES := $(filter-out bench/__main__.py $(READS_ONLY:%=bench/%.py),$(wil
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-gpu train convert bench bench-gpu report screenshots chromium overhead repeatability software-vulkan test test-all check lock lock-gpu self-test ready photo-accuracy train-speed clean
+.PHONY: help setup setup-gpu train convert bench bench-gpu report screenshots chromium overhead repeatability software-vulkan test test-all check lock lock-gpu self-test emulated-device rehearsal ready photo-accuracy train-speed clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -107,6 +107,12 @@ self-test: convert ## Let every artifact prove itself in every runtime that open
 	@for file in build/*/*.tflite; do for runtime in litert tflite_runtime; do \
 	  $(RUN) device/classify.py $$file --self-test --runtime $$runtime 2>/dev/null | tail -1 || exit 1; done; done
 	@for file in build/*/*.onnx; do $(RUN) device/classify.py $$file --self-test | tail -1 || exit 1; done
+
+emulated-device: setup ## Build the emulated Raspberry Pis (Debian packages, QEMU; once, minutes).
+	$(RUN) -m bench emulate
+
+rehearsal: convert emulated-device ## Run every int8 and float32 artifact on an emulated Raspberry Pi 4 and 32-bit one.
+	$(RUN) -m bench rehearse --device emulated-pi4,emulated-zero2w
 
 ready: $(foreach model,mnist_cnn mnist_cnn_crop,build/$(model)/converted) ## Make data/ready again: artifacts, hashes, sample pictures.
 	cp build/mnist_cnn/mnist_cnn.int8.tflite build/mnist_cnn_crop/mnist_cnn_crop.int8.tflite data/ready/

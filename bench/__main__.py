@@ -204,6 +204,59 @@ def doctor(as_json: bool) -> int:
     return 1 if any(item.fix for item in items) else 0
 
 
+@main.command()
+@click.argument("names", nargs=-1, metavar="[DEVICE...]")
+def emulate(names: tuple[str, ...]) -> None:
+    """Build the emulated DEVICE... (all without): an ARM user space, QEMU, the runtimes' ARM wheels. Once; then kept."""
+    from bench.emulated.build import build_devices
+
+    for line in build_devices(names, click.echo):
+        click.echo(line)
+
+
+@main.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
+@click.option("--device", "names", default="emulated-pi4", show_default=True, metavar="A,B", help="Emulated ones; or all.")
+@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; may be given again.")
+@click.option("--pictures", default=100, show_default=True, type=click.IntRange(1), help="Test pictures of each row.")
+@click.option("--output", type=click.Path(path_type=Path), default=RESULTS, show_default=True, help="Merged into this.")
+def rehearse(files: tuple[Path, ...], names: str, runtimes: tuple[str, ...], pictures: int, output: Path) -> int:
+    """Run FILE... (all int8 and float32 artifacts of build/ without) on an emulated device, and compare with this machine.
+
+    Golden pictures, accuracy and memory are real there; times are not latencies. Ends with 1 where an answer differs.
+    """
+    from bench.emulated.build import chosen_devices
+    from bench.rehearse import rehearse as run_rehearsal, rehearsed_artifacts
+    from bench.rows import save_rehearsals
+
+    devices = chosen_devices(names)
+    outcome = run_rehearsal(rehearsed_artifacts(files), devices, runtimes, pictures, click.echo)
+    save_rehearsals(outcome, devices, output)
+    click.echo(f"{outcome.summary}; wrote {output}")
+    return 1 if outcome.failed else 0
+
+
+@main.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
+@click.option("--core", "cores", default="cortex-a72", show_default=True, metavar="A,B", help="cortex-a53, ..., host; all.")
+@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; may be given again.")
+@click.option("--output", type=click.Path(path_type=Path), default=RESULTS, show_default=True, help="Merged into this.")
+def count(files: tuple[Path, ...], cores: str, runtimes: tuple[str, ...], output: Path) -> int:
+    """Count the instructions of FILE... (all int8 and float32 artifacts of build/ without) on emulated cores, or here.
+
+    For import, load, first and steady inference. An emulated core's count is the same in every run and on every machine; it
+    is no time. Where it cannot be had the row is skipped with the reason.
+    """
+    from bench.count import count_all, counts_table
+    from bench.rehearse import rehearsed_artifacts
+    from bench.rows import save_counts
+
+    counted = count_all(rehearsed_artifacts(files), cores, runtimes, click.echo)
+    for line in (*counts_table(counted), *save_counts(counted, output)):
+        click.echo(line)
+    return 1 if counted.crashed else 0
+
+
 def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from bench import stats, validity
 from bench.accelerators import SOFTWARE
+from bench.emulated import NOT_A_LATENCY, is_emulated
+from bench.instructions import Instructions
 from bench.watch import Conditions
 from device.classify import wilson_interval
 
@@ -137,9 +139,13 @@ class Measurement:
     conditions: tuple[Conditions, ...] = ()  # by process
     accelerator_name: str | None = None  # of the device that computed, as the runtime told; None for the CPU
     loadgen: dict[str, Any] | None = None  # what MLPerf's LoadGen said of the same session
+    instructions: Instructions | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as design.md's schema 1 has it; a percentile that the sample cannot carry is null."""
+        emulated = is_emulated(self.subject.device)
+        why_invalid = {"valid": False, "why_invalid": NOT_A_LATENCY} if emulated else {}
+        counted = {} if self.instructions is None else {"instructions": self.instructions.to_json()}
         return {
             **vars(self.subject),
             "runtime_version": self.runtime_version,
@@ -148,7 +154,8 @@ class Measurement:
             "accelerator_name": self.accelerator_name,
             "latency": _on_accelerator(
                 latency_json(self.samples, self.warmup_calls, self.conditions), self.subject.accelerator
-            ),
+            )
+            | why_invalid,
             "startup": vars(self.startup),
             "path": path_json(self.samples.path_ns),
             "memory": {"peak_rss_bytes": self.peak_rss_bytes},
@@ -160,6 +167,7 @@ class Measurement:
                 "sha256": self.samples.sha256,
             },
             **({} if self.loadgen is None else {"loadgen": self.loadgen}),
+            **counted,
         }
 
 

@@ -45,11 +45,12 @@ class Results:
         new_skipped = [skip.to_json() for skip in skipped]
         keys = {measurement.subject.key for measurement in new_rows}
         seen = {_place(row) for row in [*(m.to_json() for m in new_rows), *new_skipped]}
-        for row in [row for row in self.rows if subject_of(row).key in keys or _artifact_is_gone(row)]:
+        replaced = [row for row in self.rows if subject_of(row).key in keys or _artifact_is_gone(row)]
+        for row in replaced:
             self._drop(row)
         self.skipped = [row for row in self.skipped if _place(row) not in seen] + new_skipped
         for measurement in new_rows:
-            self.rows.append(measurement.to_json())
+            self.rows.append(_with_counts(measurement.to_json(), replaced))
             self.arrays |= measurement.samples.to_arrays(measurement.subject.key)
         order = ("model", "name", "format", "variant", "runtime", "threads")
         self.rows.sort(key=lambda row: tuple(row[name] or "" for name in order))
@@ -109,6 +110,15 @@ def subject_of(row: Row) -> Subject:
 
 def _place(row: Row) -> tuple[Any, ...]:
     return tuple(row[name] for name in ("model", "name", "variant", "format", "runtime", "device"))
+
+
+def _with_counts(new: Row, old: Iterable[Row]) -> Row:
+    """Keep the instruction counts of the row that `new` replaces, where artifact and runtime are the same."""
+    for row in old:
+        same = all(row[name] == new[name] for name in (*SUBJECT_FIELDS, "runtime_version"))
+        if same and row["artifact"]["sha256"] == new["artifact"]["sha256"] and "instructions" in row:
+            return {"instructions": row["instructions"], **new}
+    return new
 
 
 def _artifact_is_gone(row: Row) -> bool:

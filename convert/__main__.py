@@ -112,6 +112,30 @@ def check(file: Path, targets: tuple[str, ...]) -> int:
 
 @main.command()
 @click.argument("model", metavar="MODEL|FILE")
+@click.option("--variant", "name", default="int8", show_default=True, help="Of MODEL: int8, int8.onnx and the like.")
+@click.option("--target", "target_name", required=True, metavar="NAME", help="As pi4_bookworm.")
+@click.option("--wheels", "with_wheels", is_flag=True, help="Put the packages in, so that it installs offline.")
+@click.option("--output", type=click.Path(path_type=Path), help="Instead of NAME.TARGET.tar.gz beside the artifact.")
+def bundle(model: str, name: str, target_name: str, with_wheels: bool, output: Path | None) -> None:
+    """Pack what a device needs into one .tar.gz: classify.py, the artifact, exact requirements, an installer, checksums.
+
+    The same input gives the same bytes.
+    """
+    from convert.bundle import write_bundle
+    from convert.run import artifact_path
+    from convert.target import find_target
+
+    artifact, target = artifact_path(model, name), find_target(target_name)
+    path = output or artifact.with_name(f"{artifact.name}.{target.name}.tar.gz")
+    done = write_bundle(artifact, target, path, with_wheels)
+    wheels = f", {done.wheels} wheels" if done.wheels else ""
+    click.echo(
+        f"{done.path}: {done.size_bytes / 1000:,.0f} kB, {', '.join(done.requirements)}{wheels}; sha256 {done.sha256}"
+    )
+
+
+@main.command()
+@click.argument("model", metavar="MODEL|FILE")
 @click.option("--variant", "name", default="int8", show_default=True, help="int8, int8.tflite or int8.onnx.")
 @click.option("--layers", default=15, show_default=True, type=click.IntRange(0), help="Print so many, the worst.")
 @click.option("--fix", "mend", is_flag=True, help="Leave the worst layers in float and write that as int8_fixed.")

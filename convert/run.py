@@ -19,7 +19,7 @@ from convert.card import embed
 from convert.check import check, runs_per_channel_dense
 from convert.target import Target
 from convert.tflite_metadata import with_metadata
-from convert.variant import Variant
+from convert.variant import Variant, find_variants
 from device.classify import Card, CheckFailed, EdgeproofError, Step, open_session
 from train.data import DataReference, Dataset, open_dataset, stratified_order
 from train.evaluate import probabilities
@@ -170,6 +170,16 @@ def keras_path(target: str) -> Path:
     if Path(target).exists():
         raise EdgeproofError(f"{target}: was not trained here: give --labels FILE and --calibration DIR too")
     raise EdgeproofError(f"unknown model {target!r}: there are {', '.join(model_names())}, or give a .keras file")
+
+
+def artifact_path(target: str, variant: str) -> Path:
+    """Return the artifact of a model's variant ("mnist_cnn", "int8" or "int8.onnx"), or of a path to one.
+
+    Raises EdgeproofError for a name that is no model's or no variant's.
+    """
+    if target.endswith((".tflite", ".onnx")):
+        return Path(target)
+    return keras_path(target).with_suffix(f".{find_variants([variant])[0].key}")
 
 
 def convert_model(

@@ -27,6 +27,7 @@ class Wheel:
     format: str  # "tflite" or "onnx"
     pythons: tuple[str, ...]
     glibc: dict[str, str]  # architecture: the oldest C library
+    needs: tuple[str, ...] = ()  # the distributions that it imports, and those that these need
     also: tuple[str, ...] = ()  # what has to be installed with it, although its metadata does not say so
     tflite: str = ""  # the TFLite release whose operations it has
     onnx_ir: int = 0  # the newest IR version that it reads

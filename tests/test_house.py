@@ -58,8 +58,8 @@ def test_help_loads_click_but_no_heavy_library(room: str) -> None:
 
 COMMANDS = {
     "train": ["run", "sweep", "list"],
-    "convert": ["run", "show", "check", "doctor"],
-    "bench": ["run", "report", "recommend", "compare", "doctor"],
+    "convert": ["run", "show", "check", "bundle", "doctor"],
+    "bench": ["run", "report", "recommend", "compare", "doctor", "emulate", "rehearse", "count"],
 }
 
 
