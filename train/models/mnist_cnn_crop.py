@@ -12,7 +12,7 @@ from train.models.mnist_cnn import DEFAULT, SIDE, digits_network
 from train.spec import ModelSpec
 
 CROP = 3
-MORE = replace(DEFAULT, epochs=30)  # an epoch takes two thirds of mnist_cnn's time
+GENTLER = replace(DEFAULT, learning_rate=2e-3)  # the rate at which this network was first seen to reach 99.5 %
 
 SPEC = ModelSpec(
     name="mnist_cnn_crop",
@@ -20,7 +20,7 @@ SPEC = ModelSpec(
     width=SIDE,
     channels=1,
     preprocess=mnist_cnn.SPEC.preprocess,
-    recipes={**mnist_cnn.SPEC.recipes, "default": replace(mnist_cnn.SPEC.recipes["default"], phases=(MORE,))},
+    recipes={**mnist_cnn.SPEC.recipes, "default": replace(mnist_cnn.SPEC.recipes["default"], phases=(GENTLER,))},
 )
 
 
