@@ -1,8 +1,9 @@
 """The command `python -m bench`."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 MODES = ("rapid", "quick", "normal")
 RESULTS = Path("build/bench.json")
+BUDGETS = Path("bench/budgets.toml")
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @click.group()
@@ -62,6 +65,37 @@ def report(file: Path) -> None:
     from bench.results import load_results
 
     _write_report(load_results(file), file)
+
+
+def _judging(command: Command) -> Command:
+    """Give a command the options that `check` and `gate` share."""
+    file = click.Path(path_type=Path)
+    for option in (
+        click.option("--json", type=file, metavar="FILE", help="Write everything as JSON."),
+        click.option("--bmf", type=file, metavar="FILE", help="Write Bencher Metric Format."),
+        click.option("--markdown", type=file, metavar="FILE", help="Write a pull request's comment."),
+        click.option("--junit", type=file, metavar="FILE", help="Write JUnit XML, one case a budget."),
+        click.option(
+            "--inconclusive", type=click.Choice(["pass", "fail"]), help="What INCONCLUSIVE counts as, instead of code 3."
+        ),
+        click.option("--budgets", type=file, default=BUDGETS, show_default=True, help="The budgets file."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("results", type=click.Path(path_type=Path), default=RESULTS)
+@_judging
+def check(results: Path, budgets: Path, **outputs: Any) -> int:
+    """Hold the budgets against RESULTS (build/bench.json): 0 all pass, 1 one fails, 3 one is inconclusive."""
+    from bench.budget import load_budgets
+    from bench.check import check as check_results
+    from bench.soundness import load_sound_results
+    from bench.tell import Outputs, tell
+
+    rules = load_budgets(budgets)
+    return tell(check_results(load_sound_results(results), rules), f"Budgets of {results}", Outputs(**outputs), click.echo)
 
 
 def _write_report(results: "Results", path: Path) -> None:

@@ -48,11 +48,12 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Startup:
-    """Medians over the processes of a row."""
+    """Medians over the processes of a row, and the same three of each process."""
 
     import_ms: float
     load_ms: float
     first_inference_ms: float
+    processes_ms: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

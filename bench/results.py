@@ -1,6 +1,7 @@
 """build/bench.json and build/bench.npz: reading, merging a new run's rows in, writing."""
 
 import io
+import secrets
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class Results:
     def merge(self, measured: Iterable[Measurement], skipped: Iterable[Skipped], environment: Mapping[str, Any]) -> None:
         """Take a new run's rows in; each replaces the one with the same key."""
         new_rows = list(measured)
+        run = secrets.token_hex(8)  # rows of one run were measured interleaved: their ratios mean something
         new_skipped = [skip.to_json() for skip in skipped]
         keys = {measurement.subject.key for measurement in new_rows}
         seen = {_place(row) for row in [*(m.to_json() for m in new_rows), *new_skipped]}
@@ -37,7 +39,7 @@ class Results:
             self._drop(row)
         self.skipped = [row for row in self.skipped if _place(row) not in seen] + new_skipped
         for measurement in new_rows:
-            self.rows.append(measurement.to_json())
+            self.rows.append({**measurement.to_json(), "run": run})
             self.arrays |= measurement.samples.to_arrays(measurement.subject.key)
         self.rows.sort(key=lambda row: (row["model"], row["name"] or "", row["format"], row["variant"], row["runtime"]))
         self.environments["host"] = dict(environment)

@@ -189,7 +189,7 @@ def _guarded(row: Row, measure: Callable[[Row], str], say: Say) -> None:
 def _measure_accuracy(row: Row, scratch: Path) -> str:
     total = len(row.pictures.labels)
     sizes = tuple(size for size in ACCURACY_SIZES if size < total)
-    with _result_of(row, scratch, sizes=(total, *sizes), limit_s=ACCURACY_LIMIT_S) as result:
+    with result_of(row, scratch, sizes=(total, *sizes), limit_s=ACCURACY_LIMIT_S) as result:
         row.predictions = result["predictions"]
         row.runtime_version = str(result["runtime_version"])
     correct = int((row.predictions == row.pictures.labels[: len(row.predictions)]).sum())
@@ -200,7 +200,7 @@ def _measure_accuracy(row: Row, scratch: Path) -> str:
 def _measure_latency(row: Row, scratch: Path, mode: Mode) -> str:
     queries = -(-mode.queries // mode.processes)
     duration_ns = int(mode.duration_s * 1e9 / mode.processes)
-    with _result_of(row, scratch, queries=queries, duration_ns=duration_ns) as result:
+    with result_of(row, scratch, queries=queries, duration_ns=duration_ns) as result:
         row.latencies_ns.append(result["latency_ns"])
         row.startups_ns.append(result["startup_ns"])
         row.warmup_calls = max(row.warmup_calls, int(result["warmup_calls"]))
@@ -209,7 +209,7 @@ def _measure_latency(row: Row, scratch: Path, mode: Mode) -> str:
 
 
 @contextmanager
-def _result_of(row: Row, scratch: Path, **task: Any) -> Iterator[Any]:
+def result_of(row: Row, scratch: Path, **task: Any) -> Iterator[Any]:
     """Run a job in a process of its own and yield the arrays that it wrote."""
     with tempfile.NamedTemporaryFile(suffix=".npz", dir=scratch) as result:
         job = Job(
@@ -239,17 +239,23 @@ def _result_of(row: Row, scratch: Path, **task: Any) -> Iterator[Any]:
 
 def _finish(row: Row, rows: Sequence[Row]) -> Measurement:
     path = row.found.path
-    startup_ns = np.median(row.startups_ns, axis=0)
     return Measurement(
         subject=row.subject,
         artifact=Artifact(str(path), sha256_of(path), path.stat().st_size),
         runtime_version=row.runtime_version,
         accuracy=_accuracy(row, rows),
-        startup=Startup(*(float(ns) / NS_PER_MS for ns in startup_ns)),
+        startup=startup_of(row.startups_ns),
         warmup_calls=row.warmup_calls,
         peak_rss_bytes=row.peak_rss_bytes,
         samples=Samples(tuple(row.latencies_ns), row.predictions),
     )
+
+
+def startup_of(startups_ns: Sequence[npt.NDArray[np.int64]]) -> Startup:
+    """Return the medians of the processes' import, load and first inference, and those of each process."""
+    processes_ms = tuple(tuple(float(ns) / NS_PER_MS for ns in process) for process in startups_ns)
+    import_ms, load_ms, first_ms = (float(np.median(times)) for times in zip(*processes_ms, strict=True))
+    return Startup(import_ms, load_ms, first_ms, processes_ms)
 
 
 def _accuracy(row: Row, rows: Sequence[Row]) -> Accuracy:
