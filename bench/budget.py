@@ -42,9 +42,9 @@ KINDS: Mapping[str, Kind] = {
     "max_top1_drop": Kind("", share=True),
     "min_agreement": Kind("", at_most=False, share=True),
     "max_ratio": Kind("times"),
-    "max_regression": Kind("times", against="baseline"),
+    "max_regression": Kind("", against="baseline"),
     "max_top1_regression": Kind("", share=True, against="baseline"),
-    "max_instruction_regression": Kind("times", against="baseline"),
+    "max_instruction_regression": Kind("", against="baseline"),
 }
 RATIO_FIGURES = ("p50", "p90")
 SELECTORS = ("model", "variant", "format", "runtime", "device", "accelerator", "threads")

@@ -1,6 +1,6 @@
 """`bench check`: every budget held against the rows of bench.json, each verdict with its interval."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from bench.verdict import Finding, Verdict, judge
 from convert.paired import Paired
 
 MEASURE_LONGER = "measure longer: `python -m bench check --measure --max-time 300`"
+MEASURED_BY_PROCESS = frozenset(
+    {"max_p50_ms", "max_p90_ms", "max_p99_ms", "max_first_inference_ms", "max_load_ms", "max_ratio"}
+)
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
 
 
@@ -39,13 +42,21 @@ def check(results: Results, budgets: Budgets, error: float = ERROR, devices: Pat
     """
     rules = budgets.limited("results")
     refuse_unmatched(rules, [*results.rows, *results.skipped], "the results")
-    findings: list[Finding] = []
-    for row in results.rows:
-        names = names_of(row["device"], results.environments, devices)
-        findings += [_hold(limit, row, results, error) for limit in budgets.of(row, names, "results")]
+    findings = check_rows(results.rows, results, budgets, error, devices)
     for rule in rules:
         findings += _unmeasured(rule, results, devices)
     return sorted(findings, key=lambda finding: (finding.place.line, finding.subject))
+
+
+def check_rows(
+    rows: Sequence[Row], results: Results, budgets: Budgets, error: float = ERROR, devices: Path = DEVICES
+) -> list[Finding]:
+    """Hold the budgets against some rows of the results, whatever rules are about others."""
+    findings: list[Finding] = []
+    for row in rows:
+        names = names_of(row["device"], results.environments, devices)
+        findings += [_hold(limit, row, results, error) for limit in budgets.of(row, names, "results")]
+    return findings
 
 
 def _hold(limit: Limit, row: Row, results: Results, error: float) -> Finding:
@@ -215,7 +226,7 @@ def _agreement(row: Row, results: Results, error: float) -> Measured:
 
 
 def _ratio(limit: Limit, row: Row, results: Results, error: float) -> Measured:
-    partner = partner_of(limit, row, results)
+    partner = partner_of(limit.to, row, results)
     if partner is None:
         return Measured(reason=f"no {limit.to} row in the same runtime", advice=f"measure {limit.to} in the same run")
     over, under = (processes_ms(r, results, limit.figure) for r in (row, partner))
@@ -230,11 +241,11 @@ def _ratio(limit: Limit, row: Row, results: Results, error: float) -> Measured:
     return Measured(found, samples, "" if found else "one process shows nothing of how processes differ")
 
 
-def partner_of(limit: Limit, row: Row, results: Results) -> Row | None:
-    """Return the row that a max_ratio compares with: the variant `to`, all else alike."""
+def partner_of(variant: str, row: Row, results: Results) -> Row | None:
+    """Return the row that a max_ratio compares with: that variant, all else alike."""
     alike = ("model", "name", "format", "runtime", "device", "accelerator", "threads")
     for other in results.rows:
-        if other["variant"] == limit.to and all(other[name] == row[name] for name in alike):
+        if other["variant"] == variant and all(other[name] == row[name] for name in alike):
             return other
     return None
 
