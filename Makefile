@@ -12,11 +12,13 @@ KERAS := $(foreach model,$(MODELS),build/$(model)/$(model).keras)
 CONVERTED := $(foreach model,$(MODELS),build/$(model)/converted)
 TRAIN_SOURCES := $(filter-out $(addprefix train/,__main__.py cli.py speed.py sweep.py),$(wildcard train/*.py)) device/classify.py
 CONVERT_SOURCES := $(filter-out convert/__main__.py,$(wildcard convert/*.py))
-BENCH_SOURCES := $(filter-out bench/__main__.py bench/report.py,$(wildcard bench/*.py bench/runtimes/*.py))
+JUDGING := baseline.py budget.py check.py device_match.py fresh.py gate.py interval.py power.py remeasure.py rounds.py \
+  soundness.py tell.py verdict.py # what judges measurements does not change them
+BENCH_SOURCES := $(filter-out $(addprefix bench/,__main__.py report.py $(JUDGING)),$(wildcard bench/*.py bench/runtimes/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup train convert bench test test-all check lock self-test ready photo-accuracy train-speed clean
+.PHONY: help setup train convert bench budgets gate-power test test-all check lock self-test baseline ready photo-accuracy train-speed clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -53,6 +55,14 @@ bench: build/bench.json ## Measure every artifact in every runtime: build/bench.
 build/bench.json: $(CONVERTED) $(BENCH_SOURCES) device/classify.py | $(VENV)/installed
 	$(RUN) -m bench run
 
+budgets: build/bench.json ## Hold build/bench.json against bench/budgets.toml, and the build against data/baseline.
+	$(RUN) -m bench check --inconclusive pass
+	$(RUN) -m bench gate --baseline data/baseline --inconclusive pass
+
+gate-power: setup ## Measure how often the gate errs: docs/gate-power.md (NOISE=FILE... records this machine's scatter first).
+	$(if $(NOISE),$(RUN) -m bench.power record $(NOISE))
+	$(RUN) -m bench.power simulate
+
 test: setup ## Run the fast tests.
 	$(RUN) -m pytest -m "not slow"
 
@@ -72,6 +82,10 @@ self-test: convert ## Let every artifact prove itself in every runtime that open
 	@for file in build/*/*.tflite; do for runtime in litert tflite_runtime; do \
 	  $(RUN) device/classify.py $$file --self-test --runtime $$runtime 2>/dev/null | tail -1 || exit 1; done; done
 	@for file in build/*/*.onnx; do $(RUN) device/classify.py $$file --self-test | tail -1 || exit 1; done
+
+baseline: ## Make data/baseline again from data/ready.
+	$(RUN) -m bench run data/ready/*.tflite --runtime litert --seconds 0.5 --output build/ready.json
+	$(RUN) -m bench baseline save data/baseline data/ready/*.tflite --results build/ready.json
 
 ready: $(foreach model,mnist_cnn mnist_cnn_crop,build/$(model)/converted) ## Make data/ready again: artifacts, hashes, sample pictures.
 	cp build/mnist_cnn/mnist_cnn.int8.tflite build/mnist_cnn_crop/mnist_cnn_crop.int8.tflite data/ready/

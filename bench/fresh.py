@@ -39,7 +39,11 @@ class Process:
 
 
 class SideFailed(EdgeproofError):
-    """A side that its runtime refuses, or whose process died. The message is the reason."""
+    """A side that its runtime refuses, or whose process died."""
+
+    def __init__(self, side: Side, reason: str) -> None:
+        super().__init__(f"{side.found.path} in {side.runtime}: {reason}")
+        self.side = side
 
 
 @dataclass(frozen=True)
@@ -86,4 +90,4 @@ class FreshProcesses:
             with result_of(row, self._scratch, **task) as result:
                 return [np.array(result[name]) for name in names]
         except (RowRefused, RowCrashed) as failure:
-            raise SideFailed(f"{found.path} in {side.runtime}: {failure}") from failure
+            raise SideFailed(side, str(failure)) from failure

@@ -129,7 +129,7 @@ def _compare(
     try:
         return [_held(pair, limit, measures, setting, say, note) for limit in pair.limits]
     except SideFailed as failure:
-        if str(failure).startswith(str(pair.base.found.path)):
+        if failure.side == pair.base:
             raise
         reason, advice = f"the candidate does not run: {failure}", "see `python -m convert check FILE`"
         return [_finding(pair, limit, Verdict.FAIL, None, "", reason, advice) for limit in pair.limits]

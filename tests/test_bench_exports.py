@@ -144,3 +144,11 @@ class TestLines:
         document = json.loads(plain(EACH))
         assert [entry["verdict"] for entry in document] == [verdict.value for verdict in Verdict]
         assert document[0]["measured"] == {"value": 0.031, "low": 0.03, "high": 0.04}
+
+
+def test_the_example_workflow_keeps_githubs_schema() -> None:
+    from tests.conftest import run
+
+    options: list[str | Path] = ["--builtin-schema", "vendor.github-workflows", ROOT / "docs" / "gate-workflow.yml"]
+    result = run(["-m", "check_jsonschema", *options], ROOT)
+    assert result.code == 0, result.stdout + result.stderr

@@ -169,7 +169,7 @@ class Bench:
     def process(self, side: Side) -> Process:
         self.processes += 1
         if self.broken and self._is_candidate(side):
-            raise SideFailed(f"{side.found.path} in {side.runtime}: no such op")
+            raise SideFailed(side, "no such op")
         p50_ms = self._p50(CANDIDATE if self._is_candidate(side) else BASE)
         return Process(np.full(9, p50_ms * 1e6), np.ones(3, np.int64), "2.1")
 
