@@ -21,6 +21,7 @@ MEASURE_LONGER = "measure longer: `python -m bench check --measure --max-time 30
 MEASURED_BY_PROCESS = frozenset(
     {"max_p50_ms", "max_p90_ms", "max_p99_ms", "max_first_inference_ms", "max_load_ms", "max_ratio"}
 )
+EMULATED = "emulated-"  # how the names of devices begin whose times mean nothing
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
 
 
@@ -99,6 +100,8 @@ def _unmeasured(rule: Rule, results: Results, devices: Path) -> list[Finding]:
 
 
 def _measure(limit: Limit, row: Row, results: Results, error: float) -> Measured:
+    if limit.key in MEASURED_BY_PROCESS and row["device"].startswith(EMULATED):
+        return Measured(reason="emulated, not a latency", advice="measure on the device itself")
     if limit.key == "max_ratio":
         return _ratio(limit, row, results, error)
     return FIGURES[limit.key](row, results, error)
@@ -123,9 +126,9 @@ def _latency(figure: str) -> Callable[[Row, Results, float], Measured]:
                 None, samples, f"a process has too few queries to carry its {figure}", "measure with --mode normal"
             )
         found = interval.of_processes(values, error)
-        if found is None:
-            return Measured(None, samples, "one process shows nothing of how processes differ", MEASURE_LONGER)
         reason = "" if latency["valid"] else f"not valid: {latency['why_invalid']}"
+        if found is None and not reason:
+            return Measured(None, samples, "one process shows nothing of how processes differ", MEASURE_LONGER)
         return Measured(found, samples, reason, "measure on a quiet machine" if reason else "")
 
     return measure
@@ -158,7 +161,7 @@ def _instructions(row: Row, results: Results, error: float) -> Measured:  # noqa
     count = row.get("instructions")
     if not count:
         return Measured(reason="no instruction count in this row", skipped=True)
-    return Measured(Interval.exact(count["steady"] / 1e6), "a count")
+    return Measured(Interval.exact(count["steady_inference"] / 1e6), f"a count on {count['core']}")
 
 
 def _top1(row: Row, results: Results, error: float) -> Measured:  # noqa: ARG001

@@ -24,6 +24,7 @@ from train.files import sha256_of
 
 Say = Callable[[str], None]
 Clock = Callable[[], float]  # seconds
+CountKey = tuple[Any, ...]  # the artifact's SHA-256, the runtime and its version, and what was counted on and with
 
 
 class Measures(Protocol):
@@ -55,7 +56,7 @@ class Setting:
     max_time_s: float = 60.0  # of each pair's latency
     seed: int = 0
     clock: Clock = time.monotonic
-    counts: Mapping[tuple[str, str], float] | None = None  # instructions of steady inference, by SHA-256 and runtime
+    counts: Mapping[CountKey, float] | None = None  # instructions of steady inference
 
 
 def pairs_of(
@@ -81,12 +82,11 @@ def pairs_of(
         refuse_unmatched(budgets.limited("baseline"), baseline.results.rows, f"the baseline {baseline.folder}")
         for key in before.keys() - now.keys():
             raise EdgeproofError(f"{baseline.folder}: {_words(key)} has no counterpart in build/: make it, or name FILE...")
-    names = names_of(HOST, {HOST: environment}, devices)
     pairs = [
         Pair(row, Side(before[key], *_how(row)), Side(now[key], *_how(row)), tuple(limits))
         for key in sorted(before.keys() & now.keys(), key=str)
         for row in baseline.rows_of(before[key])
-        if (limits := budgets.of(row, names, "baseline"))
+        if (limits := _limits(row, budgets, names_of(row["device"], {HOST: environment}, devices)))
     ]
     if not pairs:
         raise EdgeproofError(
@@ -96,12 +96,24 @@ def pairs_of(
     return pairs
 
 
-def counts_in(path: Path) -> dict[tuple[str, str], float]:
-    """Return the instruction counts of steady inference that results hold, by the artifact's SHA-256 and the runtime."""
+def _limits(row: Row, budgets: Budgets, names: set[str]) -> list[Limit]:
+    """Return what is asked of a row: of one that was measured elsewhere its counts alone, since times are measured here."""
+    limits = budgets.of(row, names, "baseline")
+    return [limit for limit in limits if row["device"] == HOST or limit.key == "max_instruction_regression"]
+
+
+def counts_in(path: Path) -> dict[CountKey, float]:
+    """Return the instruction counts of steady inference that results hold."""
     if not path.exists():
         return {}
     counted = [row for row in load_results(path).rows if row.get("instructions")]
-    return {(row["artifact"]["sha256"], row["runtime"]): row["instructions"]["steady"] for row in counted}
+    return {count_key(row, row["artifact"]["sha256"]): row["instructions"]["steady_inference"] for row in counted}
+
+
+def count_key(row: Row, sha256: str) -> CountKey:
+    """Return what an artifact's count must share with a row's to be comparable: only equal cores and counters are."""
+    how = (row["instructions"][name] for name in ("core", "counter", "user_space_sha256"))
+    return sha256, row["runtime"], row["runtime_version"], *how
 
 
 def gate(
@@ -122,6 +134,8 @@ def gate(
 def _compare(
     pair: Pair, saved: dict[str, Any], environment: dict[str, Any], measures: Measures, setting: Setting, say: Say
 ) -> list[Finding]:
+    if all(limit.key == "max_instruction_regression" for limit in pair.limits):
+        return [_instructions(pair, limit, setting) for limit in pair.limits]
     version = measures.process(pair.base).runtime_version
     note = "; ".join(differences(pair.row, saved, environment, version))
     if note:
@@ -180,10 +194,11 @@ def _accuracy(pair: Pair, limit: Limit, base: Answers, candidate: Answers, note:
 
 def _instructions(pair: Pair, limit: Limit, setting: Setting) -> Finding:
     before = pair.row.get("instructions")
-    now = (setting.counts or {}).get((sha256_of(pair.candidate.found.path), pair.row["runtime"]))
+    key = count_key(pair.row, sha256_of(pair.candidate.found.path)) if before else None
+    now = (setting.counts or {}).get(key) if key else None
     if not before or now is None:
-        return _finding(pair, limit, Verdict.SKIPPED, None, "", "no instruction count of both", "")
-    measured = Interval.exact(now / before["steady"] - 1)
+        return _finding(pair, limit, Verdict.SKIPPED, None, "", "no instruction count of both with the same counter", "")
+    measured = Interval.exact(now / before["steady_inference"] - 1)
     return _finding(pair, limit, judge(measured, limit.value, at_most=True), measured, "a count", "", "")
 
 

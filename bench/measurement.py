@@ -129,7 +129,7 @@ class Measurement:
             "artifact": vars(self.artifact),
             "accuracy": self.accuracy.to_json(),
             "latency": latency_json(self.samples, self.warmup_calls),
-            "startup": vars(self.startup),
+            "startup": {**vars(self.startup), "processes_ms": [list(times) for times in self.startup.processes_ms]},
             "memory": {"peak_rss_bytes": self.peak_rss_bytes},
             "samples": {
                 "file": "bench.npz",

@@ -39,7 +39,7 @@ class Paired:
         return (self.only_first - self.only_second) / self.total
 
     def interval(self, z: float = Z) -> tuple[float, float]:
-        """Return the interval of the drop, 95 % unless `z` is another point of the normal distribution: Tango's score interval.
+        """Return the interval of the drop by Tango's score, 95 % unless `z` is another point of the normal distribution.
 
         Tango 1998, "Equivalence test and confidence interval for the difference in proportions for the paired-sample
         design", Stat. Med. 17: 891, one of the three that Fagerland, Lydersen and Laake 2014 (Stat. Med. 33: 2850)

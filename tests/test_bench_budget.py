@@ -265,6 +265,21 @@ class TestFigures:
         finding = check(found, load_budgets(budgets_file(tmp_path, rule)), devices=tmp_path)[0]
         assert (finding.verdict, "interleaved" in finding.reason) == (Verdict.INCONCLUSIVE, True)
 
+    @pytest.mark.parametrize("rule", ["max_p50_ms = 900", "max_load_ms = 900", 'max_ratio = {to = "int8", p50 = 9.0}'])
+    def test_an_emulated_time_enters_no_budget(self, tmp_path: Path, rule: str) -> None:
+        found = results()
+        found.rows[0]["device"] = "emulated-pi4"
+        budgets = load_budgets(budgets_file(tmp_path, f'device = "emulated-pi4"\n{rule}'))
+        finding = check(found, budgets, devices=tmp_path)[0]
+        assert (finding.verdict, finding.reason) == (Verdict.INCONCLUSIVE, "emulated, not a latency")
+
+    @pytest.mark.parametrize(("limit", "verdict"), [(1.6, "PASS"), (1.5, "FAIL")])
+    def test_a_count_of_instructions_is_exact(self, tmp_path: Path, limit: float, verdict: str) -> None:
+        found = results()
+        found.rows[0]["instructions"] = {"steady_inference": 1_600_000, "core": "cortex-a72"}
+        budgets = load_budgets(budgets_file(tmp_path, f"max_instructions_m = {limit}"))
+        assert check(found, budgets, devices=tmp_path)[0].verdict is Verdict[verdict]
+
     def test_a_skipped_row_is_not_passed(self, tmp_path: Path) -> None:
         from bench.measurement import Skipped
 

@@ -13,7 +13,7 @@ from bench.artifacts import Found, find_artifacts
 from bench.baseline import Baseline, load, save
 from bench.budget import Budgets, load_budgets
 from bench.fresh import Answers, Process, Side, SideFailed
-from bench.gate import Setting, gate, pairs_of
+from bench.gate import Setting, count_key, gate, pairs_of
 from bench.measurement import Accuracy, Artifact, Measurement, Samples, Startup, Subject
 from bench.remeasure import measure_longer
 from bench.results import Results
@@ -237,11 +237,16 @@ class TestGate:
         budgets = rules(tmp_path, '[[budget]]\nmodel = "mnist_cnn"\nmax_instruction_regression = 0.01\n')
         bench = Bench(baseline)
         assert gated(baseline, candidate, budgets, bench)["max_instruction_regression"].verdict is Verdict.SKIPPED
-        baseline.results.rows[0]["instructions"] = {"steady": 1_600_000}
+        how = {"core": "cortex-a72", "counter": "QEMU 7.2", "user_space_sha256": "0"}
+        row = baseline.results.rows[0]
+        row["instructions"] = {"steady_inference": 1_600_000, **how}
         pairs = pairs_of(baseline, [candidate], budgets, HERE, all_named=True)
         for count, verdict in ((1_610_000, Verdict.PASS), (1_620_000, Verdict.FAIL)):
-            counts = {(sha256_of(candidate.path), "litert"): float(count)}
+            counts = {count_key(row, sha256_of(candidate.path)): float(count)}
             assert gate(pairs, baseline, HERE, bench, Setting(counts=counts), lambda _: None)[0].verdict is verdict
+        row["instructions"]["core"] = "cortex-a76"
+        assert gate(pairs, baseline, HERE, bench, Setting(counts=counts), lambda _: None)[0].verdict is Verdict.SKIPPED
+        assert bench.processes == 0
 
     def test_a_rule_that_matches_nothing_in_the_baseline_is_refused(
         self, baseline: Baseline, artifact: Found, tmp_path: Path
