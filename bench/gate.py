@@ -72,7 +72,11 @@ def pairs_of(
     Raises EdgeproofError for an artifact without counterpart, for a rule that matches nothing, and where no budget applies.
     """
     before = {key_of(found): found for found in baseline.artifacts}
-    now = {key_of(found): found for found in candidates}
+    now: dict[tuple[str, str | None, str, str], Found] = {}
+    for found in candidates:
+        other = now.setdefault(key_of(found), found)
+        if other is not found and other.path != found.path:
+            raise EdgeproofError(f"{other.path}, {found.path}: both are {_words(key_of(found))}: name the one that is meant")
     for key, found in now.items() if all_named else ():
         if key not in before:
             raise EdgeproofError(

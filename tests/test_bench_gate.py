@@ -259,6 +259,13 @@ class TestGate:
         with pytest.raises(EdgeproofError, match="never passes on nothing"):
             pairs_of(baseline, [artifact], rules(tmp_path, "[[budget]]\nmax_size_kb = 1\n"), HERE, all_named=True)
 
+    def test_two_files_that_are_the_same_artifact_are_refused(
+        self, baseline: Baseline, artifact: Found, tmp_path: Path
+    ) -> None:
+        other = changed(artifact, tmp_path / "new")
+        with pytest.raises(EdgeproofError, match=r"both are mnist_cnn int8\.tflite"):
+            pairs_of(baseline, [artifact, other], rules(tmp_path), HERE, all_named=False)
+
     def test_a_missing_counterpart_is_refused(self, baseline: Baseline, artifact: Found, tmp_path: Path) -> None:
         other = changed(artifact, tmp_path / "new", variant="float16")
         with pytest.raises(EdgeproofError, match=r"has none of mnist_cnn float16\.tflite"):
