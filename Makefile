@@ -14,12 +14,13 @@ KERAS := $(foreach model,$(MODELS),build/$(model)/$(model).keras)
 CONVERTED := $(foreach model,$(MODELS),build/$(model)/converted)
 TRAIN_SOURCES := $(filter-out $(addprefix train/,__main__.py cli.py speed.py sweep.py),$(wildcard train/*.py)) device/classify.py
 CONVERT_SOURCES := $(filter-out convert/__main__.py,$(wildcard convert/*.py))
-READS_ONLY := advice charts compare doctor history latency_charts overhead page pairs promise quality reasons recommend repeatability report resample row_check trend_charts words
+READS_ONLY := advice baseline budget charts check compare device_match doctor fresh gate history interval latency_charts overhead page pairs power promise \
+  quality reasons recommend remeasure repeatability report resample rounds row_check soundness tell trend_charts verdict words # these judge and show measurements, and change none
 BENCH_SOURCES := $(filter-out bench/__main__.py $(READS_ONLY:%=bench/%.py),$(wildcard bench/*.py bench/runtimes/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-gpu train convert bench bench-gpu report screenshots chromium overhead repeatability software-vulkan test test-all check lock lock-gpu self-test emulated-device rehearsal ready photo-accuracy train-speed clean
+.PHONY: help setup setup-gpu train convert bench bench-gpu budgets gate-power report screenshots chromium overhead repeatability software-vulkan test test-all check lock lock-gpu self-test emulated-device rehearsal baseline ready photo-accuracy train-speed clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -88,6 +89,14 @@ chromium: ## Install Chromium from Debian, for the report's tests and screenshot
 screenshots: setup ## Open build/report.html in Chromium: build/screenshots/*.png, exit code 1 for any error in it.
 	$(RUN) -m tests.browser build/report.html build/screenshots
 
+budgets: build/bench.json ## Hold build/bench.json against bench/budgets.toml, and the build against data/baseline.
+	$(RUN) -m bench check --inconclusive pass
+	$(RUN) -m bench gate --baseline data/baseline --inconclusive pass
+
+gate-power: setup ## Measure how often the gate errs: docs/gate-power.md (NOISE=FILE... records this machine's scatter first).
+	$(if $(NOISE),$(RUN) -m bench.power record $(NOISE))
+	$(RUN) -m bench.power simulate
+
 test: setup ## Run the fast tests.
 	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
 
@@ -113,6 +122,10 @@ emulated-device: setup ## Build the emulated Raspberry Pis (Debian packages, QEM
 
 rehearsal: convert emulated-device ## Run every int8 and float32 artifact on an emulated Raspberry Pi 4 and 32-bit one.
 	$(RUN) -m bench rehearse --device emulated-pi4,emulated-zero2w
+
+baseline: ## Make data/baseline again from data/ready.
+	$(RUN) -m bench run data/ready/*.tflite --runtime litert --seconds 0.5 --output build/ready.json
+	$(RUN) -m bench baseline save data/baseline data/ready/*.tflite --results build/ready.json
 
 ready: $(foreach model,mnist_cnn mnist_cnn_crop,build/$(model)/converted) ## Make data/ready again: artifacts, hashes, sample pictures.
 	cp build/mnist_cnn/mnist_cnn.int8.tflite build/mnist_cnn_crop/mnist_cnn_crop.int8.tflite data/ready/

@@ -69,10 +69,12 @@ def find_device(name: str) -> Device:
 
 def read_device(path: Path) -> Device:
     """Read a device's file. Raises EdgeproofError that names the file and the key."""
-    device = build(Device, read_toml(path), str(path), name=path.stem)
+    document = read_toml(path)
+    match = document.pop("match", None)  # how budgets recognise this very machine as it: bench/device_match.py
+    device = build(Device, document, str(path), name=path.stem)
     if path.stem == HOST:
         raise EdgeproofError(f"{path}: {HOST!r} is this machine: call the file something else")
-    if bool(device.host) == device.loopback:
+    if bool(device.host) == device.loopback and match is None:
         raise EdgeproofError(f"{path}: key 'host': found {device.host!r}, expected a name or address, or loopback = true")
     if device.host.startswith("-") or device.user.startswith("-"):
         raise EdgeproofError(f"{path}: key 'host' or 'user' begins with '-', which ssh would take for an option")

@@ -53,12 +53,13 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Startup:
-    """Medians over the processes of a row."""
+    """Medians over the processes of a row, and the same four of each process."""
 
     import_ms: float
     load_ms: float
     first_inference_ms: float
     steady_ms: float | None = None  # from the first inference's begin to steady state
+    processes_ms: tuple[tuple[float, ...], ...] = ()  # rows of before 2.0 have three of each, or none
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +157,7 @@ class Measurement:
                 latency_json(self.samples, self.warmup_calls, self.conditions), self.subject.accelerator
             )
             | why_invalid,
-            "startup": vars(self.startup),
+            "startup": {**vars(self.startup), "processes_ms": [list(times) for times in self.startup.processes_ms]},
             "path": path_json(self.samples.path_ns),
             "memory": {"peak_rss_bytes": self.peak_rss_bytes},
             "conditions": [process.to_json() for process in self.conditions],

@@ -20,9 +20,9 @@ from bench.device_pictures import DevicePictures, DevicePictureStore
 from bench.environment import KERNEL_FLAGS, Environment, git_commit
 from bench.link import Link
 from bench.loopback import loopback_server
-from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Startup, Subject
+from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Subject
 from bench.provision import Place, provide
-from bench.run import ACCURACY_SIZES, Mode
+from bench.run import ACCURACY_SIZES, Mode, startup_of
 from bench.runtimes import find_runtime
 from bench.ssh import DeviceLost
 from convert.check import check
@@ -374,7 +374,7 @@ class DeviceRun:
             artifact=Artifact(str(row.found.path), row.sha256, row.found.path.stat().st_size),
             runtime_version=row.runtime_version,
             accuracy=Accuracy(correct, count, agree, common, pictures.split.sha256),
-            startup=Startup(*(float(ns) / NS_PER_MS for ns in np.median(row.startups_ns, axis=0))),
+            startup=startup_of(row.startups_ns),
             warmup_calls=row.warmup_calls,
             peak_rss_bytes=row.peak_rss_bytes,
             samples=Samples(tuple(row.latencies_ns), row.predictions),

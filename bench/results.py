@@ -1,6 +1,7 @@
 """build/bench.json and build/bench.npz: reading, merging a new run's rows in, writing."""
 
 import io
+import secrets
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Results:
     ) -> None:
         """Take a new run's rows in; each replaces the one with the same key. None: the device was never reached."""
         new_rows = list(measured)
+        run = secrets.token_hex(8)  # rows of one run were measured interleaved: their ratios mean something
         new_skipped = [skip.to_json() for skip in skipped]
         keys = {measurement.subject.key for measurement in new_rows}
         seen = {_place(row) for row in [*(m.to_json() for m in new_rows), *new_skipped]}
@@ -50,7 +52,7 @@ class Results:
             self._drop(row)
         self.skipped = [row for row in self.skipped if _place(row) not in seen] + new_skipped
         for measurement in new_rows:
-            self.rows.append(_with_counts(measurement.to_json(), replaced))
+            self.rows.append({**_with_counts(measurement.to_json(), replaced), "run": run})
             self.arrays |= measurement.samples.to_arrays(measurement.subject.key)
         order = ("model", "name", "format", "variant", "runtime", "threads")
         self.rows.sort(key=lambda row: tuple(row[name] or "" for name in order))

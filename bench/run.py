@@ -3,7 +3,7 @@
 import json
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -351,13 +351,12 @@ def _see_where_it_ran(row: Row, result: Any) -> None:
 
 def _finish(row: Row, rows: Sequence[Row]) -> Measurement:
     path = row.found.path
-    startup_ns = np.median(row.startups_ns, axis=0)
     return Measurement(
         subject=row.subject,
         artifact=Artifact(str(path), sha256_of(path), path.stat().st_size),
         runtime_version=row.runtime_version,
         accuracy=_accuracy(row, rows),
-        startup=Startup(*(float(ns) / NS_PER_MS for ns in startup_ns)),
+        startup=startup_of(row.startups_ns),
         warmup_calls=row.warmup_calls,
         peak_rss_bytes=row.peak_rss_bytes,
         samples=Samples(tuple(row.latencies_ns), row.predictions, np.concatenate(row.paths_ns), row.top_scores),
@@ -365,6 +364,13 @@ def _finish(row: Row, rows: Sequence[Row]) -> Measurement:
         accelerator_name=row.accelerator_name,
         loadgen=row.loadgen,
     )
+
+
+def startup_of(startups_ns: Sequence[Iterable[int]]) -> Startup:
+    """Return the medians of the processes' import, load, first inference and time to steady state, and those of each."""
+    processes_ms = tuple(tuple(float(ns) / NS_PER_MS for ns in process) for process in startups_ns)
+    import_ms, load_ms, first_ms, steady_ms = (float(np.median(times)) for times in zip(*processes_ms, strict=True))
+    return Startup(import_ms, load_ms, first_ms, steady_ms, processes_ms)
 
 
 def _evidence(rows: Sequence[Row]) -> list[Evidence]:

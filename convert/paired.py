@@ -40,14 +40,14 @@ class Paired:
         """Return the first's accuracy less the second's, as a fraction of one."""
         return (self.only_first - self.only_second) / self.total
 
-    def interval(self) -> tuple[float, float]:
-        """Return the 95 % interval of the drop: Tango's score interval.
+    def interval(self, z: float = Z) -> tuple[float, float]:
+        """Return the interval of the drop by Tango's score, 95 % unless `z` is another point of the normal distribution.
 
         Tango 1998, "Equivalence test and confidence interval for the difference in proportions for the paired-sample
         design", Stat. Med. 17: 891, one of the three that Fagerland, Lydersen and Laake 2014 (Stat. Med. 33: 2850)
         recommend; unlike Wald's it holds where the two models differ in no picture at all.
         """
-        return self._border(-1.0, self.drop, Z), self._border(self.drop, 1.0, -Z)
+        return self._border(-1.0, self.drop, z), self._border(self.drop, 1.0, -z)
 
     @property
     def mcnemar_p(self) -> float:

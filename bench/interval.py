@@ -1,0 +1,104 @@
+"""Intervals for verdicts: how far the true value may lie from the measured one, at an error that the caller states."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from convert.paired import Paired
+
+ERROR = 0.01  # of a verdict: its intervals are 99 % ones
+TRIMMED = 0.1  # of the rounds at each end
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A measured value and the borders of its interval, all in the value's own unit."""
+
+    value: float
+    low: float
+    high: float
+
+    @staticmethod
+    def exact(value: float) -> "Interval":
+        """Return the interval of what is counted, not estimated: a size."""
+        return Interval(value, value, value)
+
+    def scaled(self, factor: float) -> "Interval":
+        return Interval(self.value * factor, self.low * factor, self.high * factor)
+
+
+def of_processes(values: Sequence[float], error: float = ERROR) -> Interval | None:
+    """Return the interval of what processes scatter around, all values above zero; None for fewer than two.
+
+    One process is one sample: Student's t on the logarithms, since processes differ by factors. The value is their
+    geometric mean. A single process shows nothing of the others, so it has no interval.
+    """
+    if len(values) < 2:
+        return None
+    mean, reach = _mean_and_reach(np.log(values), error)
+    return Interval(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+
+
+def of_ratio(over: Sequence[float], under: Sequence[float], error: float = ERROR) -> Interval | None:
+    """Return the interval of the ratio of two rows' typical values, one a process; None where a row has fewer than two.
+
+    Welch's t on the logarithms, with Satterthwaite's degrees of freedom (Welch 1947, Biometrika 34: 28).
+    """
+    if min(len(over), len(under)) < 2:
+        return None
+    sides = np.log(over), np.log(under)
+    variances = [float(side.var(ddof=1)) / len(side) for side in sides]
+    centre = float(sides[0].mean() - sides[1].mean())
+    scatter = sum(v**2 / (len(side) - 1) for v, side in zip(variances, sides, strict=True))
+    freedom = sum(variances) ** 2 / scatter if scatter > 0 else len(over) + len(under) - 2
+    reach = student(error, freedom) * math.sqrt(sum(variances))
+    return Interval(math.exp(centre), math.exp(centre - reach), math.exp(centre + reach))
+
+
+def of_log_differences(differences: npt.NDArray[np.float64], error: float = ERROR) -> Interval:
+    """Return the interval of a ratio from its logarithm in each round (rounds,), two rounds at least.
+
+    Student's paired t on the mean without the lowest and highest tenth, by the winsorized variance (Tukey and McLaughlin
+    1963, Sankhya A 25: 331): a process that was held up now and then must not hide a regression. Fewer than ten rounds
+    lose none.
+    """
+    count = len(differences)
+    cut = int(count * TRIMMED)
+    ordered = np.sort(differences)
+    winsorized = np.clip(ordered, ordered[cut], ordered[count - 1 - cut])
+    mean = float(ordered[cut : count - cut].mean())
+    scatter = float(winsorized.std(ddof=1)) / ((1 - 2 * cut / count) * math.sqrt(count))
+    reach = student(error, count - 2 * cut - 1) * scatter
+    return Interval(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+
+
+def of_share(hits: int, total: int, error: float = ERROR) -> Interval:
+    """Return Wilson's interval of a share, `total` above zero, as fractions of one."""
+    from scipy.stats import binomtest
+
+    borders = binomtest(hits, total).proportion_ci(1 - error, method="wilson")
+    return Interval(hits / total, float(borders.low), float(borders.high))
+
+
+def of_drop(pair: Paired, error: float = ERROR) -> Interval:
+    """Return Tango's score interval of the accuracy that the second of a pair loses against the first."""
+    from scipy.special import ndtri
+
+    low, high = pair.interval(float(ndtri(1 - error / 2)))
+    return Interval(pair.drop, low, high)
+
+
+@lru_cache(maxsize=1024)
+def student(error: float, freedom: float) -> float:
+    """Return the two-sided border of Student's t, fractional degrees of freedom too."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 1 - error / 2))
+
+
+def _mean_and_reach(logs: npt.NDArray[np.float64], error: float) -> tuple[float, float]:
+    return float(logs.mean()), student(error, len(logs) - 1) * float(logs.std(ddof=1)) / math.sqrt(len(logs))

@@ -1,0 +1,267 @@
+"""How often the gate errs: its false alarms and what it finds, simulated and from recorded processes (`make gate-power`).
+
+python -m bench.power record MODEL_FILE...     p50 of fresh processes of this machine, into build/gate_noise.json
+python -m bench.power simulate                 docs/gate-power.md and docs/gate-power.png
+"""
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.rounds import AGAIN, BASE, CANDIDATE, FIRST_LOOK, looks
+from bench.verdict import Verdict
+from train.files import read_json, write_bytes, write_json
+
+TRIALS = 2_000
+SLOWER = (0.0, 0.02, 0.05, 0.10, 0.20)
+PROCESS_S = 0.8  # one fresh process all told: 0.3 s of inference, the rest start-up and warm-up
+RECORDED = Path("build/gate_noise.json")
+TABLE, PLOT = Path("docs/gate-power.md"), Path("docs/gate-power.png")
+PROCESSES_A_FILE = 72  # three A/A comparisons at the first look
+
+Random = np.random.Generator
+Logs = npt.NDArray[np.float64]  # (rounds, 3), as in bench.rounds
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How the p50s of processes of one file scatter."""
+
+    name: str
+    draw: Callable[[Random, int], Logs]  # of so many rounds, without any slow-down
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is simulated: a noise, a budget, and how long the gate may measure."""
+
+    noise: Noise
+    max_regression: float = 0.05
+    seconds: float = 60.0
+
+    @property
+    def rounds(self) -> int:
+        return max(FIRST_LOOK, int(self.seconds / PROCESS_S) // 3)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What came of all trials with one slow-down, as fractions of one."""
+
+    verdicts: Mapping[Verdict, float]
+    others: Mapping[str, float]  # alarms of other rules on the same samples
+    rounds: float  # mean number
+
+
+def normal(name: str, scatter: float, drift: float = 0.0) -> Noise:
+    """Return lognormal scatter, the machine drifting by a fraction of one over the rounds."""
+    return Noise(name, lambda random, rounds: random.normal(0, scatter, (rounds, 3)) + _drift(rounds, drift))
+
+
+def heavy(name: str, scatter: float) -> Noise:
+    """Return scatter of the same standard deviation with the tails of Student's t, 3 degrees of freedom."""
+    return Noise(name, lambda random, rounds: random.standard_t(3, (rounds, 3)) * scatter / math.sqrt(3))
+
+
+def hiccups(name: str, scatter: float, share: float, slower: float) -> Noise:
+    """Return lognormal scatter where a share of the processes is slower, whichever side they are of."""
+
+    def draw(random: Random, rounds: int) -> Logs:
+        slowed = random.random((rounds, 3)) < share
+        return random.normal(0, scatter, (rounds, 3)) + slowed * math.log1p(slower)
+
+    return Noise(name, draw)
+
+
+def recorded(name: str, logs: npt.NDArray[np.float64]) -> Noise:
+    """Return the recorded processes (n,) themselves: a random stretch in its own order, the sides at random in each round.
+
+    So a drift of the machine stays in it. Where the recording is shorter than a comparison, it goes on turned round.
+    """
+
+    def draw(random: Random, rounds: int) -> Logs:
+        circle = np.concatenate([logs, logs[::-1]])
+        start = int(random.integers(len(circle)))
+        stretch = np.take(circle, range(start, start + 3 * rounds), mode="wrap")
+        shuffled: Logs = random.permuted(stretch.reshape(rounds, 3), axis=1)
+        return shuffled
+
+    return Noise(name, draw)
+
+
+# Standard deviations from process to process, measured over 40 fresh processes each on one pinned core (README's machine)
+MEASURED = (
+    normal("mnist_cnn int8, quiet (6.3 %)", 0.063),
+    normal("mnist_cnn int8, neighbour on the core (3.0 %)", 0.030),
+    normal("mobilenet_v2 int8, quiet (2.7 %)", 0.027),
+    normal("mobilenet_v2 int8, neighbour on the core (2.2 %)", 0.022),
+)
+WORSE = (
+    normal("2.7 %, the machine drifts by 8 %", 0.027, drift=0.08),
+    heavy("2.7 %, heavy tails", 0.027),
+    hiccups("2.7 %, one process in 20 takes 1.5 times as long", 0.027, 0.05, 0.5),
+)
+
+
+def _drift(rounds: int, drift: float) -> Logs:
+    drifted: Logs = np.log1p(drift * np.arange(rounds * 3) / (rounds * 3))
+    return drifted.reshape(rounds, 3)
+
+
+def simulate(setting: Setting, slower: float, trials: int = TRIALS, seed: int = 0) -> Rates:
+    """Run the gate's own looks over simulated rounds; `slower` is the slow-down that is planted in the candidate."""
+    random = np.random.default_rng(seed)
+    verdicts: list[Verdict] = []
+    alarms: list[dict[str, bool]] = []
+    rounds = 0
+    for trial in range(trials):
+        logs = setting.noise.draw(random, setting.rounds)
+        logs[:, CANDIDATE] += math.log1p(slower)
+        judgement = _last_look(logs, setting.max_regression, trial)
+        verdicts.append(judgement[0])
+        rounds += judgement[1]
+        alarms.append({name: rule(logs[:, BASE], logs[:, CANDIDATE]) for name, rule in OTHER_RULES.items()})
+    counted = {verdict: verdicts.count(verdict) / trials for verdict in (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)}
+    return Rates(counted, {name: sum(a[name] for a in alarms) / trials for name in OTHER_RULES}, rounds / trials)
+
+
+def _last_look(logs: Logs, max_regression: float, seed: int) -> tuple[Verdict, int]:
+    """Feed the gate the processes of each side in turn; time is counted in processes."""
+    sides: dict[int, Iterator[float]] = {side: iter(np.exp(logs[:, side])) for side in (BASE, AGAIN, CANDIDATE)}
+    used = 0
+
+    def measure(side: int) -> float:
+        nonlocal used
+        used += 1
+        return next(sides[side])
+
+    *_, judgement = looks(measure, max_regression, lambda: float(logs.size - used), seed)
+    return judgement.verdict, judgement.rounds
+
+
+def _asv(base: npt.NDArray[np.float64], new: npt.NDArray[np.float64]) -> bool:
+    """Return asv's verdict: a factor of 1.1 between medians, and p < 0.002 in the U test of Mann and Whitney."""
+    from scipy.stats import mannwhitneyu
+
+    factor = float(np.exp(np.median(new) - np.median(base)))
+    return factor > 1.1 and float(mannwhitneyu(base, new).pvalue) < 0.002
+
+
+OTHER_RULES: Mapping[str, Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], bool]] = {
+    "single runs, 5 %": lambda base, new: bool(np.exp(new[0] - base[0]) > 1.05),
+    "mean, 5 %": lambda base, new: bool(np.exp(new).mean() / np.exp(base).mean() > 1.05),
+    "min, 5 %": lambda base, new: bool(np.exp(new.min() - base.min()) > 1.05),
+    "asv": _asv,
+    "200 %": lambda base, new: bool(np.exp(new).mean() / np.exp(base).mean() > 3.0),
+}
+
+
+def record(files: Sequence[Path], say: Callable[[str], None]) -> None:
+    """Measure fresh processes of each file in LiteRT or onnxruntime and write the logarithms of their p50s, in order."""
+    from bench.artifacts import find_artifacts
+    from bench.fresh import FreshProcesses, Side
+
+    document = read_json(RECORDED) if RECORDED.exists() else {}
+    with FreshProcesses(say) as fresh:
+        for found in find_artifacts(files):
+            side = Side(found, "litert" if found.format == "tflite" else "onnxruntime")
+            logs = [math.log(float(np.median(fresh.process(side).latency_ns))) for _ in range(PROCESSES_A_FILE)]
+            document[f"{found.card.model} {found.card.variant}"] = logs
+            write_json(RECORDED, document)
+            say(f"{found.path}: {len(logs)} processes, their p50s differ by {100 * np.std(logs, ddof=1):.1f} %")
+
+
+def real_pairs(logs: npt.NDArray[np.float64]) -> list[Verdict]:
+    """Judge each stretch of a recording that fills a first look as an A/A comparison of its own, at a budget of 5 %."""
+    size = 3 * FIRST_LOOK
+    stretches = [logs[start : start + size].reshape(FIRST_LOOK, 3) for start in range(0, len(logs) - size + 1, size)]
+    shuffled = [np.random.default_rng(number).permuted(stretch, axis=1) for number, stretch in enumerate(stretches)]
+    return [_last_look(stretch, 0.05, 0)[0] for stretch in shuffled]
+
+
+def report(trials: int, say: Callable[[str], None]) -> None:
+    """Simulate every setting and write the table and the plot."""
+    noises = [*MEASURED, *WORSE]
+    lines = [f"Budget `max_regression = 0.05`, 60 s of measuring, {trials:,} trials each. FAIL in percent:", ""]
+    kept = {name: np.array(logs) for name, logs in (read_json(RECORDED) if RECORDED.exists() else {}).items()}
+    noises += [recorded(f"{name}, recorded (busy machine)", logs) for name, logs in kept.items()]
+    curves = {noise.name: [simulate(Setting(noise), slower, trials) for slower in SLOWER] for noise in noises}
+    lines += _table(curves, lambda rates: rates.verdicts[Verdict.FAIL])
+    lines += ["", "INCONCLUSIVE in percent, the rest being PASS:", ""]
+    lines += _table(curves, lambda rates: rates.verdicts[Verdict.INCONCLUSIVE])
+    lines += ["", "Other rules on the very same samples, alarms in percent at no slow-down / at 10 %:", "", *_others(curves)]
+    longer = {
+        f"{noise.name}, {seconds:.0f} s": [simulate(Setting(noise, 0.02, seconds), slower, trials) for slower in SLOWER]
+        for noise in (MEASURED[2], MEASURED[3])
+        for seconds in (60.0, 180.0)
+    }
+    lines += ["", "Budget `max_regression = 0.02`. FAIL in percent:", ""]
+    lines += _table(longer, lambda rates: rates.verdicts[Verdict.FAIL])
+    for name, logs in kept.items():
+        verdicts = real_pairs(logs)
+        told = ", ".join(f"{verdicts.count(verdict)} {verdict.value}" for verdict in Verdict if verdict in verdicts)
+        lines += ["", f"Real A/A comparisons of {name} (first look, {len(verdicts)} of them): {told}."]
+    write_bytes(
+        TABLE,
+        (
+            "# The gate's error rates\n\nMade by `make gate-power`; [gate.md](gate.md) says how to read it.\n\n"
+            + "\n".join(lines)
+            + "\n"
+        ).encode(),
+    )
+    _plot(curves)
+    say("\n".join(lines))
+    say(f"wrote {TABLE} and {PLOT}")
+
+
+def _table(curves: Mapping[str, Sequence[Rates]], figure: Callable[[Rates], float]) -> list[str]:
+    head = ["scatter of processes", *(f"+{100 * slower:.0f} %" for slower in SLOWER)]
+    rows = [[name, *(f"{100 * figure(rates):.1f}" for rates in all_rates)] for name, all_rates in curves.items()]
+    return _markdown(head, rows)
+
+
+def _others(curves: Mapping[str, Sequence[Rates]]) -> list[str]:
+    ten = SLOWER.index(0.10)
+    rows = []
+    for name, rates in curves.items():
+        own = f"{100 * rates[0].verdicts[Verdict.FAIL]:.1f} / {100 * rates[ten].verdicts[Verdict.FAIL]:.1f}"
+        others = [f"{100 * rates[0].others[rule]:.1f} / {100 * rates[ten].others[rule]:.1f}" for rule in OTHER_RULES]
+        rows.append([name, own, *others])
+    return _markdown(["scatter of processes", "edgeproof", *OTHER_RULES], rows)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return ["| " + " | ".join(cells) + " |" for cells in (head, rule, *rows)]
+
+
+def _plot(curves: Mapping[str, Sequence[Rates]]) -> None:
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for name, rates in curves.items():
+        style = "-" if name in {noise.name for noise in MEASURED} else "--"
+        axes.plot([100 * s for s in SLOWER], [100 * r.verdicts[Verdict.FAIL] for r in rates], style, marker="o", label=name)
+    axes.axvline(5, color="grey", linewidth=0.8)
+    axes.annotate("the budget", (5, 50), (5.3, 50), color="grey")
+    axes.set(
+        xlabel="planted slow-down, %", ylabel="FAIL, % of comparisons", title="What the gate finds in 60 s", ylim=(-2, 102)
+    )
+    axes.legend(fontsize=7)
+    PLOT.parent.mkdir(exist_ok=True)
+    figure.savefig(PLOT, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["record"] and len(sys.argv) > 2:
+        record([Path(name) for name in sys.argv[2:]], print)
+    elif sys.argv[1:2] == ["simulate"]:
+        report(int(sys.argv[2]) if len(sys.argv) > 2 else TRIALS, print)
+    else:
+        sys.exit(__doc__)

@@ -1,0 +1,100 @@
+"""Comparing two artifacts over rounds of fresh processes: what the rounds say, and when to stop.
+
+A round is one process of the baseline, one more of the baseline, and one of the candidate, in random order: one process is
+one sample, since the p50 of the same file differs by some percent from process to process while it is steady within one.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import interval
+from bench.interval import ERROR, Interval
+from bench.verdict import Verdict, judge
+
+FIRST_LOOK = 8  # rounds; each later look doubles them where time allows
+LEAST_GROWTH = 0.5  # a look after fewer new rounds costs more of the error than it gains
+BASE, AGAIN, CANDIDATE = range(3)
+
+LogP50s = npt.NDArray[np.float64]  # (rounds, 3), logarithms of the p50 of BASE, AGAIN, CANDIDATE
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the rounds of a pair say."""
+
+    ratio: Interval  # the candidate's p50 over the baseline's
+    floor: float  # how far the baseline may lie from itself in this very run, as a ratio above 1
+    verdict: Verdict
+    rounds: int
+    reason: str = ""
+
+
+def error_of_look(look: int, error: float = ERROR) -> float:
+    """Return the error that a look may spend, the first being 0: half, a quarter, ...; in sum never more than `error`.
+
+    Looking again and again at growing samples finds something by chance sooner or later; shared out, the errors of all
+    looks stay within that of one (Bonferroni), however many there are.
+    """
+    return error / 2.0 ** (look + 1)
+
+
+def judge_rounds(logs: LogP50s, max_regression: float, error: float) -> Judgement:
+    """Judge a pair on rounds (rounds, 3), at least two.
+
+    The candidate is compared with the mean of both baseline processes round by round, so that a machine's drift hits both
+    sides alike. FAIL needs the whole interval beyond the budget, and the ratio itself beyond the floor: what the interval
+    of the baseline against itself reaches. A baseline that lies beyond the budget from itself decides nothing.
+    """
+    ratio = interval.of_log_differences(logs[:, CANDIDATE] - logs[:, (BASE, AGAIN)].mean(axis=1), error)
+    itself = interval.of_log_differences(logs[:, AGAIN] - logs[:, BASE], ERROR)
+    floor = max(itself.high, 1 / itself.low)
+    verdict = judge(ratio, 1 + max_regression, at_most=True)
+    reason = ""
+    if min(itself.high, 1 / itself.low) < 1 / (1 + max_regression):
+        verdict, reason = (
+            Verdict.INCONCLUSIVE,
+            "the baseline differs from itself by more than the budget: the machine is too noisy",
+        )
+    elif verdict is Verdict.FAIL and ratio.value <= floor:
+        verdict, reason = Verdict.INCONCLUSIVE, "not beyond the noise floor of this run"
+    return Judgement(ratio, floor, verdict, len(logs), reason)
+
+
+def looks(
+    measure: Callable[[int], float],
+    max_regression: float,
+    seconds_left: Callable[[], float],
+    seed: int = 0,
+    error: float = ERROR,
+) -> Iterator[Judgement]:
+    """Yield a judgement after each look, the last one being what stands: decided, or out of time.
+
+    `measure` takes BASE, AGAIN or CANDIDATE and returns the p50 of one new process in any unit; `seconds_left` says how much
+    time there is. The first look is taken whatever it costs.
+    """
+    order = random.Random(seed)
+    logs = np.empty((0, 3))
+    look, wanted = 0, FIRST_LOOK
+    while True:
+        before_s = seconds_left()
+        new = np.array([_round(measure, order) for _ in range(wanted - len(logs))])
+        round_s = (before_s - seconds_left()) / len(new)
+        logs = np.concatenate([logs, new])
+        judgement = judge_rounds(logs, max_regression, error_of_look(look, error))
+        yield judgement
+        fitting = int(seconds_left() / round_s) if round_s > 0 else len(logs)
+        if judgement.verdict is not Verdict.INCONCLUSIVE or fitting < len(logs) * LEAST_GROWTH:
+            return
+        look, wanted = look + 1, len(logs) + min(len(logs), fitting)
+
+
+def _round(measure: Callable[[int], float], order: random.Random) -> list[float]:
+    sides = [BASE, AGAIN, CANDIDATE]
+    order.shuffle(sides)
+    found = {side: math.log(measure(side)) for side in sides}
+    return [found[side] for side in (BASE, AGAIN, CANDIDATE)]

@@ -1,0 +1,45 @@
+"""Telling findings: lines for people, files for whoever asked for them, and what GitHub Actions takes by itself."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.exports import bencher, github, junit, lines, markdown, plain
+from bench.verdict import Finding, exit_code
+from device.classify import EdgeproofError
+from train.files import write_bytes
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Which files were asked for, and what an undecided budget means for the exit code."""
+
+    inconclusive: str | None = None
+    junit: Path | None = None
+    markdown: Path | None = None
+    bmf: Path | None = None
+    json: Path | None = None
+
+
+def tell(findings: Sequence[Finding], title: str, outputs: Outputs, say: Callable[[str], None]) -> int:
+    """Say and write the findings; return the exit code. Raises EdgeproofError where nothing was judged."""
+    for line in lines.lines(findings):
+        say(line)
+    code = exit_code(findings, outputs.inconclusive)
+    files: dict[Path | None, Callable[[], str]] = {
+        outputs.junit: lambda: junit.junit(findings, outputs.inconclusive),
+        outputs.markdown: lambda: markdown.markdown(findings, title),
+        outputs.bmf: lambda: bencher.bencher(findings),
+        outputs.json: lambda: plain.plain(findings),
+    }
+    for path, text in files.items():
+        if path is not None:
+            write_bytes(path, text().encode())
+    for line in github.annotations(findings, os.environ):
+        say(line)
+    try:
+        github.add_summary(findings, title, os.environ)
+    except OSError as error:
+        raise EdgeproofError(f"GITHUB_STEP_SUMMARY: cannot be written: {error.strerror}") from error
+    return code
