@@ -95,8 +95,7 @@ def overview(results: Results) -> Spec | None:
                 "encoding": {"x": p50, "y": {"field": "low_top1", **y}, "y2": {"field": "high_top1"}, "color": color},
             },
             _points(p50, top1, color),
-            _names("left", 12, f"datum.step && datum.p50 <= {middle_ms}", p50, top1),
-            _names("right", -12, f"datum.step && datum.p50 > {middle_ms}", p50, top1),
+            _names(middle_ms, p50, top1),
         ],
     )
 
@@ -146,9 +145,22 @@ def _points(p50: Spec, top1: Spec, color: Spec) -> Spec:
     }
 
 
-def _names(align: str, dx: int, which: str, p50: Spec, top1: Spec) -> Spec:
-    mark = {"type": "text", "align": align, "dx": dx, "dy": -10, "fontSize": 11, "clip": True}
-    return {"transform": [{"filter": which}], "mark": mark, "encoding": {"x": p50, "y": top1, "text": {"field": "short"}}}
+def _names(middle_ms: float, p50: Spec, top1: Spec) -> Spec:
+    """Return the names of the front's corners, each on the side where there is room.
+
+    One layer over all points, most without a text: a layer without points makes Vega warn of an axis without an extent.
+    """
+    left = f"datum.p50 <= {middle_ms}"
+    mark = {
+        "type": "text",
+        "align": {"expr": f"{left} ? 'left' : 'right'"},
+        "dx": {"expr": f"{left} ? 12 : -12"},
+        "dy": -10,
+        "fontSize": 11,
+        "clip": True,
+    }
+    text = {"condition": {"test": "datum.step", "field": "short"}, "value": ""}
+    return {"mark": mark, "encoding": {"x": p50, "y": top1, "text": text}}
 
 
 def _point(row: Row) -> dict[str, Any]:

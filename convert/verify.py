@@ -27,6 +27,7 @@ FLOAT_MARGIN, QUANTIZED_MARGIN = 0.005, 0.1
 # Where no picture is decided, scores may differ by this share of Keras's highest, and by one step of an integer output.
 SCORE_SHARE = {"float32": 1e-4, "float16": 0.01}
 QUANTIZED_SCORE_SHARE = 0.1
+INT8_SOFTMAX = ("int8", "int8_mixed", "int8_fixed")  # of TFLite: the last layer is quantized in each
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def agreement(
 
 
 def _score_difference(worst: float, highest: float, variant: Variant) -> ScoreDifference:
-    step = ONE_STEP if variant.key == "int8.tflite" else 0.0
+    step = ONE_STEP if variant.format == "tflite" and variant.name in INT8_SOFTMAX else 0.0
     return ScoreDifference(worst, SCORE_SHARE.get(variant.name, QUANTIZED_SCORE_SHARE) * highest + step, highest)
 
 

@@ -102,7 +102,7 @@ class TestRows:
         skip = Skipped(Subject(ANY, None, ANY, "tflite", "litert", "board", "gpu", 1), "no GPU")
         results = Results()
         results.merge([], [skip], ENVIRONMENT)
-        assert "Skipped: everything in litert: no GPU" in markdown(results)
+        assert "Skipped: everything in litert on board: no GPU" in markdown(results)
         results.merge([measurement("litert")], [], ENVIRONMENT)
         assert results.skipped == []
         results.merge([], [skip], ENVIRONMENT)

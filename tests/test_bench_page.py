@@ -190,6 +190,25 @@ class TestInChromium:
     def test_opens_offline_without_a_word_on_the_console(self, desktop: Opened) -> None:
         assert desktop.problems == []
 
+    @pytest.mark.parametrize("p50_ms", [(1.0, 2.0), (2.0, 1.0)])  # the front's corner left and right of the middle
+    def test_names_the_front_on_the_side_where_there_is_room(
+        self, browser: Any, tmp_path: Path, p50_ms: tuple[float, float]
+    ) -> None:
+        rows = [make_row(p50_ms=p50_ms[0], size_bytes=100), make_row("int8", p50_ms=p50_ms[1], wrong=range(20))]
+        path = tmp_path / "report.html"
+        path.write_text(page.page(make_results(rows), History((), 0)), encoding="utf-8")
+        with opened(browser, path) as shown:
+            named = {
+                text: style
+                for text, style in shown.page.eval_on_selector_all(
+                    "#overview svg .mark-text.role-mark text",
+                    "all => all.map((one) => [one.textContent, one.getAttribute('text-anchor')])",
+                )
+                if text
+            }
+            assert list(named.values())[0] == ("start" if p50_ms[0] < p50_ms[1] else "end")
+            assert shown.problems == []
+
     def test_the_plots_are_there(self, desktop: Opened) -> None:
         points = desktop.page.locator("#overview svg .mark-symbol path").count()
         assert points >= 7  # one a row, and the legend's

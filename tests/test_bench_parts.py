@@ -131,7 +131,7 @@ class TestReport:
         text = markdown(results)
         assert "Use 2 where a core is free: 2.00 times as fast" in text
         assert "Unknown, since this machine does not tell it: frequency changed, throttled." in text
-        assert "| m | int8.tflite | litert 1.0, 2 threads | 1.00 | 2.00 | 3.00 | 4.00 | 0.100 |" in text
+        assert "| m on board | int8.tflite | litert 1.0, 2 threads | 1.00 | 2.00 | 3.00 | 4.00 | 0.100 |" in text
 
 
 def whole_row(threads: int, ns: int) -> Measurement:

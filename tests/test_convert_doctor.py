@@ -233,7 +233,8 @@ class TestPlantedFaults:
     ) -> None:
         folder = tmp_path / "mnist_cnn@faulty"
         shutil.copytree(tiny.folder, folder)
-        monkeypatch.setattr(verify, "check_agreement", lambda *_: None)  # which would not let the worst of them be written
+        for check in ("check_agreement", "check_types"):  # which would not let the worst of them be written
+            monkeypatch.setattr(verify, check, lambda *_: None)
         trained, (variant,) = opened(folder), find_variants([key])
         vars(trained)["calibration"] = planted(trained, fault)
         _convert_variant(trained, variant, folder / f"mnist_cnn.{key}", None)
