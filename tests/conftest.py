@@ -1,6 +1,7 @@
 """Fixtures: the project's commands, and a tiny model that was trained and converted by them once a session."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,9 @@ from train.data import Dataset, load_mnist
 ROOT = Path(__file__).resolve().parent.parent
 TRAINING_A_CLASS, OTHER_A_CLASS = 60, 8
 CONVERTED = tuple(variant for variant in VARIANTS if not variant.by_doctor)  # what `tiny` holds
+
+# A shell starts what runs in its background with SIGINT ignored, which every command that a test starts would inherit
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
