@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench.evidence import accuracy_of, model_name
 from bench.pairs import Pair
-from bench.resample import ratio
+from bench.ratio import ratio
 from bench.results import Results, Row, is_software, latencies_ns
 from bench.words import accuracy_verdict, artifact_name, pair_words, times
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.evidence import Evidence, accuracy_of
-from bench.resample import Ratio, geometric_mean, ratio
+from bench.ratio import Ratio, geometric_mean, ratio
 from bench.results import Results, Row, is_software, latencies_ns
 from bench.words import points_of, row_name, short_verdict
 from convert.paired import Paired

@@ -44,17 +44,23 @@ def of_processes(values: Sequence[float], error: float = ERROR) -> Interval | No
 
 
 def of_ratio(over: Sequence[float], under: Sequence[float], error: float = ERROR) -> Interval | None:
-    """Return the interval of the ratio of two rows' typical values, one a process; None where a row has fewer than two.
+    """Return the interval of the ratio of two rows' typical values, one a process; None where a row has fewer than two."""
+    return of_geometric_mean([(over, under)], error)
 
-    Welch's t on the logarithms, with Satterthwaite's degrees of freedom (Welch 1947, Biometrika 34: 28).
+
+def of_geometric_mean(pairs: Sequence[tuple[Sequence[float], Sequence[float]]], error: float = ERROR) -> Interval | None:
+    """Return the interval of the geometric mean of ratios, each of two rows' values, one a process; None as `of_ratio`.
+
+    Welch's t on the logarithms, with Satterthwaite's degrees of freedom for a sum of independent means (Welch 1947,
+    Biometrika 34: 28).
     """
-    if min(len(over), len(under)) < 2:
+    if min(len(side) for pair in pairs for side in pair) < 2:
         return None
-    sides = np.log(over), np.log(under)
-    variances = [float(side.var(ddof=1)) / len(side) for side in sides]
-    centre = float(sides[0].mean() - sides[1].mean())
+    sides = [np.log(side) for pair in pairs for side in pair]
+    variances = [float(side.var(ddof=1)) / len(side) / len(pairs) ** 2 for side in sides]
+    centre = sum(float(over.mean() - under.mean()) for over, under in zip(sides[::2], sides[1::2], strict=True)) / len(pairs)
     scatter = sum(v**2 / (len(side) - 1) for v, side in zip(variances, sides, strict=True))
-    freedom = sum(variances) ** 2 / scatter if scatter > 0 else len(over) + len(under) - 2
+    freedom = sum(variances) ** 2 / scatter if scatter > 0 else sum(len(side) - 1 for side in sides)
     reach = student(error, freedom) * math.sqrt(sum(variances))
     return Interval(math.exp(centre), math.exp(centre - reach), math.exp(centre + reach))
 

@@ -18,10 +18,12 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from bench import stats
+from bench import interval
 from bench.artifacts import Found, find_artifacts
+from bench.interval import Interval
 from bench.process import Workers, available_memory_bytes
 from bench.promise import Promise
+from bench.ratio import STATED_ERROR
 from bench.worker import Job
 from device.classify import CheckFailed, EdgeproofError, RuntimeMissing, time_queries, warm_up
 from train.cli import run_cli
@@ -56,7 +58,7 @@ def main(file: Path, blocks: int, queries: int, processes: int) -> int:
     return 1 if any(promise.verdict(ratio) == "FAIL" for promise, ratio in measured) else 0
 
 
-def against_bare_loop(found: Found, blocks: int, queries: int, seed: int = 0) -> stats.Ratio:
+def against_bare_loop(found: Found, blocks: int, queries: int, seed: int = 0) -> Interval:
     """Time both query by query, in random order; the ratio is over the blocks' ratios of medians.
 
     Whole blocks in turn would not do: what else the machine does then hits one side alone.
@@ -79,7 +81,7 @@ def against_bare_loop(found: Found, blocks: int, queries: int, seed: int = 0) ->
             for side in (first, 1 - first):
                 samples_ns[side].append(int(sides[side](tensors[number % len(tensors)])))
         ratios.append(float(np.median(samples_ns[0]) / np.median(samples_ns[1])))
-    return stats.mean_ratio(ratios)
+    return stated(interval.of_processes(ratios, STATED_ERROR))
 
 
 def bare_query(session: Any) -> Callable[[Any], int]:
@@ -101,7 +103,7 @@ def bare_query(session: Any) -> Callable[[Any], int]:
     return query
 
 
-def against_litert_benchmark(found: Found, processes: int, queries: int, seed: int = 0) -> stats.Ratio:
+def against_litert_benchmark(found: Found, processes: int, queries: int, seed: int = 0) -> Interval:
     """Run our worker and litert-benchmark in fresh processes, in random order; each process is one sample."""
     if importlib.util.find_spec(THEIRS) is None:
         raise RuntimeMissing("this ai-edge-litert has no litert-benchmark: pip install ai-edge-litert==2.3.0")
@@ -114,9 +116,13 @@ def against_litert_benchmark(found: Found, processes: int, queries: int, seed: i
         p50s_ns: dict[str, list[float]] = {side: [] for side in sides}
         for side in schedule:
             p50s_ns[side].append(sides[side](found, scratch, queries))
-    # A process's own median stands for it, whole
-    ours, theirs = ([np.array([round(p50_ns)]) for p50_ns in p50s_ns[side]] for side in sides)
-    return stats.ratio_of_medians(ours, theirs)
+    return stated(interval.of_ratio(p50s_ns["ours"], p50s_ns["theirs"], STATED_ERROR))
+
+
+def stated(found: Interval | None) -> Interval:
+    """Return an interval that there is: the options ask for two samples at least."""
+    assert found is not None
+    return found
 
 
 def our_p50_ns(found: Found, scratch: Path, queries: int) -> float:

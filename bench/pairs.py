@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.evidence import Evidence
-from bench.resample import Ratio, ratio
+from bench.ratio import Ratio, ratio
 from bench.results import Results, Row, is_software, latencies_ns
 from convert.paired import Paired
 

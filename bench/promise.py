@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bench.stats import Ratio
+from bench.interval import Interval
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Promise:
     least: float
     most: float
 
-    def verdict(self, measured: Ratio) -> str:
+    def verdict(self, measured: Interval) -> str:
         """Return "PASS" where the whole interval is within the limits, "FAIL" where it is wholly outside."""
         if self.least <= measured.low and measured.high <= self.most:
             return "PASS"
@@ -21,8 +21,8 @@ class Promise:
             return "FAIL"
         return "INCONCLUSIVE"
 
-    def line(self, measured: Ratio) -> str:
+    def line(self, measured: Interval) -> str:
         """Return the figure, its interval and the verdict for people."""
         limits = f"at most {self.most:g}" if self.least == 0 else f"{self.least:g} to {self.most:g}"
-        figure = f"{measured.ratio:.3f} [{measured.low:.3f}, {measured.high:.3f}]"
+        figure = f"{measured.value:.3f} [{measured.low:.3f}, {measured.high:.3f}]"
         return f"{self.what}: {figure}, promised {limits}: {self.verdict(measured)}"

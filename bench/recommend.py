@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.advice import SHIPPED_FORMATS, fastest_and_smallest
 from bench.evidence import accuracy_of, model_name
-from bench.resample import quantile_ci95_ns
+from bench.ratio import quantile_ci95_ns
 from bench.results import Results, Row, is_software, latencies_ns
 from bench.words import row_name
 from device.classify import EdgeproofError

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import click
 
-from bench import stats
-from bench.measurement import Samples
-from bench.results import Results, load_results, subject_of
+from bench.ratio import Ratio, ratio
+from bench.results import Results, latencies_ns, load_results, subject_of
 from device.classify import EXIT_FAILED, EXIT_OK, EdgeproofError, wilson_interval
 from train.cli import run_cli
 
@@ -24,7 +23,7 @@ class Repeated:
     """A row in both runs. `doubt` is why one of them says itself that it is not valid."""
 
     key: str
-    ratio: stats.Ratio
+    ratio: Ratio
     doubt: str | None
 
 
@@ -36,12 +35,11 @@ def repeated_rows(first: Results, second: Results) -> Iterator[Repeated]:
         other = others.get(key)
         if other is None or min(row["latency"]["processes"], other["latency"]["processes"]) < 2:
             continue
-        before, after = (
-            Samples.from_arrays(results.arrays, found["samples"]["key"])
-            for results, found in ((first, row), (second, other))
+        yield Repeated(
+            key,
+            ratio(latencies_ns(second, other), latencies_ns(first, row)),
+            row["latency"]["why_invalid"] or other["latency"]["why_invalid"],
         )
-        ratio = stats.ratio_of_medians(after.latency_ns, before.latency_ns)
-        yield Repeated(key, ratio, row["latency"]["why_invalid"] or other["latency"]["why_invalid"])
 
 
 def verdict(agreeing: int, rows: int) -> str:
@@ -60,10 +58,10 @@ def main(first: Path, second: Path) -> int:
     if not rows:
         raise EdgeproofError(f"{first}, {second}: no row is in both with two processes: measure both alike")
     for row in rows:
-        mark = " " if row.ratio.holds_one else "!"
+        mark = "!" if row.ratio.distinguishable else " "
         doubt = f"  ({row.doubt})" if row.doubt else ""
-        click.echo(f"{mark} {row.ratio.ratio:6.3f} [{row.ratio.low:.3f}, {row.ratio.high:.3f}]  {row.key}{doubt}")
-    agreeing = sum(row.ratio.holds_one for row in rows)
+        click.echo(f"{mark} {row.ratio.value:6.3f} [{row.ratio.low:.3f}, {row.ratio.high:.3f}]  {row.key}{doubt}")
+    agreeing = sum(not row.ratio.distinguishable for row in rows)
     low, high = wilson_interval(agreeing, len(rows))
     word = verdict(agreeing, len(rows))
     doubtful = sum(row.doubt is not None for row in rows)

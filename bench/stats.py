@@ -1,12 +1,12 @@
 """Statistics of latency samples: what a sample can carry, and nothing else."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+
+from bench import interval
 
 Nanoseconds = npt.NDArray[np.int64]  # (queries,)
 
@@ -56,66 +56,10 @@ def median_ci95_ns(processes: Sequence[Nanoseconds]) -> tuple[float, float]:
     """
     pooled = np.sort(np.concatenate(processes))
     low, high = _order_statistics_ci95(pooled)
-    if len(processes) > 1:
-        centre, half_width = _log_mean(_log_medians(processes))
-        low, high = min(low, math.exp(centre - half_width)), max(high, math.exp(centre + half_width))
+    if between := interval.of_processes([float(np.median(samples)) for samples in processes], 2 * CI_TAIL):
+        low, high = min(low, between.low), max(high, between.high)
     middle = float(np.median(pooled))
     return min(low, middle), max(high, middle)
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How many times as long one side takes as the other, with its 95 % interval."""
-
-    ratio: float
-    low: float
-    high: float
-
-    @property
-    def holds_one(self) -> bool:
-        """Say whether the interval holds 1: no difference was shown."""
-        return self.low <= 1 <= self.high
-
-
-def ratio_of_medians(processes: Sequence[Nanoseconds], base: Sequence[Nanoseconds]) -> Ratio:
-    """Return the geometric mean of the process medians over that of `base`, with Welch's interval on the logarithms.
-
-    Raises ValueError where a side has one process only: it says nothing about how far processes lie apart.
-    """
-    if min(len(processes), len(base)) < 2:
-        raise ValueError("a ratio with an interval needs at least two processes on each side")
-    over, under = _log_medians(processes), _log_medians(base)
-    over_variance, under_variance = (float(side.var(ddof=1)) / len(side) for side in (over, under))
-    variance = over_variance + under_variance
-    if variance == 0:
-        freedom = float(len(over) + len(under) - 2)
-    else:  # Welch and Satterthwaite
-        freedom = variance**2 / (over_variance**2 / (len(over) - 1) + under_variance**2 / (len(under) - 1))
-    centre = float(over.mean() - under.mean())
-    half_width = _student(freedom) * math.sqrt(variance)
-    return Ratio(math.exp(centre), math.exp(centre - half_width), math.exp(centre + half_width))
-
-
-def mean_ratio(ratios: Sequence[float]) -> Ratio:
-    """Return the geometric mean of ratios that were measured in pairs, with Student's interval on their logarithms."""
-    centre, half_width = _log_mean(np.log(ratios))
-    return Ratio(math.exp(centre), math.exp(centre - half_width), math.exp(centre + half_width))
-
-
-def _log_medians(processes: Sequence[Nanoseconds]) -> npt.NDArray[np.float64]:
-    return np.log([float(np.median(samples)) for samples in processes])
-
-
-def _log_mean(logs: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Return the mean of logarithms (n,), n > 1, and half the width of Student's 95 % interval around it."""
-    return float(logs.mean()), _student(len(logs) - 1) * float(logs.std(ddof=1)) / math.sqrt(len(logs))
-
-
-def _student(freedom: float) -> float:
-    """Return the 97.5th percentile of Student's t, fractional degrees of freedom too."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 1 - CI_TAIL))
 
 
 def _order_statistics_ci95(ordered: Nanoseconds) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.evidence import model_name
 from bench.pairs import Pair
-from bench.resample import Ratio
+from bench.ratio import Ratio
 from convert.paired import Paired
 
 SAME_SIZE = 0.01

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from bench import stats
+from bench.ratio import ratio
 
 TRIALS = 800
 LEAST, MOST = 0.95 - 3 * math.sqrt(0.95 * 0.05 / TRIALS), 0.99  # three standard errors of a share of that many
@@ -54,7 +55,7 @@ def test_the_interval_of_the_median_holds_it_in_95_percent_of_runs(processes: in
 def test_two_runs_of_one_thing_differ_beyond_their_interval_in_5_percent(processes: int, spread: float, draw: Draw) -> None:
     random = np.random.default_rng(2)
     alike = sum(
-        stats.ratio_of_medians(run_of(random, draw, spread, processes), run_of(random, draw, spread, processes)).holds_one
+        not ratio(run_of(random, draw, spread, processes), run_of(random, draw, spread, processes)).distinguishable
         for _ in range(TRIALS)
     )
     assert LEAST <= alike / TRIALS <= MOST
@@ -75,17 +76,13 @@ def test_a_bootstrap_over_three_processes_would_not_hold_the_median_often_enough
 def test_a_real_difference_is_outside_the_interval_of_the_ratio() -> None:
     random = np.random.default_rng(4)
     slow = [2 * samples for samples in run_of(random, normal, 0.02, 5)]
-    ratio = stats.ratio_of_medians(slow, run_of(random, normal, 0.02, 5))
-    assert not ratio.holds_one
-    assert ratio.low < 2 < ratio.high
+    found = ratio(slow, run_of(random, normal, 0.02, 5))
+    assert found.low is not None
+    assert found.high is not None
+    assert 1 < found.low < 2 < found.high
 
 
 def test_processes_that_agree_to_the_nanosecond_leave_the_width_of_the_queries() -> None:
     samples = run_of(np.random.default_rng(5), normal, 0.0, 1)[0]
     low, high = stats.median_ci95_ns([samples, samples, samples])
     assert low < np.median(samples) < high
-
-
-def test_a_ratio_of_single_processes_is_refused() -> None:
-    with pytest.raises(ValueError, match="two processes"):
-        stats.ratio_of_medians([np.array([1, 2])], [np.array([1, 2]), np.array([1, 2])])

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bench import loadgen, overhead, repeatability, stats
+from bench import loadgen, overhead, repeatability
+from bench.interval import Interval
 from bench.measurement import Samples
 from bench.promise import Promise
 from bench.results import Results, load_results
+from bench.stats import early_stopping_percentile_ns
 from device.classify import CheckFailed, EdgeproofError, RuntimeMissing
 from tests.conftest import Tiny, run, run_room
 from tests.test_bench import ENVIRONMENT, measurement
@@ -22,20 +24,20 @@ class TestPromise:
     @pytest.mark.parametrize(
         ("ratio", "verdict"),
         [
-            (stats.Ratio(1.01, 0.99, 1.04), "PASS"),
-            (stats.Ratio(1.04, 1.02, 1.06), "INCONCLUSIVE"),
-            (stats.Ratio(1.20, 1.10, 1.30), "FAIL"),
+            (Interval(1.01, 0.99, 1.04), "PASS"),
+            (Interval(1.04, 1.02, 1.06), "INCONCLUSIVE"),
+            (Interval(1.20, 1.10, 1.30), "FAIL"),
         ],
     )
-    def test_is_kept_or_broken_by_the_whole_interval(self, ratio: stats.Ratio, verdict: str) -> None:
+    def test_is_kept_or_broken_by_the_whole_interval(self, ratio: Interval, verdict: str) -> None:
         promise = Promise("what", 0, 1.05)
         assert promise.verdict(ratio) == verdict
         assert promise.line(ratio).endswith(f"promised at most 1.05: {verdict}")
 
     def test_of_agreement_breaks_on_both_sides(self) -> None:
         promise = Promise("what", 0.9, 1.1)
-        assert promise.verdict(stats.Ratio(0.5, 0.4, 0.6)) == "FAIL"
-        assert promise.verdict(stats.Ratio(1.5, 1.4, 1.6)) == "FAIL"
+        assert promise.verdict(Interval(0.5, 0.4, 0.6)) == "FAIL"
+        assert promise.verdict(Interval(1.5, 1.4, 1.6)) == "FAIL"
 
 
 class TestOverhead:
@@ -89,7 +91,7 @@ class TestLoadgen:
         )
         logged = loadgen.read_trace(tmp_path)
         assert len(logged) == result.queries == len(calls) >= 300
-        assert result.p90_ns == stats.early_stopping_percentile_ns(logged, 0.90)
+        assert result.p90_ns == early_stopping_percentile_ns(logged, 0.90)
         assert abs(float((logged < result.p50_ns).mean()) - 0.5) < 0.02
         assert result.valid
 
