@@ -57,14 +57,25 @@ def find_devices(text: str) -> list[str]:
 def find_device(name: str) -> Device:
     """Return the device of that name, or of a file whose path ends in .toml. Raises EdgeproofError."""
     if name.endswith(".toml"):
-        return read_device(Path(name))
+        return _reached(read_device(Path(name)), name)
     known = name.replace("_", "-")
     if known not in device_names():
         raise EdgeproofError(
             f"unknown device {name!r}: there are {', '.join([HOST, *device_names()])}; "
             "add a file to bench/devices/ or name one that ends in .toml"
         )
-    return read_device(DEVICES / f"{known}.toml")
+    path = DEVICES / f"{known}.toml"
+    return _reached(read_device(path), str(path))
+
+
+def _reached(device: Device, where: str) -> Device:
+    """Return a device that can be measured on. Raises EdgeproofError for one that budgets alone know, by its [match]."""
+    if not device.host and not device.loopback:
+        raise EdgeproofError(
+            f"{where}: has a [match] and no host: budgets know the machine by it, and it is measured on itself, without "
+            "--device; give it a host to reach it over SSH"
+        )
+    return device
 
 
 def read_device(path: Path) -> Device:

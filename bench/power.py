@@ -1,12 +1,15 @@
 """How often the gate errs: its false alarms and what it finds, simulated and from recorded processes (`make gate-power`).
 
-python -m bench.power record MODEL_FILE...     p50 of fresh processes of this machine, into build/gate_noise.json
-python -m bench.power simulate                 docs/gate-power.md and docs/gate-power.png
+python -m bench.power record [--neighbour] MODEL_FILE...   p50 of fresh processes of this machine, into build/gate_noise.json
+python -m bench.power simulate                             docs/gate-power.md and docs/gate-power.png
 """
 
 import math
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +25,7 @@ SLOWER = (0.0, 0.02, 0.05, 0.10, 0.20)
 PROCESS_S = 0.8  # one fresh process all told: 0.3 s of inference, the rest start-up and warm-up
 RECORDED = Path("build/gate_noise.json")
 TABLE, PLOT = Path("docs/gate-power.md"), Path("docs/gate-power.png")
-PROCESSES_A_FILE = 72  # three A/A comparisons at the first look
+PROCESSES_A_FILE = 20 * 3 * FIRST_LOOK  # twenty A/A comparisons at the first look
 
 Random = np.random.Generator
 Logs = npt.NDArray[np.float64]  # (rounds, 3), as in bench.rounds
@@ -161,19 +164,37 @@ OTHER_RULES: Mapping[str, Callable[[npt.NDArray[np.float64], npt.NDArray[np.floa
 }
 
 
-def record(files: Sequence[Path], say: Callable[[str], None]) -> None:
-    """Measure fresh processes of each file in LiteRT or onnxruntime and write the logarithms of their p50s, in order."""
+def record(files: Sequence[Path], say: Callable[[str], None], neighbour: bool = False) -> None:
+    """Measure fresh processes of each file in LiteRT or onnxruntime and write the logarithms of their p50s, in order.
+
+    With a neighbour they share one core with a process that never rests.
+    """
     from bench.artifacts import find_artifacts
     from bench.fresh import FreshProcesses, Side
 
     document = read_json(RECORDED) if RECORDED.exists() else {}
-    with FreshProcesses(say) as fresh:
+    condition = "neighbour on the core" if neighbour else "as the machine was"
+    with _busy_core() if neighbour else nullcontext(), FreshProcesses(say) as fresh:
         for found in find_artifacts(files):
             side = Side(found, "litert" if found.format == "tflite" else "onnxruntime")
             logs = [math.log(float(np.median(fresh.process(side).latency_ns))) for _ in range(PROCESSES_A_FILE)]
-            document[f"{found.card.model} {found.card.variant}"] = logs
+            document[f"{found.card.model} {found.card.variant}, {condition}"] = logs
             write_json(RECORDED, document)
             say(f"{found.path}: {len(logs)} processes, their p50s differ by {100 * np.std(logs, ddof=1):.1f} %")
+
+
+@contextmanager
+def _busy_core() -> Iterator[None]:
+    """Pin this process, and with it those that it starts, to one core that a busy one shares."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        neighbour.kill()
+        neighbour.wait()
+        os.sched_setaffinity(0, cores)
 
 
 def real_pairs(logs: npt.NDArray[np.float64]) -> list[Verdict]:
@@ -189,7 +210,7 @@ def report(trials: int, say: Callable[[str], None]) -> None:
     noises = [*MEASURED, *WORSE]
     lines = [f"Budget `max_regression = 0.05`, 60 s of measuring, {trials:,} trials each. FAIL in percent:", ""]
     kept = {name: np.array(logs) for name, logs in (read_json(RECORDED) if RECORDED.exists() else {}).items()}
-    noises += [recorded(f"{name}, recorded (busy machine)", logs) for name, logs in kept.items()]
+    noises += [recorded(f"{name}, recorded ({100 * logs.std(ddof=1):.1f} %)", logs) for name, logs in kept.items()]
     curves = {noise.name: [simulate(Setting(noise), slower, trials) for slower in SLOWER] for noise in noises}
     lines += _table(curves, lambda rates: rates.verdicts[Verdict.FAIL])
     lines += ["", "INCONCLUSIVE in percent, the rest being PASS:", ""]
@@ -260,7 +281,8 @@ def _plot(curves: Mapping[str, Sequence[Rates]]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["record"] and len(sys.argv) > 2:
-        record([Path(name) for name in sys.argv[2:]], print)
+        names = [name for name in sys.argv[2:] if name != "--neighbour"]
+        record([Path(name) for name in names], print, neighbour="--neighbour" in sys.argv)
     elif sys.argv[1:2] == ["simulate"]:
         report(int(sys.argv[2]) if len(sys.argv) > 2 else TRIALS, print)
     else:

@@ -8,6 +8,8 @@ from bench.measurement import NS_PER_MS, Samples
 from bench.results import Results, Row, load_results, subject_of
 from device.classify import EdgeproofError
 
+STARTUP = ("import_ms", "load_ms", "first_inference_ms")
+
 
 def load_sound_results(path: Path) -> Results:
     """Read results and hold every row against its samples. Raises EdgeproofError that names the row and what differs."""
@@ -38,6 +40,8 @@ def _check(row: Row, results: Results, where: str) -> None:
     if not len(pooled):
         raise EdgeproofError(f"{where}: has no latency samples: measure again")
     _close(where, "latency.p50_ms", latency["p50_ms"], float(np.median(pooled)) / NS_PER_MS)
+    for name, times_ms in zip(STARTUP, zip(*row["startup"].get("processes_ms", ()), strict=True), strict=False):
+        _close(where, f"startup.{name}", row["startup"][name], float(np.median(times_ms)))
     _same(where, "accuracy.total", accuracy["total"], len(samples.predictions))
     if accuracy["total"]:
         _close(where, "accuracy.top1", accuracy["top1"], accuracy["correct"] / accuracy["total"])

@@ -350,6 +350,7 @@ class TestCommand:
                 lambda text: text.replace('"count"', '"cuont"').replace('"queries": 4000', '"queries": 1'),
                 "latency.queries is 1",
             ),
+            (lambda text: text.replace('"load_ms": 2.0', '"load_ms": 1.0'), "startup.load_ms is 1.0"),
             (lambda text: text.replace('"top1": 0.993', '"top1": 1.0'), "accuracy.top1 is 1.0"),
             (lambda text: text.replace('"threads": 1', '"threads": 2'), "samples.key"),
             (lambda text: text.replace('"artifact"', '"artefact"'), "measurements[0].artifact is"),

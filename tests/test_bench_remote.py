@@ -488,6 +488,11 @@ class TestDeviceFiles:
         with pytest.raises(EdgeproofError, match=found):
             read_device(tmp_path / "d.toml")
 
+    def test_one_that_only_says_how_to_recognise_a_machine_cannot_be_measured_on(self, tmp_path: Path) -> None:
+        (tmp_path / "d.toml").write_text('[match]\ncpu = "*Celeron*"')
+        with pytest.raises(EdgeproofError, match=r"d\.toml: has a \[match\] and no host: .* give it a host"):
+            find_device(str(tmp_path / "d.toml"))
+
     @pytest.mark.parametrize(
         ("names", "found"),
         [("pdp11", "unknown device 'pdp11'"), ("pi4,pi4", "each once"), (",", "expected names"), ("host", "host")],
