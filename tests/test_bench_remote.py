@@ -489,7 +489,7 @@ class TestDeviceFiles:
             read_device(tmp_path / "d.toml")
 
     def test_one_that_only_says_how_to_recognise_a_machine_cannot_be_measured_on(self, tmp_path: Path) -> None:
-        (tmp_path / "d.toml").write_text('[match]\ncpu = "*Celeron*"')
+        (tmp_path / "d.toml").write_text('description = "a laptop"\n[match]\ncpu = "*Celeron*"')
         with pytest.raises(EdgeproofError, match=r"d\.toml: has a \[match\] and no host: .* give it a host"):
             find_device(str(tmp_path / "d.toml"))
 
