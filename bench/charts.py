@@ -9,6 +9,8 @@ from bench.words import artifact_name, runtime_name, short_name
 
 Spec = dict[str, Any]
 
+NAME_WIDTH = 1.6  # of a point's name in the overview, as a ratio of latencies: its axis is logarithmic
+
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # a name, which nothing fetches
 
 
@@ -56,6 +58,18 @@ def _steps(rows: Sequence[Row], front: Sequence[bool]) -> list[bool]:
     return [id(row) in corners for row in rows]
 
 
+def _named(rows: Sequence[Row], steps: Sequence[bool]) -> list[bool]:
+    """Tell which corners get their name: from the fastest on, each that lies a name's width beyond the one before."""
+    last_ms, named = 0.0, set()
+    for row in sorted(
+        (r for r, corner in zip(rows, steps, strict=True) if corner), key=lambda r: float(r["latency"]["p50_ms"])
+    ):
+        if row["latency"]["p50_ms"] >= last_ms * NAME_WIDTH:
+            last_ms = row["latency"]["p50_ms"]
+            named.add(id(row))
+    return [id(row) in named for row in rows]
+
+
 def overview(results: Results) -> Spec | None:
     """Return accuracy against latency against size, the Pareto front marked; None where no accuracy is known."""
     rows = [row for row in results.rows if accuracy_of(row)]
@@ -64,7 +78,7 @@ def overview(results: Results) -> Spec | None:
     points = [{**_point(row), **flags} for row, flags in zip(rows, _flags(rows), strict=True)]
     middle_ms = (min(point["p50"] for point in points) * max(point["p50"] for point in points)) ** 0.5
     x = {"type": "quantitative", "scale": {"type": "log", "nice": False, "padding": 24}, "title": "p50 latency, ms (log)"}
-    y = {"type": "quantitative", "scale": {"zero": False, "padding": 16}, "title": "top-1, %"}
+    y = {"type": "quantitative", "scale": {"zero": False, "nice": False, "padding": 16}, "title": "top-1, %"}
     color = {"field": "model", "type": "nominal", "title": "model"}
     whiskers = {"mark": {"type": "rule", "opacity": 0.3}}
     p50, top1 = {"field": "p50", **x}, {"field": "top1", **y}
@@ -76,6 +90,7 @@ def overview(results: Results) -> Spec | None:
             {"filter": "chosen == '' || datum.model == chosen"},
             {"calculate": "chosen == '' ? datum.front_of_all : datum.front_of_model", "as": "front"},
             {"calculate": "chosen == '' ? datum.step_of_all : datum.step_of_model", "as": "step"},
+            {"calculate": "chosen == '' ? datum.named_of_all : datum.named_of_model", "as": "named"},
         ],
         layer=[
             {
@@ -109,8 +124,9 @@ def _flags(rows: Sequence[Row]) -> list[dict[str, bool]]:
     for scope, places in groups:
         own = [rows[place] for place in places]
         front = on_front(own)
-        for place, on, step in zip(places, front, _steps(own, front), strict=True):
-            flags[place] |= {f"front_of_{scope}": on, f"step_of_{scope}": step}
+        steps = _steps(own, front)
+        for place, on, step, named in zip(places, front, steps, _named(own, steps), strict=True):
+            flags[place] |= {f"front_of_{scope}": on, f"step_of_{scope}": step, f"named_of_{scope}": named}
     return flags
 
 
@@ -159,7 +175,7 @@ def _names(middle_ms: float, p50: Spec, top1: Spec) -> Spec:
         "fontSize": 11,
         "clip": True,
     }
-    text = {"condition": {"test": "datum.step", "field": "short"}, "value": ""}
+    text = {"condition": {"test": "datum.named", "field": "short"}, "value": ""}
     return {"mark": mark, "encoding": {"x": p50, "y": top1, "text": text}}
 
 
