@@ -15,7 +15,7 @@ from bench.budget import Budgets
 from bench.check import MEASURED_BY_PROCESS, check, partner_of
 from bench.device_match import HOST
 from bench.fresh import FreshProcesses, Process, Side
-from bench.measurement import NS_PER_MS
+from bench.measurement import ANY, NS_PER_MS, Subject
 from bench.results import Results, Row, load_results, subject_of
 from bench.rounds import error_of_look
 from bench.run import MODES, run, sort_out, subject_of as subject_to_be
@@ -25,6 +25,7 @@ from device.classify import EdgeproofError
 
 PROCESSES = 5
 THREADS = 1
+REFERENCE_OF = {"max_top1_drop": "float32", "min_agreement": "float32"}
 Say = Callable[[str], None]
 Clock = Callable[[], float]  # seconds
 
@@ -49,14 +50,15 @@ def measure_and_check(path: Path, budgets: Budgets, max_time_s: float, say: Say)
             f"{budgets.path}: none of its budgets is about an artifact in build/: a gate never passes on nothing"
         )
     runtimes = sorted({runtime for found in chosen for runtime in _runtimes(found, here, budgets)})
-    outcome = run(chosen, runtimes, replace(MODES["rapid"], processes=PROCESSES), (THREADS,), say)
+    compared = [found for found in artifacts if found in chosen or any(_is_partner(found, one, budgets) for one in chosen)]
+    outcome = run(compared, runtimes, replace(MODES["rapid"], processes=PROCESSES), (THREADS,), say)
     results = load_results(path) if path.exists() else Results()
     skipped = [*absent, *outcome.skipped]
     results.merge(outcome.measured, skipped, environment.describe().to_json(), outcome.evidence)
     results.save(path)
     if outcome.interrupted:
         raise KeyboardInterrupt
-    by_path = {str(found.path): found for found in chosen}
+    by_path = {str(found.path): found for found in compared}
     with FreshProcesses(say) as fresh:
         return measure_longer(results, budgets, by_path, fresh, lambda: end_s - time.monotonic(), say)
 
@@ -101,6 +103,15 @@ def _runtimes(found: Found, here: Sequence[str], budgets: Budgets) -> list[str]:
     return [
         name for name in opening if any(rule.matches_elsewhere(vars(subject_to_be(found, name, THREADS))) for rule in rules)
     ]
+
+
+def _is_partner(found: Found, of: Found, budgets: Budgets) -> bool:
+    """Tell whether a budget of an artifact compares it with `found`: a ratio's other variant, or accuracy's float32."""
+    if (found.card.model, found.name, found.format) != (of.card.model, of.name, of.format):
+        return False
+    row = vars(Subject(of.card.model, of.name, of.card.variant, of.format, ANY, HOST, "cpu", THREADS))
+    limits = [limit for rule in budgets.limited("results") if rule.matches_elsewhere(row) for limit in rule.limits]
+    return any(found.card.variant == (limit.to or REFERENCE_OF.get(limit.key)) for limit in limits)
 
 
 def _undecided_rows(results: Results, findings: Sequence[Finding], artifacts: dict[str, Found]) -> list[Row]:

@@ -1,6 +1,7 @@
 """Budgets: what a file may say, which rule counts, and what each verdict rests on."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from bench.results import Results
 from bench.soundness import load_sound_results
 from bench.verdict import Finding, Place, Verdict, exit_code, judge
 from device.classify import EdgeproofError
-from tests.conftest import ROOT, run_room
+from tests.conftest import ROOT, Tiny, run_room
 
 ENVIRONMENT = {"host": "box", "cpu": "Celeron N3350", "cores": 2, "os": "Linux"}
 PICTURES = 10_000
@@ -388,6 +389,18 @@ class TestCommand:
         result = run_room("bench", "check", tmp_path / "bench.json", "--budgets", path, cwd=tmp_path)
         assert result.code == 2
         assert found in result.error_line
+
+    @pytest.mark.slow
+    def test_measures_first_with_what_the_budgets_compare_with(self, tiny: Tiny, tmp_path: Path) -> None:
+        shutil.copytree(tiny.folder, tmp_path / "build" / tiny.folder.name)
+        rule = 'variant = "int8_mixed"\nruntime = "litert"\nmax_ratio = {to = "float16", p50 = 100}\nmin_agreement = 0.5'
+        options: list[str | Path] = ["--measure", "--max-time", "1", "--budgets", budgets_file(tmp_path, rule)]
+        result = run_room("bench", "check", *options, cwd=tmp_path)
+        assert result.code == 0, result.stdout + result.stderr
+        assert "2 PASS, 0 FAIL, 0 INCONCLUSIVE" in result.stdout
+        rows = load_sound_results(tmp_path / "build" / "bench.json").rows
+        assert {row["variant"] for row in rows} == {"int8_mixed", "float16", "float32"}
+        assert {row["format"] for row in rows} == {"tflite"}
 
     def test_results_without_a_row_are_code_2(self, tmp_path: Path) -> None:
         result = self.check(tmp_path, "max_size_kb = 2", rows=Results())
