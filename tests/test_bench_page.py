@@ -206,7 +206,7 @@ class TestInChromium:
                 )
                 if text
             }
-            assert list(named.values())[0] == ("start" if p50_ms[0] < p50_ms[1] else "end")
+            assert next(iter(named.values())) == ("start" if p50_ms[0] < p50_ms[1] else "end")
             assert shown.problems == []
 
     def test_the_plots_are_there(self, desktop: Opened) -> None:
