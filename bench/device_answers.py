@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-NO_ANSWER = 0xFFFF  # a picture that the device could not use: no label has this number
+from bench.marked import NO_ANSWER
 
 
 class RowRefused(Exception):

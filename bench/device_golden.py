@@ -2,7 +2,7 @@
 
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,9 +53,10 @@ class HostAnswers:
             return self._kept[key]
 
 
-def job(found: Found, runtime: str, threads: int) -> Phases:
-    """Return the job for bench/marked.py: the self-test, and the scores of each golden picture."""
-    return Phases(found.path, runtime, threads, inferences=1, golden=bool(found.card.document.get("golden")))
+def job(found: Found, runtime: str, threads: int, files: Sequence[str] = ()) -> Phases:
+    """Return the job for bench/marked.py: the self-test, the scores of each golden picture, and `files` answered."""
+    golden = bool(found.card.document.get("golden"))
+    return Phases(found.path, runtime, threads, inferences=0, golden=golden, files=tuple(files))
 
 
 def read_marked(ran: Mapping[str, Any]) -> dict[str, Any]:

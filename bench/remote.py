@@ -191,8 +191,9 @@ class DeviceRun:
         self._say(f"latency in {len(schedule)} processes, one at a time in random order")
         for row in schedule:
             self._guarded(row, lambda row: self._latency(row, place))
-        self._say(f"accuracy of {len(self._going())} rows")
-        for row in self._going():
+        unanswered = [row for row in self._going() if not len(row.predictions)]
+        self._say(f"accuracy of {len(unanswered)} rows")
+        for row in unanswered:
             self._guarded(row, lambda row: self._accuracy(row, place))
 
     # -- what there is to do
@@ -279,21 +280,31 @@ class DeviceRun:
         return result
 
     def _golden(self, row: Row, place: Place) -> str:
-        """Let the artifact prove itself there: bench/marked.py calls the functions of the very same classify.py."""
+        """Let the artifact prove itself there: bench/marked.py calls the functions of the very same classify.py.
+
+        On an emulated device, where each start of a process takes seconds, test pictures are answered along with it.
+        """
         folder = f"files/{sha256_of(MARKED)}"
         self._push(f"{folder}/marked.py", MARKED.read_bytes())
         for source in (CLASSIFY, CLASSIFY.with_name("__init__.py")):
             self._push(f"{folder}/device/{source.name}", source.read_bytes())
-        asked = job(row.found, row.wheel.runtime, row.subject.threads).to_json(row.file, None).encode()
+        pictures, emulated = self._pictures(row), bool(self._device.emulated)
+        count = self._most(pictures) if emulated else 0
+        self._push_shards(pictures, count)
+        phases = job(row.found, row.wheel.runtime, row.subject.threads, pictures.sources(count))
+        asked = phases.to_json(row.file, None).encode()
         path = f"files/{hashlib.sha256(asked).hexdigest()}/job.json"
         self._push(path, asked)
         argv = [*place.runner, f"{folder}/marked.py", path]
         ran = self._far.ask("run", PROCESS_LIMIT_S + 60, argv=argv, kill_after_s=PROCESS_LIMIT_S)
         brought = read_marked(ran)
         row.golden = compare(row.found, brought, self._request.golden_here.of(row.found, row.wheel.runtime))
-        if self._device.emulated:  # less what is the emulator's, which classify.py cannot know of
-            row.peak_rss_bytes = int(brought["peak_rss_bytes"])
-        return "no golden pictures inside" if row.golden is None else row.golden.text
+        said = "no golden pictures inside" if row.golden is None else row.golden.text
+        if not emulated:
+            return said
+        row.peak_rss_bytes = int(brought["peak_rss_bytes"])  # less the emulator's, which classify.py cannot know of
+        row.predictions = np.array(brought["predictions"], np.uint16)
+        return f"{said}; {int((row.predictions == pictures.labels[:count]).sum()):,} of {count:,} right"
 
     def _latency(self, row: Row, place: Place) -> str:
         mode, pictures = self._mode, self._pictures(row)
@@ -316,8 +327,7 @@ class DeviceRun:
 
     def _accuracy(self, row: Row, place: Place) -> str:
         pictures = self._pictures(row)
-        asked = self._request.most_pictures or (EMULATED_PICTURES if self._device.emulated else len(pictures.order))
-        total = min(asked, len(pictures.order))
+        total = self._most(pictures)
         count = min(TRIAL_PICTURES, total)
         row.predictions, spent_ms = self._answers(row, place, pictures.sources(count), count, PROCESS_LIMIT_S)
         if count < total:
@@ -330,6 +340,10 @@ class DeviceRun:
         correct = int((row.predictions == pictures.labels[:count]).sum())
         cut = "" if count == total else f", the first {count:,} only: all would take over a minute"
         return f"{correct:,} of {count:,} right{cut}"
+
+    def _most(self, pictures: DevicePictures) -> int:
+        asked = self._request.most_pictures or (EMULATED_PICTURES if self._device.emulated else len(pictures.order))
+        return min(asked, len(pictures.order))
 
     def _answers(
         self, row: Row, place: Place, sources: Sequence[str], count: int, limit_s: float

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from bench import far_side, remote
+from bench import device_answers, far_side
 from bench.artifacts import find_artifacts
 from bench.device_command import measure_devices
 from bench.device_file import device_names, find_device, read_device
@@ -93,7 +93,7 @@ def measure(*devices: Path, pictures: Path, model: Path = READY) -> tuple[Finish
     with contextlib.redirect_stdout(said):
         names, how_long = ",".join(map(str, devices)), Mode(64, 0.0, 1)
         found = find_artifacts([model])
-        failed = measure_devices(names, found, ["litert"], how_long, [1], pictures, False, results, output)
+        failed = measure_devices(names, found, ["litert"], how_long, [1], pictures, False, None, results, output)
     return Finished(int(failed), said.getvalue(), ""), load_results(output)
 
 
@@ -181,7 +181,7 @@ class TestRun:
         assert set(results.environments) == {"one", "two"}
 
     def test_times_of_an_emulated_device_are_no_latencies(self, server: Loopback, pictures: Path, tmp_path: Path) -> None:
-        result, results = measure(device_file(tmp_path, server, emulated="cortex-a72"), pictures=pictures)
+        result, results = measure(device_file(tmp_path, server, "emulated-board", emulated="cortex-a72"), pictures=pictures)
         assert result.code == 0, result.stderr
         latency = results.rows[0]["latency"]
         assert latency["valid"] is False
@@ -554,11 +554,11 @@ class TestFarSide:
     ["", "[]", "{}", '{"runtime": "litert", "latency_ns": [-1], "startup_ns": [1, 2, 3]}', '{"latency_ns": "x"}', "\x00"],
 )
 def test_figures_that_cannot_be_are_refused(output: str) -> None:
-    with pytest.raises(remote.RowCrashed, match="where measurements were expected"):
-        remote.read_bench(output, "litert")
+    with pytest.raises(device_answers.RowCrashed, match="where measurements were expected"):
+        device_answers.read_bench(output, "litert")
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"top": []}', '{"top": [{"label": "cat"}], "latency_ms": {"total": 1}}'])
 def test_answers_that_are_none_are_refused(line: str) -> None:
-    with pytest.raises(remote.RowCrashed, match="expected"):
-        remote.read_answers(line, ["0", "1"], 1)
+    with pytest.raises(device_answers.RowCrashed, match="expected"):
+        device_answers.read_answers(line, ["0", "1"], 1)
