@@ -26,7 +26,7 @@ from bench.emulated.emulator import find_emulator, write_python_command
 from bench.emulated.userspace import find_user_space
 from bench.link import Link
 from bench.loopback import loopback_server
-from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Subject
+from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Startup, Subject
 from bench.provision import Place, provide
 from bench.run import ACCURACY_SIZES, Mode, startup_of
 from bench.runtimes import find_runtime
@@ -45,9 +45,7 @@ TRIAL_PICTURES = 20
 PROCESS_LIMIT_S = 900.0
 CLOCK_TOLERANCE_S = 60
 WATCH_EVERY_S = 1.0
-EMULATED_MODE = Mode(queries=1, duration_s=0, processes=1)  # that the loop runs there is shown; its times mean nothing
 EMULATED_PICTURES = 100  # an emulated inference takes some twenty times as long
-EMULATED_BENCH_PICTURES = 4
 
 
 @dataclass
@@ -143,7 +141,8 @@ class DeviceRun:
         self._link: Link | None = None
         self._pushed: set[str] = set()
         self._cpuinfo = ""
-        self._mode = EMULATED_MODE if device.emulated else request.mode
+        self._code = CLASSIFY.read_bytes()  # once: whoever edits it meanwhile changes no run that is under way
+        self._processes = 1 if device.emulated else request.mode.processes
         self._environment: dict[str, Any] | None = None
         self.rows: list[Row] = []
         self.skipped: list[Skipped] = []
@@ -178,7 +177,7 @@ class DeviceRun:
         self._environment = describe(device, link.facts, place, health, self._cpuinfo)
         if not device.emulated:
             self._say(device_health.summary(health))
-        self._push(f"files/{sha256_of(CLASSIFY)}/classify.py", CLASSIFY.read_bytes())
+        self._push(self._program, self._code)
         for row in self._going():
             self._push(row.file, row.found.path.read_bytes())
         for row in self._going():
@@ -186,14 +185,15 @@ class DeviceRun:
         self._say(f"golden pictures of {len(self._going())} rows")
         for row in self._going():
             self._guarded(row, lambda row: self._golden(row, place))
-        schedule = [row for row in self._going() for _ in range(self._mode.processes)]
+        if device.emulated:  # has answered its pictures with the golden ones, and no time of it is a latency
+            return
+        schedule = [row for row in self._going() for _ in range(self._processes)]
         random.Random(self._request.seed).shuffle(schedule)  # a board's heat then hits all rows alike
         self._say(f"latency in {len(schedule)} processes, one at a time in random order")
         for row in schedule:
             self._guarded(row, lambda row: self._latency(row, place))
-        unanswered = [row for row in self._going() if not len(row.predictions)]
-        self._say(f"accuracy of {len(unanswered)} rows")
-        for row in unanswered:
+        self._say(f"accuracy of {len(self._going())} rows")
+        for row in self._going():
             self._guarded(row, lambda row: self._accuracy(row, place))
 
     # -- what there is to do
@@ -238,6 +238,11 @@ class DeviceRun:
     # -- on the device
 
     @property
+    def _program(self) -> str:
+        """Return the name of classify.py there: by content."""
+        return f"files/{hashlib.sha256(self._code).hexdigest()}/classify.py"
+
+    @property
     def _far(self) -> Link:
         assert self._link is not None
         return self._link
@@ -264,7 +269,7 @@ class DeviceRun:
         self, row: Row, place: Place, arguments: Sequence[str], limit_s: float, watch: bool = False
     ) -> dict[str, Any]:
         """Run classify.py there on a row's artifact. Raises RowRefused or RowCrashed."""
-        argv = [*place.runner, f"files/{sha256_of(CLASSIFY)}/classify.py", row.file, *arguments, "--json"]
+        argv = [*place.runner, self._program, row.file, *arguments, "--json"]
         argv += ["--threads", str(row.subject.threads)]
         argv += ["--runtime", row.wheel.runtime] if row.found.format == "tflite" else []
         watched: dict[str, Any] = {"watch": list(device_health.WATCHED), "watch_every_s": WATCH_EVERY_S} if watch else {}
@@ -284,10 +289,11 @@ class DeviceRun:
 
         On an emulated device, where each start of a process takes seconds, test pictures are answered along with it.
         """
-        folder = f"files/{sha256_of(MARKED)}"
-        self._push(f"{folder}/marked.py", MARKED.read_bytes())
-        for source in (CLASSIFY, CLASSIFY.with_name("__init__.py")):
-            self._push(f"{folder}/device/{source.name}", source.read_bytes())
+        marked = MARKED.read_bytes()
+        folder = f"files/{hashlib.sha256(marked + self._code).hexdigest()}"
+        self._push(f"{folder}/marked.py", marked)
+        self._push(f"{folder}/device/classify.py", self._code)
+        self._push(f"{folder}/device/__init__.py", CLASSIFY.with_name("__init__.py").read_bytes())
         pictures, emulated = self._pictures(row), bool(self._device.emulated)
         count = self._most(pictures) if emulated else 0
         self._push_shards(pictures, count)
@@ -303,12 +309,18 @@ class DeviceRun:
         if not emulated:
             return said
         row.peak_rss_bytes = int(brought["peak_rss_bytes"])  # less the emulator's, which classify.py cannot know of
+        row.runtime_version = str(brought["runtime_version"])
+        if not brought["latency_ns"]:
+            raise RowRefused("none of its test pictures can be used there")
+        row.startups_ns.append(brought["startup_ns"])
+        row.latencies_ns.append(np.array(brought["latency_ns"], np.int64))
+        row.healths.append((Health(), [], Health()))
         row.predictions = np.array(brought["predictions"], np.uint16)
-        return f"{said}; {int((row.predictions == pictures.labels[:count]).sum()):,} of {count:,} right"
+        return f"{said}; {int((row.predictions == pictures.labels[:count]).sum()):,} of {count:,} right; {NOT_A_LATENCY}"
 
     def _latency(self, row: Row, place: Place) -> str:
-        mode, pictures = self._mode, self._pictures(row)
-        sources = pictures.sources(min(EMULATED_BENCH_PICTURES if self._device.emulated else SHARD, len(pictures.order)))
+        mode, pictures = self._request.mode, self._pictures(row)
+        sources = pictures.sources(min(SHARD, len(pictures.order)))
         queries, seconds = -(-mode.queries // mode.processes), mode.duration_s / mode.processes
         arguments = ["--bench", "--queries", str(queries), "--seconds", str(seconds), *sources]
         before = self._health()
@@ -320,10 +332,8 @@ class DeviceRun:
         row.latencies_ns.append(np.array(brought["latency_ns"], np.int64))
         row.startups_ns.append(brought["startup_ns"])
         row.warmup_calls = max(row.warmup_calls, brought["warmup_calls"])
-        if not self._device.emulated:
-            row.peak_rss_bytes = max(row.peak_rss_bytes, brought["peak_rss_bytes"])
-        p50 = f"p50 {np.median(row.latencies_ns[-1]) / NS_PER_MS:.4f} ms"
-        return NOT_A_LATENCY if self._device.emulated else p50
+        row.peak_rss_bytes = max(row.peak_rss_bytes, brought["peak_rss_bytes"])
+        return f"p50 {np.median(row.latencies_ns[-1]) / NS_PER_MS:.4f} ms"
 
     def _accuracy(self, row: Row, place: Place) -> str:
         pictures = self._pictures(row)
@@ -372,7 +382,7 @@ class DeviceRun:
                 for found, wheel in _wanted(self._request)
                 for threads in self._request.threads
             ]
-        done = [row for row in self.rows if row.reason is None and len(row.latencies_ns) == self._mode.processes]
+        done = [row for row in self.rows if row.reason is None and len(row.latencies_ns) == self._processes]
         done = [row for row in done if len(row.predictions)]
         kept = {id(row) for row in done}
         reasons = [(row.subject, row.reason or lost) for row in self.rows if id(row) not in kept]
@@ -389,13 +399,14 @@ class DeviceRun:
         common = 0 if reference is None else min(len(reference), count)
         agree = None if reference is None or not common else int((reference[:common] == row.predictions[:common]).sum())
         correct = int((row.predictions == pictures.labels[:count]).sum())
+        emulated = bool(self._device.emulated)
         unhealthy = [device_health.why_invalid(*process) for process in row.healths]
         return DeviceMeasurement(
             subject=row.subject,
             artifact=Artifact(str(row.found.path), row.sha256, row.found.path.stat().st_size),
             runtime_version=row.runtime_version,
             accuracy=Accuracy(correct, count, agree, common, pictures.split.sha256),
-            startup=startup_of(row.startups_ns),
+            startup=Startup(*(ns / NS_PER_MS for ns in row.startups_ns[0])) if emulated else startup_of(row.startups_ns),
             warmup_calls=row.warmup_calls,
             peak_rss_bytes=row.peak_rss_bytes,
             samples=Samples(tuple(row.latencies_ns), row.predictions),
