@@ -406,7 +406,7 @@ class DeviceRun:
             artifact=Artifact(str(row.found.path), row.sha256, row.found.path.stat().st_size),
             runtime_version=row.runtime_version,
             accuracy=Accuracy(correct, count, agree, common, pictures.split.sha256),
-            startup=Startup(*(ns / NS_PER_MS for ns in row.startups_ns[0])) if emulated else startup_of(row.startups_ns),
+            startup=_emulated_startup(row.startups_ns[0]) if emulated else startup_of(row.startups_ns),
             warmup_calls=row.warmup_calls,
             peak_rss_bytes=row.peak_rss_bytes,
             samples=Samples(tuple(row.latencies_ns), row.predictions),
@@ -439,6 +439,11 @@ def reachable(device: Device) -> Iterator[Device]:
             python=python,
             folder=device.folder.replace("{checkout}", str(CHECKOUT)),
         )
+
+
+def _emulated_startup(startup_ns: Sequence[int]) -> Startup:
+    import_ms, load_ms, first_ms = (ns / NS_PER_MS for ns in startup_ns)
+    return Startup(import_ms, load_ms, first_ms)
 
 
 def local_python(device: Device) -> tuple[str, ...]:
