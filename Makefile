@@ -117,11 +117,14 @@ self-test: convert ## Let every artifact prove itself in every runtime that open
 	  $(RUN) device/classify.py $$file --self-test --runtime $$runtime 2>/dev/null | tail -1 || exit 1; done; done
 	@for file in build/*/*.onnx; do $(RUN) device/classify.py $$file --self-test | tail -1 || exit 1; done
 
-emulated-device: setup ## Build the emulated Raspberry Pis (Debian packages, QEMU; once, minutes).
-	$(RUN) -m bench emulate
+emulated-device: setup ## Build the emulated Raspberry Pis (Debian packages, QEMU; once, minutes; EMULATED=NAME... only these).
+	$(RUN) -m bench emulate $(EMULATED)
 
-rehearsal: convert emulated-device ## Run every int8 and float32 artifact on an emulated Raspberry Pi 4 and 32-bit one.
-	$(RUN) -m bench rehearse --device emulated-pi4,emulated-zero2w
+# Few test pictures: the golden ones inside each artifact are what is compared, and an emulated inference takes long
+rehearsal: EMULATED := emulated-pi4 emulated-zero2w
+rehearsal: convert emulated-device ## Run every int8 and float32 artifact on an emulated Raspberry Pi 4 and 32-bit one, over SSH.
+	$(RUN) -m bench run --device emulated-pi4,emulated-zero2w --pictures 10 \
+	  $(foreach model,$(MODELS),$(foreach form,int8.tflite float32.tflite int8.onnx float32.onnx,build/$(model)/$(model).$(form)))
 
 baseline: ## Make data/baseline again from data/ready.
 	$(RUN) -m bench run data/ready/*.tflite --runtime litert --seconds 0.5 --output build/ready.json

@@ -64,6 +64,7 @@ class Duration(click.ParamType[float]):
 @click.option("--seconds", type=click.FloatRange(min=0), help="Measure each row this long instead.")
 @click.option("--threads", type=ThreadCounts(), default="1", show_default=True, help="Of each runtime; a row for each.")
 @click.option("--device", "devices", metavar="NAME,...", help="Measure there, over SSH: pi4,pi5. See bench/devices/.")
+@click.option("--pictures", type=click.IntRange(1), help="With --device: of each row at most  [default: 100 if emulated]")
 @click.option("--offline", is_flag=True, help="Push wheels to a device from here; it then needs no package index.")
 @click.option("--profile", is_flag=True, help="Print each row's time per operation too, and keep it in build/profile/.")
 @click.option("--sustain", type=Duration(), default=0.0, help="Then keep each row busy so long: 10m. Told minute by minute.")
@@ -85,6 +86,7 @@ def run(
     seconds: float | None,
     threads: tuple[int, ...],
     devices: str | None,
+    pictures: int | None,
     offline: bool,
     profile: bool,
     sustain: float,
@@ -117,9 +119,12 @@ def run(
     if devices is not None:
         from bench.device_command import measure_devices
 
-        failed = measure_devices(devices, find_artifacts(files), runtimes, how_long, threads, data, offline, results, output)
+        named = find_artifacts(files)
+        failed = measure_devices(devices, named, runtimes, how_long, threads, data, offline, pictures, results, output)
         _write_report(results, output)
         return 1 if failed else 0
+    if pictures is not None:
+        raise click.UsageError("--pictures goes with --device; here a row answers as many as there is time for")
     here = environment.describe().to_json()
     artifacts = find_artifacts(files, Told(labels, preprocess, data, shapes))
     extras = Extras(profile, sustain, None if max_memory_mb is None else max_memory_mb * 1_000_000, logs)

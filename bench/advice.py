@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bench.evidence import accuracy_of, model_name
 from bench.pairs import Pair
 from bench.ratio import ratio
-from bench.results import Results, Row, is_software, latencies_ns
+from bench.results import Results, Row, has_no_time, latencies_ns
 from bench.words import accuracy_verdict, artifact_name, pair_words, times
 
 SHIPPED_FORMATS = frozenset({"tflite", "onnx"})
@@ -32,7 +32,7 @@ def advise(results: Results, found: Sequence[Pair]) -> list[Advice]:
     by_row = {pair.row["samples"]["key"]: pair for pair in found}
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in results.rows:
-        if row["format"] in SHIPPED_FORMATS and not is_software(row):
+        if row["format"] in SHIPPED_FORMATS and not has_no_time(row):
             groups.setdefault((model_name(row), row["device"]), []).append(row)
     return [_advise(results, model, device, rows, by_row) for (model, device), rows in groups.items()]
 

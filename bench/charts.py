@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.emulated import is_emulated
 from bench.evidence import accuracy_of, model_name
-from bench.results import Results, Row, is_software
+from bench.results import Results, Row, has_no_time
 from bench.words import artifact_name, runtime_name, short_name
 
 Spec = dict[str, Any]
@@ -28,13 +29,13 @@ def chart(values: Sequence[Mapping[str, Any]], **parts: Any) -> Spec:
 def on_front(rows: Sequence[Row]) -> list[bool]:
     """Tell which rows no other row beats: none is at least as fast, as accurate and as small, and better in one of them.
 
-    Point estimates are compared, on one device, over as many pictures. Rows of unknown accuracy and those on a software
-    GPU are on no front.
+    Point estimates are compared, on one device, over as many pictures. Rows of unknown accuracy and those of a software
+    GPU or an emulated device are on no front.
     """
     most = max((row["accuracy"]["total"] for row in rows if accuracy_of(row)), default=0)
     figures = [
         (row["device"], row["latency"]["p50_ms"], -row["accuracy"]["top1"], row["artifact"]["size_bytes"])
-        if accuracy_of(row) and row["accuracy"]["total"] == most and not is_software(row)
+        if accuracy_of(row) and row["accuracy"]["total"] == most and not has_no_time(row)
         else None
         for row in rows
     ]
@@ -72,7 +73,7 @@ def _named(rows: Sequence[Row], steps: Sequence[bool]) -> list[bool]:
 
 def overview(results: Results) -> Spec | None:
     """Return accuracy against latency against size, the Pareto front marked; None where no accuracy is known."""
-    rows = [row for row in results.rows if accuracy_of(row)]
+    rows = [row for row in results.rows if accuracy_of(row) and not is_emulated(row["device"])]
     if not rows:
         return None
     points = [{**_point(row), **flags} for row, flags in zip(rows, _flags(rows), strict=True)]

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.emulated import NOT_A_LATENCY
 from bench.evidence import Evidence, accuracy_of
 from bench.ratio import Ratio, geometric_mean, ratio
-from bench.results import Results, Row, is_software, latencies_ns
+from bench.results import Results, Row, has_no_time, latencies_ns
 from bench.words import points_of, row_name, short_verdict
 from convert.paired import Paired
 from device.classify import EdgeproofError
@@ -83,7 +84,7 @@ def compare(first: Results, second: Results, across: Sequence[str] = ()) -> Comp
     for field in across:
         if field not in CHECKED:
             raise EdgeproofError(f"--across {field}: unknown, there are {', '.join(CHECKED)}")
-    matches = [pair for pair in _match(first, second) if not any(map(is_software, pair))]
+    matches = [pair for pair in _match(first, second) if not any(map(has_no_time, pair))]
     rows = []
     for one, other in matches:
         _refuse_unlike(first, one, second, other, across)
@@ -93,8 +94,8 @@ def compare(first: Results, second: Results, across: Sequence[str] = ()) -> Comp
     return Comparison(
         tuple(rows),
         geometric_mean(sides) if sides else None,
-        tuple(row for row in first.rows if all(row is not one for one, _ in matches)),
-        tuple(row for row in second.rows if all(row is not other for _, other in matches)),
+        tuple(row for row in first.rows if not has_no_time(row) and all(row is not one for one, _ in matches)),
+        tuple(row for row in second.rows if not has_no_time(row) and all(row is not other for _, other in matches)),
         tuple(_notes(first, second, matches)),
     )
 
@@ -162,6 +163,9 @@ def _notes(first: Results, second: Results, matches: Sequence[tuple[Row, Row]]) 
     invalid = sum(not (one["latency"]["valid"] and other["latency"]["valid"]) for one, other in matches)
     if invalid:
         notes.append(f"{invalid} of {len(matches)} rows have a timing that is not valid in one file or both: marked !")
+    timeless = sum(has_no_time(row) for results in (first, second) for row in results.rows)
+    if timeless:
+        notes.append(f"{timeless} rows are left out: of emulated devices ({NOT_A_LATENCY}) or of a software GPU")
     return notes
 
 

@@ -24,6 +24,7 @@ def measure_devices(
     threads: Sequence[int],
     data: Path | None,
     offline: bool,
+    most_pictures: int | None,
     results: Results,
     output: Path,
 ) -> bool:
@@ -42,6 +43,7 @@ def measure_devices(
         pictures=DevicePictureStore(data),
         reference=lambda found, sha256: reference_answers(results, found, sha256),
         offline=offline,
+        most_pictures=most_pictures,
     )
     failed = False
     for outcome in remote.run(devices, request, click.echo):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.emulated import PREFIX, is_emulated
 from bench.ssh import Address
 from convert.target import find_target
 from convert.typed_toml import build, read_toml
@@ -85,6 +86,11 @@ def read_device(path: Path) -> Device:
     device = build(Device, document, str(path), name=path.stem)
     if path.stem == HOST:
         raise EdgeproofError(f"{path}: {HOST!r} is this machine: call the file something else")
+    if bool(device.emulated) != is_emulated(device.name):
+        raise EdgeproofError(
+            f"{path}: key 'emulated': found {device.emulated!r}: emulated devices, and they alone, are called {PREFIX}NAME, "
+            "so that their times are taken for no latencies"
+        )
     if bool(device.host) == device.loopback and match is None:
         raise EdgeproofError(f"{path}: key 'host': found {device.host!r}, expected a name or address, or loopback = true")
     if device.host.startswith("-") or device.user.startswith("-"):

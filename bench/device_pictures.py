@@ -51,6 +51,14 @@ class DevicePictures:
         with self._lock:  # devices side by side share them
             return [self._shard(number) for number in range(-(-count // SHARD))]
 
+    def sources(self, count: int) -> list[str]:
+        """Return what to name to classify.py there for the first `count` pictures: whole folders, and files of the last."""
+        full, rest = divmod(count, SHARD)
+        folders = [shard.folder for shard in self.shards(count)]
+        if not rest or rest == len(self._shards[full].names):
+            return folders
+        return [*folders[:full], *(f"{folders[full]}/{name}" for name in self._shards[full].names[:rest])]
+
     def _shard(self, number: int) -> Shard:
         if number not in self._shards:
             buffer, names = io.BytesIO(), []

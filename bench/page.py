@@ -13,16 +13,18 @@ import numpy.typing as npt
 
 from bench import charts, latency_charts, trend_charts
 from bench.advice import Advice, advise
+from bench.emulated import NOT_A_LATENCY, is_emulated
 from bench.evidence import Evidence, accuracy_of, model_name
 from bench.history import History
 from bench.pairs import Pair, baseline_of, pairs
 from bench.quality import by_class, calibration, confusion, flipped
 from bench.reasons import why_not_faster
-from bench.report import milliseconds, notes
+from bench.report import million_instructions, milliseconds, notes
 from bench.results import Results, Row
 from bench.words import artifact_name, needed_words, points_of, runtime_name, short_verdict
 
 WEB = Path(__file__).resolve().parent / "web"
+HOST = "host"
 FLIPS_SHOWN = 24  # of a row
 CLASSES_DRAWN = 40  # a larger confusion matrix is a list of its largest entries
 CONFUSIONS_LISTED = 30
@@ -80,17 +82,19 @@ def _data(results: Results, found: Sequence[Pair], past: History, first: list[st
     by_model: dict[str, Any] = {}
     for model in models:
         rows = [row for row in results.rows if model_name(row) == model]
+        timed = [row for row in rows if not is_emulated(row["device"])]
         by_model[model] = {
-            "distributions": latency_charts.distributions(results, rows),
+            "distributions": latency_charts.distributions(results, timed) if timed else None,
             "speed": latency_charts.speed_ups([pair for pair in found if model_name(pair.row) == model]),
-            "startup": latency_charts.stacked(rows, "startup", latency_charts.STARTUP, "once per process, ms (median)"),
-            "path": latency_charts.stacked(rows, "path", latency_charts.STAGES, "per picture, ms (median)"),
+            "startup": latency_charts.stacked(timed, "startup", latency_charts.STARTUP, "once per process, ms (median)"),
+            "path": latency_charts.stacked(timed, "path", latency_charts.STAGES, "per picture, ms (median)"),
             "trend": trend_charts.trend(past, model),
             "rows": [row["samples"]["key"] for row in rows],
         }
     pictures: dict[str, dict[int, str]] = {}
     details = {row["samples"]["key"]: _detail(results, row, pictures) for row in results.rows}
     return {
+        "schema": charts.SCHEMA,
         "overview": charts.overview(results),
         "models": by_model,
         "details": details,
@@ -101,7 +105,8 @@ def _data(results: Results, found: Sequence[Pair], past: History, first: list[st
 
 def _detail(results: Results, row: Row, pictures: dict[str, dict[int, str]]) -> dict[str, Any]:
     """Return what the page shows of one row: confusions, classes, calibration, flips."""
-    detail: dict[str, Any] = {"name": artifact_name(row), "model": model_name(row)}
+    where = "" if row["device"] == HOST else f" on {row['device']}"
+    detail: dict[str, Any] = {"name": artifact_name(row) + where, "model": model_name(row)}
     evidence = Evidence.of(results.arrays, row)
     if evidence is None:
         why = (
@@ -204,6 +209,7 @@ COLUMNS = (
     ("load ms", "number"),
     ("first ms", "number"),
     ("peak MB", "number"),
+    ("M instr.", "number"),
 )
 
 
@@ -226,8 +232,7 @@ def _table(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _cells(row: Row, most: int) -> list[tuple[Any, str, str]]:
-    accuracy, latency, startup = accuracy_of(row), row["latency"], row["startup"]
-    ends_ms = " to ".join(milliseconds(end) for end in latency["ci95_p50_ms"])
+    accuracy = accuracy_of(row)
     device = row["device"] if row["threads"] == 1 else f"{row['device']}, {row['threads']} threads"
     top1: tuple[Any, str, str] = ("", "–", "")
     if accuracy is not None:
@@ -241,12 +246,31 @@ def _cells(row: Row, most: int) -> list[tuple[Any, str, str]]:
         (runtime_name(row), runtime_name(row), row["runtime_version"]),
         (size_kb, f"{size_kb:,.0f}", ""),
         top1,
+        *(_NO_TIMES if is_emulated(row["device"]) else _times(row)),
+        (peak_mb, f"{peak_mb:,.0f}", ""),
+        _instructions(row),
+    ]
+
+
+_NO_TIMES: list[tuple[Any, str, str]] = [("", "–", NOT_A_LATENCY), *[("", "–", "")] * 4]
+
+
+def _times(row: Row) -> list[tuple[Any, str, str]]:
+    latency, startup = row["latency"], row["startup"]
+    ends_ms = " to ".join(milliseconds(end) for end in latency["ci95_p50_ms"])
+    return [
         (latency["p50_ms"], milliseconds(latency["p50_ms"]), ends_ms),
         *((latency[name], milliseconds(latency[name]), "") for name in ("p90_ms", "p99_ms")),
         (startup["load_ms"], f"{startup['load_ms']:.1f}", ""),
         (startup["first_inference_ms"], milliseconds(startup["first_inference_ms"]), ""),
-        (peak_mb, f"{peak_mb:,.0f}", ""),
     ]
+
+
+def _instructions(row: Row) -> tuple[Any, str, str]:
+    counted = row.get("instructions")
+    if counted is None:
+        return ("", million_instructions(row), "")
+    return (counted["steady_inference"], million_instructions(row), counted["core"])
 
 
 def _pair(pair: Pair, results: Results) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.evidence import Evidence
 from bench.ratio import Ratio, ratio
-from bench.results import Results, Row, is_software, latencies_ns
+from bench.results import Results, Row, has_no_time, latencies_ns
 from convert.paired import Paired
 
 BASELINE = "float32"
@@ -39,7 +39,7 @@ def pairs(results: Results) -> list[Pair]:
     found = []
     for row in results.rows:
         baseline = baseline_of(row, results.rows)
-        if baseline is not None and not is_software(row):
+        if baseline is not None and not has_no_time(row):
             speed = ratio(latencies_ns(results, baseline), latencies_ns(results, row))
             found.append(Pair(row, baseline, speed, paired(results, baseline, row)))
     return found

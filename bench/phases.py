@@ -35,6 +35,7 @@ class Phases:
     inferences: int = 8  # steady ones
     golden: bool = False  # run the self-test and return the golden pictures' scores
     pictures: Path | None = None  # .npy, (N, H, W, C), uint8, prepared
+    files: tuple[str, ...] = ()  # pictures or folders of them, as the process will see them
     stop_after: int = NEVER
     marks: str = ""
 

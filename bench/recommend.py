@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from bench.advice import SHIPPED_FORMATS, fastest_and_smallest
+from bench.emulated import NOT_A_LATENCY, is_emulated
 from bench.evidence import accuracy_of, model_name
 from bench.ratio import quantile_ci95_ns
-from bench.results import Results, Row, is_software, latencies_ns
+from bench.results import Results, Row, has_no_time, latencies_ns
 from bench.words import row_name
 from device.classify import EdgeproofError
 
@@ -104,12 +105,14 @@ def recommend(results: Results, budgets: Budgets, wanted: Mapping[str, str | Non
 
 def candidates(results: Results, wanted: Mapping[str, str | None]) -> list[Row]:
     """Return the rows of files that can be shipped and that are on the wanted device, runtime and model."""
-    rows = [row for row in results.rows if row["format"] in SHIPPED_FORMATS and not is_software(row)]
+    rows = [row for row in results.rows if row["format"] in SHIPPED_FORMATS and not has_no_time(row)]
     get: dict[str, Callable[[Row], str]] = {
         "model": model_name,
         "runtime": lambda row: str(row["runtime"]),
         "device": lambda row: str(row["device"]),
     }
+    if is_emulated(str(wanted.get("device") or "")):
+        raise EdgeproofError(f"device {wanted['device']!r}: {NOT_A_LATENCY}: nothing can be recommended for it")
     for name, value in wanted.items():
         there = sorted({get[name](row) for row in rows})
         if value is not None:

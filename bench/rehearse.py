@@ -209,7 +209,9 @@ def _one(
         instructions=ran.instructions,
     )
     found_wrong = () if here is None else deviations(found, ran.result, here.result)
-    return Rehearsal(subject, measurement, tuple(found_wrong), None if here is None else _worst(ran.result, here.result))
+    return Rehearsal(
+        subject, measurement, tuple(found_wrong), None if here is None else worst_difference(ran.result, here.result)
+    )
 
 
 def deviations(found: Found, there: dict[str, Any], here: dict[str, Any]) -> list[str]:
@@ -240,6 +242,7 @@ def _in_litert(*results: dict[str, Any]) -> bool:
     return all(result.get("runtime") == "litert" for result in results)
 
 
-def _worst(there: dict[str, Any], here: dict[str, Any]) -> float:
+def worst_difference(there: dict[str, Any], here: dict[str, Any]) -> float:
+    """Return the largest difference of a golden picture's score between two machines."""
     pairs = zip(there["golden_scores"], here["golden_scores"], strict=True)
     return max((float(np.abs(np.subtract(its, mine)).max()) for its, mine in pairs), default=0.0)

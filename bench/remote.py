@@ -1,9 +1,9 @@
 """A bench run on devices over SSH: everything is measured there, by the very classify.py that a user runs there."""
 
-import json
+import hashlib
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,13 +14,19 @@ import numpy.typing as npt
 
 from bench import device_health
 from bench.artifacts import Found
+from bench.device_answers import RowCrashed, RowRefused, read_answers, read_bench
 from bench.device_file import CHECKOUT, Device
+from bench.device_golden import Golden, HostAnswers, compare, job, read_marked
 from bench.device_health import Health
-from bench.device_pictures import DevicePictures, DevicePictureStore
-from bench.environment import KERNEL_FLAGS, Environment, git_commit
+from bench.device_pictures import SHARD, DevicePictures, DevicePictureStore
+from bench.device_rows import DeviceMeasurement, describe, health_json
+from bench.emulated import NOT_A_LATENCY
+from bench.emulated.device import find_emulated
+from bench.emulated.emulator import find_emulator, write_python_command
+from bench.emulated.userspace import find_user_space
 from bench.link import Link
 from bench.loopback import loopback_server
-from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Subject
+from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Startup, Subject
 from bench.provision import Place, provide
 from bench.run import ACCURACY_SIZES, Mode, startup_of
 from bench.runtimes import find_runtime
@@ -33,38 +39,13 @@ from train.files import sha256_of
 Say = Callable[[str], None]
 
 CLASSIFY = CHECKOUT / "device" / "classify.py"
+MARKED = CHECKOUT / "bench" / "marked.py"
 ACCURACY_LIMIT_S = 60.0
 TRIAL_PICTURES = 20
 PROCESS_LIMIT_S = 900.0
-NO_ANSWER = 0xFFFF  # a picture that the device could not use: no label has this number
 CLOCK_TOLERANCE_S = 60
 WATCH_EVERY_S = 1.0
-NOT_A_LATENCY = "emulated, not a latency"
-
-
-class RowRefused(Exception):
-    """A row that cannot be measured there. The message is the reason."""
-
-
-class RowCrashed(Exception):
-    """A row whose process died there."""
-
-
-@dataclass(frozen=True)
-class DeviceMeasurement(Measurement):
-    """A row that a device brought, with that device's health around its latency."""
-
-    health: Mapping[str, Any] = field(default_factory=dict)
-    why_unhealthy: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the row; a supply or a heat that slowed the board makes its latency invalid."""
-        row = super().to_json()
-        latency = row["latency"]
-        if self.why_unhealthy is not None:
-            reasons = [self.why_unhealthy] + ([latency["why_invalid"]] if latency["why_invalid"] else [])
-            latency.update(valid=False, why_invalid="; ".join(reasons))
-        return {**row, "health": dict(self.health)}
+EMULATED_PICTURES = 100  # an emulated inference takes some twenty times as long
 
 
 @dataclass
@@ -81,6 +62,7 @@ class Row:
     startups_ns: list[list[int]] = field(default_factory=list)
     warmup_calls: int = 0
     peak_rss_bytes: int = 0
+    golden: Golden | None = None
     healths: list[tuple[Health, list[Health], Health]] = field(default_factory=list)  # before, during, after each process
     reason: str | None = None  # why it is skipped
     crashed: bool = False
@@ -113,6 +95,8 @@ class Request:
     pictures: DevicePictureStore
     reference: Callable[[Found, str], npt.NDArray[np.uint16] | None]  # Keras' answers to a test part, by its hash
     offline: bool = False
+    most_pictures: int | None = None  # of each row; None: as many as there is time for
+    golden_here: HostAnswers = field(default_factory=HostAnswers)
     seed: int = 0
 
 
@@ -157,6 +141,8 @@ class DeviceRun:
         self._link: Link | None = None
         self._pushed: set[str] = set()
         self._cpuinfo = ""
+        self._code = CLASSIFY.read_bytes()  # once: whoever edits it meanwhile changes no run that is under way
+        self._processes = 1 if device.emulated else request.mode.processes
         self._environment: dict[str, Any] | None = None
         self.rows: list[Row] = []
         self.skipped: list[Skipped] = []
@@ -191,18 +177,21 @@ class DeviceRun:
         self._environment = describe(device, link.facts, place, health, self._cpuinfo)
         if not device.emulated:
             self._say(device_health.summary(health))
-        self._push(f"files/{sha256_of(CLASSIFY)}/classify.py", CLASSIFY.read_bytes())
+        self._push(self._program, self._code)
         for row in self._going():
             self._push(row.file, row.found.path.read_bytes())
-        shard = {id(row): self._pictures(row).shards(1)[0] for row in self.rows}
         for row in self._going():
-            self._push_shard(self._pictures(row), 1)
-        mode = self._request.mode
-        schedule = [row for row in self._going() for _ in range(mode.processes)]
+            self._push_shards(self._pictures(row), 1)
+        self._say(f"golden pictures of {len(self._going())} rows")
+        for row in self._going():
+            self._guarded(row, lambda row: self._golden(row, place))
+        if device.emulated:  # has answered its pictures with the golden ones, and no time of it is a latency
+            return
+        schedule = [row for row in self._going() for _ in range(self._processes)]
         random.Random(self._request.seed).shuffle(schedule)  # a board's heat then hits all rows alike
         self._say(f"latency in {len(schedule)} processes, one at a time in random order")
         for row in schedule:
-            self._guarded(row, lambda row: self._latency(row, place, shard[id(row)].folder))
+            self._guarded(row, lambda row: self._latency(row, place))
         self._say(f"accuracy of {len(self._going())} rows")
         for row in self._going():
             self._guarded(row, lambda row: self._accuracy(row, place))
@@ -249,20 +238,25 @@ class DeviceRun:
     # -- on the device
 
     @property
+    def _program(self) -> str:
+        """Return the name of classify.py there: by content."""
+        return f"files/{hashlib.sha256(self._code).hexdigest()}/classify.py"
+
+    @property
     def _far(self) -> Link:
         assert self._link is not None
         return self._link
 
     def _push(self, name: str, data: bytes) -> None:
-        digest = name.split("/")[1]
+        digest = hashlib.sha256(data).hexdigest()
         if name in self._pushed:
             return
         if not self._far.ask("have", names={name: digest}, limit_s=300)["have"]:
             self._far.push(name, data, digest)
         self._pushed.add(name)
 
-    def _push_shard(self, pictures: DevicePictures, count: int) -> list[str]:
-        """See to it that the first `count` pictures are there; return their folders."""
+    def _push_shards(self, pictures: DevicePictures, count: int) -> None:
+        """See to it that the first `count` pictures are there."""
         shards = pictures.shards(count)
         missing = {shard.folder: shard for shard in shards if shard.folder not in self._pushed}
         there = self._far.ask("have", names=dict.fromkeys(missing, ""))["have"] if missing else []
@@ -270,13 +264,12 @@ class DeviceRun:
             if folder not in there:
                 self._far.push(folder, shard.archive, shard.sha256, unpack=True)
             self._pushed.add(folder)
-        return [shard.folder for shard in shards]
 
     def _classify(
         self, row: Row, place: Place, arguments: Sequence[str], limit_s: float, watch: bool = False
     ) -> dict[str, Any]:
         """Run classify.py there on a row's artifact. Raises RowRefused or RowCrashed."""
-        argv = [*place.runner, f"files/{sha256_of(CLASSIFY)}/classify.py", row.file, *arguments, "--json"]
+        argv = [*place.runner, self._program, row.file, *arguments, "--json"]
         argv += ["--threads", str(row.subject.threads)]
         argv += ["--runtime", row.wheel.runtime] if row.found.format == "tflite" else []
         watched: dict[str, Any] = {"watch": list(device_health.WATCHED), "watch_every_s": WATCH_EVERY_S} if watch else {}
@@ -291,10 +284,45 @@ class DeviceRun:
             raise RowCrashed(f"its process ended with {result['code']}{killed}: {last}")
         return result
 
-    def _latency(self, row: Row, place: Place, pictures: str) -> str:
-        mode = self._request.mode
+    def _golden(self, row: Row, place: Place) -> str:
+        """Let the artifact prove itself there: bench/marked.py calls the functions of the very same classify.py.
+
+        On an emulated device, where each start of a process takes seconds, test pictures are answered along with it.
+        """
+        marked = MARKED.read_bytes()
+        folder = f"files/{hashlib.sha256(marked + self._code).hexdigest()}"
+        self._push(f"{folder}/marked.py", marked)
+        self._push(f"{folder}/device/classify.py", self._code)
+        self._push(f"{folder}/device/__init__.py", CLASSIFY.with_name("__init__.py").read_bytes())
+        pictures, emulated = self._pictures(row), bool(self._device.emulated)
+        count = self._most(pictures) if emulated else 0
+        self._push_shards(pictures, count)
+        phases = job(row.found, row.wheel.runtime, row.subject.threads, pictures.sources(count))
+        asked = phases.to_json(row.file, None).encode()
+        path = f"files/{hashlib.sha256(asked).hexdigest()}/job.json"
+        self._push(path, asked)
+        argv = [*place.runner, f"{folder}/marked.py", path]
+        ran = self._far.ask("run", PROCESS_LIMIT_S + 60, argv=argv, kill_after_s=PROCESS_LIMIT_S)
+        brought = read_marked(ran)
+        row.golden = compare(row.found, brought, self._request.golden_here.of(row.found, row.wheel.runtime))
+        said = "no golden pictures inside" if row.golden is None else row.golden.text
+        if not emulated:
+            return said
+        row.peak_rss_bytes = int(brought["peak_rss_bytes"])  # less the emulator's, which classify.py cannot know of
+        row.runtime_version = str(brought["runtime_version"])
+        if not brought["latency_ns"]:
+            raise RowRefused("none of its test pictures can be used there")
+        row.startups_ns.append(brought["startup_ns"])
+        row.latencies_ns.append(np.array(brought["latency_ns"], np.int64))
+        row.healths.append((Health(), [], Health()))
+        row.predictions = np.array(brought["predictions"], np.uint16)
+        return f"{said}; {int((row.predictions == pictures.labels[:count]).sum()):,} of {count:,} right; {NOT_A_LATENCY}"
+
+    def _latency(self, row: Row, place: Place) -> str:
+        mode, pictures = self._request.mode, self._pictures(row)
+        sources = pictures.sources(min(SHARD, len(pictures.order)))
         queries, seconds = -(-mode.queries // mode.processes), mode.duration_s / mode.processes
-        arguments = ["--bench", "--queries", str(queries), "--seconds", str(seconds), pictures]
+        arguments = ["--bench", "--queries", str(queries), "--seconds", str(seconds), *sources]
         before = self._health()
         result = self._classify(row, place, arguments, PROCESS_LIMIT_S + seconds, watch=True)
         during = [device_health.parse(files) for files in result["watched"]]
@@ -305,24 +333,27 @@ class DeviceRun:
         row.startups_ns.append(brought["startup_ns"])
         row.warmup_calls = max(row.warmup_calls, brought["warmup_calls"])
         row.peak_rss_bytes = max(row.peak_rss_bytes, brought["peak_rss_bytes"])
-        p50 = f"p50 {np.median(row.latencies_ns[-1]) / NS_PER_MS:.4f} ms"
-        return f"{NOT_A_LATENCY}" if self._device.emulated else p50
+        return f"p50 {np.median(row.latencies_ns[-1]) / NS_PER_MS:.4f} ms"
 
     def _accuracy(self, row: Row, place: Place) -> str:
         pictures = self._pictures(row)
-        first = pictures.shards(1)[0]
-        trial = [f"{first.folder}/{name}" for name in first.names[:TRIAL_PICTURES]]
-        _, spent_ms = self._answers(row, place, trial, len(trial), PROCESS_LIMIT_S)
-        picture_s = spent_ms / 1000 / len(trial)
-        total = len(pictures.order)
-        sizes = (total, *(size for size in ACCURACY_SIZES if size < total))
-        count = next((size for size in sizes if size * picture_s <= ACCURACY_LIMIT_S), sizes[-1])
-        folders = self._push_shard(pictures, count)
-        limit_s = PROCESS_LIMIT_S + 3 * count * picture_s
-        row.predictions, _ = self._answers(row, place, folders, count, limit_s)
+        total = self._most(pictures)
+        count = min(TRIAL_PICTURES, total)
+        row.predictions, spent_ms = self._answers(row, place, pictures.sources(count), count, PROCESS_LIMIT_S)
+        if count < total:
+            picture_s = spent_ms / 1000 / count
+            sizes = (total, *(size for size in ACCURACY_SIZES if size < total))
+            count = next((size for size in sizes if size * picture_s <= ACCURACY_LIMIT_S), sizes[-1])
+            self._push_shards(pictures, count)
+            limit_s = PROCESS_LIMIT_S + 3 * count * picture_s
+            row.predictions, _ = self._answers(row, place, pictures.sources(count), count, limit_s)
         correct = int((row.predictions == pictures.labels[:count]).sum())
         cut = "" if count == total else f", the first {count:,} only: all would take over a minute"
         return f"{correct:,} of {count:,} right{cut}"
+
+    def _most(self, pictures: DevicePictures) -> int:
+        asked = self._request.most_pictures or (EMULATED_PICTURES if self._device.emulated else len(pictures.order))
+        return min(asked, len(pictures.order))
 
     def _answers(
         self, row: Row, place: Place, sources: Sequence[str], count: int, limit_s: float
@@ -351,13 +382,14 @@ class DeviceRun:
                 for found, wheel in _wanted(self._request)
                 for threads in self._request.threads
             ]
-        done = [row for row in self.rows if row.reason is None and len(row.latencies_ns) == self._request.mode.processes]
+        done = [row for row in self.rows if row.reason is None and len(row.latencies_ns) == self._processes]
         done = [row for row in done if len(row.predictions)]
         kept = {id(row) for row in done}
         reasons = [(row.subject, row.reason or lost) for row in self.rows if id(row) not in kept]
         skipped = [Skipped(subject, reason) for subject, reason in reasons if reason is not None]
         measured = [self._finish(row) for row in done]
-        failed = lost is not None or any(row.crashed for row in self.rows)
+        deviates = any(row.golden is not None and row.golden.deviations for row in self.rows)
+        failed = lost is not None or deviates or any(row.crashed for row in self.rows)
         return DeviceOutcome(self._device.name, measured, self.skipped + skipped, self._environment, failed)
 
     def _finish(self, row: Row) -> Measurement:
@@ -367,19 +399,20 @@ class DeviceRun:
         common = 0 if reference is None else min(len(reference), count)
         agree = None if reference is None or not common else int((reference[:common] == row.predictions[:common]).sum())
         correct = int((row.predictions == pictures.labels[:count]).sum())
+        emulated = bool(self._device.emulated)
         unhealthy = [device_health.why_invalid(*process) for process in row.healths]
-        why = NOT_A_LATENCY if self._device.emulated else next((reason for reason in unhealthy if reason), None)
         return DeviceMeasurement(
             subject=row.subject,
             artifact=Artifact(str(row.found.path), row.sha256, row.found.path.stat().st_size),
             runtime_version=row.runtime_version,
             accuracy=Accuracy(correct, count, agree, common, pictures.split.sha256),
-            startup=startup_of(row.startups_ns),
+            startup=_emulated_startup(row.startups_ns[0]) if emulated else startup_of(row.startups_ns),
             warmup_calls=row.warmup_calls,
             peak_rss_bytes=row.peak_rss_bytes,
             samples=Samples(tuple(row.latencies_ns), row.predictions),
             health=health_json(row.healths, self._device.emulated),
-            why_unhealthy=why,
+            why_unhealthy=next((reason for reason in unhealthy if reason), None),
+            golden=row.golden,
         )
 
 
@@ -391,6 +424,7 @@ def reachable(device: Device) -> Iterator[Device]:
         return
     try:
         stack = ExitStack()
+        python = local_python(device)
         server = stack.enter_context(loopback_server())
     except EdgeproofError as error:
         raise DeviceLost(str(error)) from error
@@ -402,9 +436,22 @@ def reachable(device: Device) -> Iterator[Device]:
             port=server.port,
             key=str(server.key),
             known_hosts=str(server.known_hosts),
-            python=tuple(word.replace("{checkout}", str(CHECKOUT)) for word in device.python),
+            python=python,
             folder=device.folder.replace("{checkout}", str(CHECKOUT)),
         )
+
+
+def _emulated_startup(startup_ns: Sequence[int]) -> Startup:
+    import_ms, load_ms, first_ms = (ns / NS_PER_MS for ns in startup_ns)
+    return Startup(import_ms, load_ms, first_ms)
+
+
+def local_python(device: Device) -> tuple[str, ...]:
+    """Return the command that starts Python of a device on this machine. Raises EdgeproofError where it is not built."""
+    if not device.emulated:
+        return tuple(word.replace("{checkout}", str(CHECKOUT)) for word in device.python)
+    emulated = find_emulated(device.name)
+    return (str(write_python_command(emulated, find_user_space(emulated), find_emulator(emulated.qemu))),)
 
 
 def _wanted(request: Request) -> list[tuple[Found, Wheel]]:
@@ -423,91 +470,6 @@ def cannot_load(found: Found, wheel: Wheel, place: Place) -> str | None:
         return None  # of another version nothing is known: the device will say
     verdict = check(found.path, Target(place.target.name, place.target.description, only_wheel=wheel.requirement))
     return None if verdict.runs else str(verdict)
-
-
-def describe(device: Device, facts: Mapping[str, Any], place: Place, health: Health, cpuinfo: str) -> dict[str, Any]:
-    """Return a device's entry under "environments"."""
-    lines = [line.partition(":") for line in cpuinfo.splitlines()]
-    flags = {name.strip(): value.split() for name, _, value in lines if name.strip() in ("Features", "flags")}
-    known = [flag for words in list(flags.values())[:1] for flag in words if flag in KERNEL_FLAGS]
-    environment = Environment(
-        host=str(facts["host"]),
-        cpu=device.emulated or health.model or str(facts["machine"]),
-        cpu_flags=tuple(known),
-        cores=int(facts["cores"]),
-        memory_bytes=int(facts["memory_bytes"]),
-        os=str(facts["os"]),
-        python=str(facts["python"]),
-        governor=health.governor,
-        git_commit=git_commit(),
-        health={**health.to_json(), "clock_off_s": round(float(facts["clock_off_s"]), 1)},
-    )
-    more = {"description": device.description, "emulated": device.emulated or None, "installed": place.installed}
-    return {**environment.to_json(), **more}
-
-
-def health_json(healths: Sequence[tuple[Health, list[Health], Health]], emulated: str) -> dict[str, Any]:
-    """Return a row's health: temperature and clock before, during and after its processes, and what slowed the board."""
-    if emulated:
-        return {"emulated": emulated}
-    during = [health for _, watched, _ in healths for health in watched]
-    every = [health for before, watched, after in healths for health in (before, *watched, after)]
-    temperatures = [health.temperature_c for health in during if health.temperature_c is not None]
-    clocks = [health.clock_mhz for health in during if health.clock_mhz is not None]
-    known = [health.now for health in every if health.now is not None]
-    powers = [health.power_w for health in every if health.power_w is not None]
-    return {
-        "temperature_c": {
-            "before": healths[0][0].temperature_c,
-            "during_max": max(temperatures, default=None),
-            "after": healths[-1][2].temperature_c,
-        },
-        "clock_mhz": {
-            "least": min(clocks, default=None),
-            "most": max(clocks, default=None),
-            "max": healths[0][0].clock_max_mhz,
-        },
-        "throttled": sorted({words for now in known for words in now}) if known else None,
-        "throttled_bits": healths[-1][2].throttled_bits,
-        "load_1min_before": healths[0][0].load_1min,
-        "swap_used_bytes": healths[-1][2].swap_used_bytes,
-        "power_w": max(powers, default=None),
-    }
-
-
-def read_bench(output: str, runtime: str) -> dict[str, Any]:
-    """Read what `classify.py --bench --json` printed. Raises RowCrashed for what is none of it."""
-    try:
-        document = json.loads(output.strip().splitlines()[-1])
-        samples, startup = document["latency_ns"], document["startup_ns"]
-        numbers = [*samples, *startup, document["warmup_calls"], document["peak_rss_bytes"]]
-        plausible = all(type(number) is int and number >= 0 for number in numbers) and min(samples) > 0
-        if not plausible or len(startup) != 4 or document["runtime"] != runtime:
-            raise ValueError("figures that cannot be")
-        return {**document, "runtime_version": str(document["runtime_version"])}
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise RowCrashed(f"answered {output[-60:]!r} where measurements were expected ({error})") from None
-
-
-def read_answers(output: str, labels: Sequence[str], count: int) -> tuple[npt.NDArray[np.uint16], float]:
-    """Read what `classify.py --json` printed: the top class of each picture, uint16 (count,), and the milliseconds in all.
-
-    A picture that could not be used is NO_ANSWER. Raises RowCrashed for what is no such answer.
-    """
-    number_of = {label: number for number, label in enumerate(labels)}
-    answers, spent_ms = np.full(count, NO_ANSWER, np.uint16), 0.0
-    lines = output.strip().splitlines()
-    if len(lines) != count:
-        raise RowCrashed(f"answered {len(lines):,} lines for {count:,} pictures, the last {output[-60:]!r}")
-    for place, line in enumerate(lines):
-        try:
-            answer = json.loads(line)
-            if "error" not in answer:
-                answers[place] = number_of[answer["top"][0]["label"]]
-                spent_ms += float(answer["latency_ms"]["total"])
-        except (ValueError, KeyError, TypeError, IndexError):
-            raise RowCrashed(f"answered {line[:60]!r} where a picture's classes were expected") from None
-    return answers, spent_ms
 
 
 def _voice(say: Say, name: str) -> Say:

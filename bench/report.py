@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.advice import advise
+from bench.emulated import NOT_A_LATENCY, is_emulated
 from bench.evidence import accuracy_of, model_name
+from bench.instructions import CANNOT_SEE
 from bench.measurement import ANY
 from bench.pairs import Pair, pairs
 from bench.reasons import why_not_faster
@@ -25,6 +27,7 @@ COLUMNS = (
     "load ms",
     "first ms",
     "peak MB",
+    "M instr.",
 )
 
 
@@ -50,9 +53,7 @@ def table(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def _cells(row: Row) -> list[str]:
-    latency, startup = row["latency"], row["startup"]
     accuracy = accuracy_of(row) or {"agreement_with_reference": None}
-    low_ms, high_ms = latency["ci95_p50_ms"]
     agreement = accuracy.get("agreement_with_reference")
     return [
         row["model"]
@@ -65,13 +66,28 @@ def _cells(row: Row) -> list[str]:
         f"{row['artifact']['size_bytes'] / 1000:,.0f}",
         _top1(row),
         NONE if agreement is None else f"{100 * agreement:.2f}",
+        *([NOT_A_LATENCY, NONE, NONE, NONE] if is_emulated(row["device"]) else _times(row)),
+        f"{row['memory']['peak_rss_bytes'] / 1e6:.0f}",
+        million_instructions(row),
+    ]
+
+
+def _times(row: Row) -> list[str]:
+    latency, startup = row["latency"], row["startup"]
+    low_ms, high_ms = latency["ci95_p50_ms"]
+    return [
         f"{milliseconds(latency['p50_ms'])} [{milliseconds(low_ms)}, {milliseconds(high_ms)}]"
         + ("" if latency["valid"] else " !"),
         milliseconds(latency["p90_ms"]),
         f"{startup['load_ms']:.1f}",
         milliseconds(startup["first_inference_ms"]),
-        f"{row['memory']['peak_rss_bytes'] / 1e6:.0f}",
     ]
+
+
+def million_instructions(row: Row) -> str:
+    """Return the counted instructions of a steady inference in millions, or a dash where they were not counted."""
+    counted = row.get("instructions")
+    return NONE if counted is None else f"{counted['steady_inference'] / 1e6:.3f}"
 
 
 def _where(row: Row) -> str:
@@ -162,7 +178,13 @@ def notes(results: Results) -> list[str]:
     ]
     lines += [f"- {sentence}" for sentence in advice(results.rows)]
     lines += _unknown_flags(results.rows)
-    doubtful = [row for row in results.rows if not row["latency"]["valid"]]
+    if any(is_emulated(row["device"]) for row in results.rows):
+        lines.append(
+            f"- Emulated devices: answers, memory and instruction counts are real; their times are {NOT_A_LATENCY}."
+        )
+    if any("instructions" in row for row in results.rows):
+        lines.append(f"- M instr.: million instructions a steady inference, counted (`python -m bench count`). {CANNOT_SEE}")
+    doubtful = [row for row in results.rows if not row["latency"]["valid"] and not is_emulated(row["device"])]
     lines += [f"- ! {row['samples']['key']}: {row['latency']['why_invalid']}" for row in doubtful]
     for row in results.skipped:
         what = "everything" if row["model"] == ANY else f"{row['model']} {row['variant']}.{row['format']}"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.emulated import is_emulated
 from bench.evidence import Evidence, merge as merge_evidence
 from bench.measurement import ANY, NS_PER_MS, SCHEMA, Measurement, Samples, Skipped, Subject
 from bench.row_check import check_document
@@ -103,6 +104,11 @@ def latencies_ns(results: Results, row: Row) -> tuple[npt.NDArray[np.int64], ...
 def is_software(row: Mapping[str, Any]) -> bool:
     """Tell whether a row ran on a GPU that software imitates: real answers, but a time that compares with nothing."""
     return "software" in str(row["accelerator"])
+
+
+def has_no_time(row: Mapping[str, Any]) -> bool:
+    """Tell whether a row's time is no latency of anything: of a software GPU or of an emulated device."""
+    return is_software(row) or is_emulated(row["device"])
 
 
 def subject_of(row: Row) -> Subject:

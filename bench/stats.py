@@ -73,5 +73,5 @@ def _order_statistics_ci95(ordered: Nanoseconds) -> tuple[float, float]:
 
 def drift(samples: Nanoseconds, blocks: int = 8) -> float:
     """Return how far block medians lie apart, as a fraction of their median: 0.1 means 10 %."""
-    medians = [float(np.median(block)) for block in np.array_split(samples, blocks)]
+    medians = [float(np.median(block)) for block in np.array_split(samples, min(blocks, len(samples)))]
     return (max(medians) - min(medians)) / float(np.median(medians))

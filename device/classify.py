@@ -291,8 +291,13 @@ def _protobuf_fields(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
 # on x86 and ARM are used (resize, convert, crop, paste, integer sums; never Image.transform).
 
 
+ORIENTATION, UPRIGHT = 0x0112, 1  # the EXIF tag, and its value for a picture that lies as it was taken
+
+
 def exif_orientation(image: Image.Image) -> Image.Image:
     """Turn the picture the way its EXIF orientation tag says, as every viewer does."""
+    if image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT:
+        return image  # exif_transpose would copy it
     return ImageOps.exif_transpose(image)
 
 
@@ -401,9 +406,10 @@ def _is_framed(image: Image.Image, size: int, box: int) -> bool:
 
 def _centre_of_mass(ink: Image.Image) -> tuple[float, float]:
     """Return column and row of an "L" picture that is not all black."""
-    pixels = np.asarray(ink, np.int32)
-    mass, columns, rows = int(pixels.sum()), np.arange(ink.width), np.arange(ink.height)
-    return int(pixels.sum(0) @ columns) / mass, int(pixels.sum(1) @ rows) / mass
+    pixels = np.asarray(ink)
+    columns, rows = pixels.sum(0, dtype=np.int64), pixels.sum(1, dtype=np.int64)
+    mass = int(columns.sum())
+    return int(columns @ np.arange(ink.width)) / mass, int(rows @ np.arange(ink.height)) / mass
 
 
 # -- light

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from bench import far_side, remote
+from bench import device_answers, far_side
 from bench.artifacts import find_artifacts
 from bench.device_command import measure_devices
 from bench.device_file import device_names, find_device, read_device
@@ -93,7 +93,7 @@ def measure(*devices: Path, pictures: Path, model: Path = READY) -> tuple[Finish
     with contextlib.redirect_stdout(said):
         names, how_long = ",".join(map(str, devices)), Mode(64, 0.0, 1)
         found = find_artifacts([model])
-        failed = measure_devices(names, found, ["litert"], how_long, [1], pictures, False, results, output)
+        failed = measure_devices(names, found, ["litert"], how_long, [1], pictures, False, None, results, output)
     return Finished(int(failed), said.getvalue(), ""), load_results(output)
 
 
@@ -181,12 +181,48 @@ class TestRun:
         assert set(results.environments) == {"one", "two"}
 
     def test_times_of_an_emulated_device_are_no_latencies(self, server: Loopback, pictures: Path, tmp_path: Path) -> None:
-        result, results = measure(device_file(tmp_path, server, emulated="cortex-a72"), pictures=pictures)
+        result, results = measure(device_file(tmp_path, server, "emulated-board", emulated="cortex-a72"), pictures=pictures)
         assert result.code == 0, result.stderr
         latency = results.rows[0]["latency"]
         assert latency["valid"] is False
         assert "emulated, not a latency" in latency["why_invalid"]
         assert results.rows[0]["health"] == {"emulated": "cortex-a72"}
+        assert results.rows[0]["memory"]["peak_rss_bytes"] > 10_000_000
+
+    def test_the_golden_pictures_are_held_against_this_machine(
+        self, server: Loopback, pictures: Path, tmp_path: Path
+    ) -> None:
+        result, results = measure(device_file(tmp_path, server), pictures=pictures)
+        golden = results.rows[0]["golden"]
+        assert result.code == 0, result.stdout
+        assert (golden["deviations"], golden["worst_score"]) == ([], 0)
+        assert golden["pictures"] > 0
+        assert golden["here"].startswith("litert")
+
+    def test_a_device_that_answers_otherwise_is_code_1_and_named(
+        self, server: Loopback, pictures: Path, tmp_path: Path
+    ) -> None:
+        # As a runtime with a broken kernel would: each score is that of the class before
+        code = (
+            "import numpy as np, ai_edge_litert.interpreter as there\n"
+            "right = there.Interpreter.get_tensor\n"
+            "there.Interpreter.get_tensor = lambda self, index: np.roll(right(self, index), 1, axis=-1)\n"
+        )
+        python = patched_python(tmp_path, code)
+        result, results = measure(device_file(tmp_path, server, python=python), pictures=pictures)
+        assert result.code == 1
+        assert "FAIL: self-test" in result.stdout
+        assert any("self-test" in deviation for deviation in results.rows[0]["golden"]["deviations"])
+
+    @pytest.mark.parametrize("name", ["board", "emulated-board"])
+    def test_of_each_row_at_most_so_many_pictures_are_answered(
+        self, server: Loopback, pictures: Path, tmp_path: Path, name: str
+    ) -> None:
+        device = device_file(tmp_path, server, name, **({} if name == "board" else {"emulated": "cortex-a72"}))
+        options = arguments(device, pictures=pictures, output=tmp_path / "bench.json")
+        result = run_room("bench", *options, "--pictures", "3", cwd=tmp_path)
+        assert result.code == 0, result.stderr
+        assert load_results(tmp_path / "bench.json").rows[0]["accuracy"]["total"] == 3
 
     def test_under_voltage_makes_the_latency_invalid(self, server: Loopback, pictures: Path, tmp_path: Path) -> None:
         (tmp_path / "vcgencmd").write_text('#!/bin/sh\n[ "$1" = get_throttled ] && echo throttled=0x50005\n')
@@ -480,6 +516,7 @@ class TestDeviceFiles:
             ('description = "d"\nhost = "h"\npassword = "p"', "unknown key 'password'"),
             ('description = "d"\nhost = "h"\ntarget = "pdp11"', "unknown target"),
             ('description = "d"\nhost = "h"\nport = "22"', "key 'port'"),
+            ('description = "d"\nhost = "h"\nemulated = "cortex-a72"', "are called emulated-NAME"),
             ("host = ", "no readable TOML"),
         ],
     )
@@ -559,11 +596,11 @@ class TestFarSide:
     ["", "[]", "{}", '{"runtime": "litert", "latency_ns": [-1], "startup_ns": [1, 2, 3]}', '{"latency_ns": "x"}', "\x00"],
 )
 def test_figures_that_cannot_be_are_refused(output: str) -> None:
-    with pytest.raises(remote.RowCrashed, match="where measurements were expected"):
-        remote.read_bench(output, "litert")
+    with pytest.raises(device_answers.RowCrashed, match="where measurements were expected"):
+        device_answers.read_bench(output, "litert")
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"top": []}', '{"top": [{"label": "cat"}], "latency_ms": {"total": 1}}'])
 def test_answers_that_are_none_are_refused(line: str) -> None:
-    with pytest.raises(remote.RowCrashed, match="expected"):
-        remote.read_answers(line, ["0", "1"], 1)
+    with pytest.raises(device_answers.RowCrashed, match="expected"):
+        device_answers.read_answers(line, ["0", "1"], 1)

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.emulated.device import NotHere, find_emulated
+from bench.emulated.emulator import find_emulator
+from bench.emulated.overlay import fill
+from bench.emulated.userspace import find_user_space
 from convert.bundle import Bundle, write_bundle
 from convert.target import Target, find_target, target_names, wheels
 from convert.wheelhouse import download, requirements
@@ -115,6 +120,58 @@ class TestInstalling:
         result = install(folder, **offline, http_proxy="127.0.0.1:9", https_proxy="127.0.0.1:9")
         assert result.code == 0, result.stderr
         assert result.stdout.splitlines()[-1].startswith("PASS")
+
+
+# What Debian's python3-venv would make, for a Python that runs under QEMU: one that sees its own packages alone (-S), and
+# pip, which is the same files on every machine.
+EMULATED_PYTHON = """#!/bin/sh
+if [ "$1 $2" = "-m venv" ]; then
+    mkdir -p "$3/bin" "$3/site"
+    here=$(cd "$3" && pwd)
+    sed -e "s|^folder=.*|folder=$here/site|" "$0" > "$3/bin/python"
+    chmod +x "$3/bin/python"
+    exit 0
+fi
+folder=
+exec env QEMU_SET_ENV="PYTHONPATH=$folder:{pip},PIP_TARGET=$folder" {qemu} -S "$@"
+"""
+
+
+class TestInstallingOnADevice:
+    @pytest.mark.slow
+    def test_an_aarch64_python_without_a_network_installs_the_wheels_and_the_model_proves_itself(
+        self, tiny: Tiny, tmp_path: Path
+    ) -> None:
+        device = find_emulated("emulated-pi4")
+        try:
+            space, emulator = find_user_space(device), find_emulator(device.qemu)
+        except NotHere as absent:
+            pytest.skip(str(absent))
+        if os.geteuid() != 0 or shutil.which("unshare") is None:
+            pytest.skip("the network can be cut off by root alone: run the tests as root")
+        done = write_bundle(tiny.artifact("int8.tflite"), device.target, tmp_path / "b.tar.gz", with_wheels=True)
+        folder, tools = unpacked(done.path, tmp_path), tmp_path / "tools"
+        shutil.copytree(Path(importlib.metadata.distribution("pip").locate_file("pip")), tools / "pip")
+        fill(tmp_path / "root", device, space)
+        command = emulator.command(device, space, tmp_path / "root", emulator.hidden)
+        settings = [f"{name}={value}" for name, value in emulator.environment.items()]
+        python = EMULATED_PYTHON.format(pip=tools, qemu=shlex.join([*settings, *command]))
+        for name, text in (("python", python), ("uname", "#!/bin/sh\necho aarch64\n")):
+            (tools / name).write_text(text)
+            (tools / name).chmod(0o755)
+        environment = {**os.environ, "PYTHON": str(tools / "python"), "PATH": f"{tools}:{os.environ['PATH']}"}
+        result = subprocess.run(
+            ["unshare", "--net", "sh", "./install.sh"],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.splitlines()[-1].startswith("PASS")
+        installed = {path.name.rsplit(".dist-info")[0] for path in (folder / "venv" / "site").glob("*.dist-info")}
+        assert len(installed) == len(done.requirements)
 
 
 class TestRefusals:

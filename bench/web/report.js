@@ -104,7 +104,7 @@
       { transform: [{ filter: "datum.kind == 'wrong'" }], mark: { type: "rect", cornerRadius: 3, color: color("--c2") }, encoding: { x, y, opacity: { field: "n", type: "quantitative", scale: { type: "sqrt", domain: [0, worst], range: [0.15, 1] }, legend: null }, tooltip } },
     ];
     if (names.length <= 15) layers.push({ mark: { type: "text", fontSize: narrow() ? 9 : 11 }, encoding: { x, y, text: { field: "n" } } });
-    return { $schema: data.overview.$schema, width: "container", height: side, autosize: { type: "fit-x", contains: "padding" }, params: [{ name: "names", value: names }], data: { values: cells }, layer: layers };
+    return { $schema: data.schema, width: "container", height: side, autosize: { type: "fit-x", contains: "padding" }, params: [{ name: "names", value: names }], data: { values: cells }, layer: layers };
   };
 
   const calibrationSpec = (bins) => {
@@ -112,7 +112,7 @@
     const x = { type: "quantitative", title: "mean top score", scale: { domain: [0, 1] } };
     const y = { type: "quantitative", title: "share answered rightly", scale: { domain: [0, 1] } };
     return {
-      $schema: data.overview.$schema, width: "container", height: 260, autosize: { type: "fit-x", contains: "padding" }, data: { values },
+      $schema: data.schema, width: "container", height: 260, autosize: { type: "fit-x", contains: "padding" }, data: { values },
       layer: [
         { data: { values: [{ a: 0, b: 0 }, { a: 1, b: 1 }] }, mark: { type: "line", strokeDash: [4, 3], style: "front", opacity: 0.5 }, encoding: { x: { field: "a", ...x }, y: { field: "b", ...y } } },
         { mark: { type: "line", opacity: 0.5, color: color("--c1") }, encoding: { x: { field: "score", ...x }, y: { field: "accuracy", ...y } } },
