@@ -104,8 +104,9 @@ def run(
     from bench.artifacts import find_artifacts
     from bench.given import Told
     from bench.loadgen import check_installed
-    from bench.results import Results, load_results
+    from bench.results import results_so_far
     from bench.run import MODES as MODE_TABLE, Extras, run as bench_run
+    from train.alone import alone
 
     if output is None:
         output = RESULTS if data is None else RESULTS.with_name(f"bench@{data.resolve().name}.json")
@@ -113,21 +114,23 @@ def run(
     if loadgen:
         check_installed()
     logs = output.with_name("loadgen") if loadgen else None
-    results = load_results(output) if output.exists() else Results()
-    if devices is not None:
-        from bench.device_command import measure_devices
+    with alone(output):
+        results = results_so_far(output)
+        if devices is not None:
+            from bench.device_command import measure_devices
 
-        failed = measure_devices(devices, find_artifacts(files), runtimes, how_long, threads, data, offline, results, output)
+            found = find_artifacts(files)
+            failed = measure_devices(devices, found, runtimes, how_long, threads, data, offline, results, output)
+            _write_report(results, output)
+            return 1 if failed else 0
+        here = environment.describe().to_json()
+        artifacts = find_artifacts(files, Told(labels, preprocess, data, shapes))
+        extras = Extras(profile, sustain, None if max_memory_mb is None else max_memory_mb * 1_000_000, logs)
+        outcome = bench_run(artifacts, runtimes, how_long, threads, click.echo, data, extras=extras)
+        results.merge(outcome.measured, outcome.skipped, here, outcome.evidence)
+        results.save(output)
+        history.append(history.path_beside(output), history.lines_of([row.to_json() for row in outcome.measured], here))
         _write_report(results, output)
-        return 1 if failed else 0
-    here = environment.describe().to_json()
-    artifacts = find_artifacts(files, Told(labels, preprocess, data, shapes))
-    extras = Extras(profile, sustain, None if max_memory_mb is None else max_memory_mb * 1_000_000, logs)
-    outcome = bench_run(artifacts, runtimes, how_long, threads, click.echo, data, extras=extras)
-    results.merge(outcome.measured, outcome.skipped, here, outcome.evidence)
-    results.save(output)
-    history.append(history.path_beside(output), history.lines_of([row.to_json() for row in outcome.measured], here))
-    _write_report(results, output)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return 1 if outcome.crashed else 0
@@ -230,10 +233,12 @@ def rehearse(files: tuple[Path, ...], names: str, runtimes: tuple[str, ...], pic
     from bench.emulated.build import chosen_devices
     from bench.rehearse import rehearse as run_rehearsal, rehearsed_artifacts
     from bench.rows import save_rehearsals
+    from train.alone import alone
 
     devices = chosen_devices(names)
-    outcome = run_rehearsal(rehearsed_artifacts(files), devices, runtimes, pictures, click.echo)
-    save_rehearsals(outcome, devices, output)
+    with alone(output):
+        outcome = run_rehearsal(rehearsed_artifacts(files), devices, runtimes, pictures, click.echo)
+        save_rehearsals(outcome, devices, output)
     click.echo(f"{outcome.summary}; wrote {output}")
     return 1 if outcome.failed else 0
 
@@ -252,10 +257,12 @@ def count(files: tuple[Path, ...], cores: str, runtimes: tuple[str, ...], output
     from bench.count import count_all, counts_table
     from bench.rehearse import rehearsed_artifacts
     from bench.rows import save_counts
+    from train.alone import alone
 
-    counted = count_all(rehearsed_artifacts(files), cores, runtimes, click.echo)
-    for line in (*counts_table(counted), *save_counts(counted, output)):
-        click.echo(line)
+    with alone(output):
+        counted = count_all(rehearsed_artifacts(files), cores, runtimes, click.echo)
+        for line in (*counts_table(counted), *save_counts(counted, output)):
+            click.echo(line)
     return 1 if counted.crashed else 0
 
 
@@ -293,8 +300,10 @@ def check(results: Path, measure: bool, max_time: float, budgets: Path, **output
     rules = load_budgets(budgets)
     if measure:
         from bench.remeasure import measure_and_check
+        from train.alone import alone
 
-        findings = measure_and_check(results, rules, max_time, click.echo)
+        with alone(results):
+            findings = measure_and_check(results, rules, max_time, click.echo)
     else:
         findings = check_results(load_sound_results(results), rules)
     return tell(findings, f"Budgets of {results}", Outputs(**outputs), click.echo)

@@ -69,14 +69,15 @@ def sweep(model: str, texts: tuple[str, ...], data: Path | None, jobs: int, dask
     What is finished is not trained again; a point that fails is a row with its reason and is tried again next time.
     """
     from train import sweep as sweeps
+    from train.alone import alone
     from train.data import DataReference, load_folder
 
     points = sweeps.parse_grid(model, texts)
     folder = sweeps.sweep_folder(model)
     reference = DataReference("mnist") if data is None else load_folder(data).reference
-    with sweeps.executor_for(jobs, dask) as executor:
+    with alone(folder / model), sweeps.executor_for(jobs, dask) as executor:
         done = sweeps.sweep(model, points, executor, folder, click.echo, reference)
-    sweeps.write_summary(model, done, folder)
+        sweeps.write_summary(model, done, folder)
     header, rows = sweeps.table(done)
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in [header, *rows]:
