@@ -363,9 +363,11 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from device.classify import printable
+
     shown = Table(*columns)
     for cells in rows:
-        shown.add_row(*(Text(cell) for cell in cells))  # no markup: "[0.1]" is an interval
+        shown.add_row(*(Text(printable(cell)) for cell in cells))  # no markup: "[0.1]" is an interval
     console = Console() if Console().is_terminal else Console(width=200)
     console.print(shown)
 
@@ -374,6 +376,7 @@ def _write_report(results: "Results", path: Path, trend: bool | None = None) -> 
     from bench.history import History, load_history, path_beside
     from bench.page import page
     from bench.report import COLUMNS, markdown, notes, table
+    from device.classify import printable
     from train.files import write_bytes
 
     report_path = path.with_name(path.stem.replace("bench", "report", 1) + ".md")
@@ -384,7 +387,7 @@ def _write_report(results: "Results", path: Path, trend: bool | None = None) -> 
     write_bytes(report_path.with_suffix(".html"), page(results, past).encode())
     _print_table(COLUMNS, table(results.rows))
     for note in notes(results):
-        click.echo(note)
+        click.echo(printable(note))
     click.echo(f"wrote {path}, {path.with_suffix('.npz')}, {report_path} and {report_path.with_suffix('.html')}")
 
 

@@ -108,7 +108,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     if job["golden"]:
         result |= golden(session, card)
     if job["pictures"]:
-        result |= answers(session, np.load(job["pictures"]))
+        result |= answers(session, np.load(job["pictures"], allow_pickle=False))
     return {**result, "peak_rss_bytes": peak_rss_bytes()}
 
 

@@ -383,7 +383,7 @@ def _evidence(rows: Sequence[Row]) -> list[Evidence]:
 def _evidence_of(model: str, rows: Sequence[Row]) -> Evidence:
     test, labels = rows[0].pictures, rows[0].found.card.labels
     assert test is not None
-    pixels = np.load(test.path, mmap_mode="r")
+    pixels = np.load(test.path, mmap_mode="r", allow_pickle=False)
     return collect(model, test.sha256, test.labels, labels, pixels, [row.predictions for row in rows])
 
 

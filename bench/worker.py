@@ -143,7 +143,7 @@ def run(job: Job) -> None:
     startup = Startup(session, imported_ns - start_ns, loaded_ns - imported_ns, inputs(session, card, job.pictures))
     if job.task == "accuracy":
         assert job.pictures is not None
-        pictures = np.load(job.pictures, mmap_mode="r")
+        pictures = np.load(job.pictures, mmap_mode="r", allow_pickle=False)
         watched = session if isinstance(session, AnswersBatches) else ScoresWatched(session)
         measured: dict[str, Any] = {"predictions": answer_pictures(watched, pictures, job.sizes, job.limit_s)}
         if watched.top_scores is not None:
@@ -178,7 +178,9 @@ class Startup:
 def inputs(session: Session | GivenSession, card: Card | None, pictures: str | None) -> list[Any]:
     """Return the inputs to measure with: test pictures, or random ones where there are none."""
     if pictures is not None:
-        return [session.tensor(np.array(picture)) for picture in np.load(pictures, mmap_mode="r")[:TENSORS]]
+        return [
+            session.tensor(np.array(picture)) for picture in np.load(pictures, mmap_mode="r", allow_pickle=False)[:TENSORS]
+        ]
     if isinstance(session, GivenSession):
         return session.random(TENSORS)
     assert card is not None

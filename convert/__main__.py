@@ -87,13 +87,13 @@ def _adopted(models: Sequence[str], labels: Path | None, calibration: Path | Non
 def show(file: Path, as_json: bool) -> None:
     """Print the card that is inside FILE."""
     from convert.card_text import card_text
-    from device.classify import CardError, model_format, read_card, read_model_bytes
+    from device.classify import NEWLINE, CardError, model_format, printable, read_card, read_model_bytes
 
     card = read_card(file)
     if card is None:
         raise CardError(f"{file}: has no card: convert it with `python -m convert run`")
     if as_json:
-        click.echo(json.dumps(card.document, indent=1, ensure_ascii=False))
+        click.echo(printable(json.dumps(card.document, indent=1, ensure_ascii=False), keep=NEWLINE))
     else:
         click.echo(card_text(file, model_format(file, read_model_bytes(file)), card))
 

@@ -178,7 +178,7 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
 
 
 def bench(folder: Path, path: Path, output: Path) -> Finished:
-    options = ["--runtime", "tflite_runtime", "--seconds", "0.03", "--output", output]
+    options: list[str | Path] = ["--runtime", "tflite_runtime", "--seconds", "0.03", "--output", output]
     return run(["-m", "bench", "run", path, *options], folder, **ENVIRONMENT)
 
 

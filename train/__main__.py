@@ -41,13 +41,14 @@ def main() -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
 def run(model: str, resume: bool, **options: Any) -> None:
     """Train MODEL, test it once, and write build/MODEL/."""
+    from device.classify import printable
     from train.run import Request, run as train_run
 
     request = Request(model, **options)
     verbose = 1 if sys.stdout.isatty() else 2  # a progress bar for people, a line an epoch for logs
     outcome = train_run(request, click.echo, verbose, resume)
     for path in outcome.skipped:
-        click.echo(f"skipped, not usable: {path}")
+        click.echo(f"skipped, not usable: {printable(path)}")
     low, high = outcome.ci95
     click.echo("a few test pictures: " + ", ".join(f"{s.truth} → {s.answer} ({s.score:.3f})" for s in outcome.samples))
     click.echo(

@@ -11,7 +11,7 @@ from typing import Never
 
 import click
 
-from device.classify import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, EdgeproofError
+from device.classify import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, NEWLINE, EdgeproofError, printable
 
 INTERRUPTS_AT_MOST = 2
 
@@ -66,7 +66,7 @@ def run_cli(command: click.Command, name: str) -> Never:
         error.show()
         sys.exit(EXIT_USAGE)
     except EdgeproofError as error:
-        click.echo(f"{name}: {error}", err=True)
+        click.echo(f"{name}: {printable(str(error), keep=NEWLINE)}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of our output went away, as in `... | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
