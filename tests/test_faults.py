@@ -20,6 +20,7 @@ from bench.results import Results, load_results, npz_bytes
 from device.classify import CheckFailed, EdgeproofError
 from tests.conftest import ROOT, Finished, run, run_room
 from tests.test_bench_process import ENVIRONMENT, PLANTED, model
+from tests.torture.long_runs import children
 from train.alone import alone
 from train.files import reading_together, replacing, replacing_folder, replacing_together, scratch_folder, sweep, write_bytes
 
@@ -319,3 +320,23 @@ def test_together_is_for_readers_too(tmp_path: Path) -> None:
         rows.write_bytes((tmp_path / "bench.json").read_bytes())
         samples.write_bytes((tmp_path / "bench.npz").read_bytes())
     assert load_results(tmp_path / "bench.json").rows == []
+
+
+def test_a_sweep_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(
+        "import time\nfrom train.sweep import executor_for\n"
+        "if __name__ == '__main__':\n"
+        "    with executor_for(1, None) as executor:\n"
+        "        executor.submit(print, 'in', flush=True).result()\n"
+        "        executor.submit(time.sleep, 600).result()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "main.py"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"in\n"
+        end_s = time.monotonic() + PATIENCE_S
+        while not (started := children(process.pid)) and time.monotonic() < end_s:
+            time.sleep(0.1)
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)  # ends when the last process that holds the other end is gone
+    assert started

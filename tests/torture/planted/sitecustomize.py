@@ -1,15 +1,18 @@
 """Counts what this process writes below a folder, and at the N-th time kills it or tells it that the disk is full.
 
-EDGEPROOF_FAULT is kill:N:FOLDER, full:N:FOLDER (every time from the N-th on) or count:FILE:FOLDER (into FILE, at the end).
+EDGEPROOF_FAULT is kill:N:FOLDER, full:N:FOLDER (every time from the N-th on), count:FILE:FOLDER (into FILE, at the end) or
+clock:0:FOLDER (the clock jumps to and fro, by days, weeks and years).
 Python's audit events name each file that is opened to be written, moved or removed, before it is; libraries that write
 without Python are not seen. Processes that this one starts are left alone.
 """
 
 import atexit
 import errno
+import itertools
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 MOVES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
@@ -21,6 +24,9 @@ class Fault:
 
     def __init__(self, how: str, number: str, folder: str) -> None:
         self.how, self.number, self.folder, self.seen = how, number, folder + os.sep, 0
+        if how == "clock":
+            real, jumps = time.time, itertools.cycle([0.0, 1e6, -1e6, 86_400.0, -3e8])
+            time.time = lambda: real() + next(jumps)
         if how == "count":
             atexit.register(self.tell)
 
