@@ -12,7 +12,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 MODELS := $(filter-out __init__,$(basename $(notdir $(wildcard train/models/*.py))))
 KERAS := $(foreach model,$(MODELS),build/$(model)/$(model).keras)
 CONVERTED := $(foreach model,$(MODELS),build/$(model)/converted)
-TRAIN_SOURCES := $(filter-out $(addprefix train/,__main__.py cli.py speed.py sweep.py),$(wildcard train/*.py)) device/classify.py
+TRAIN_SOURCES := $(filter-out $(addprefix train/,__main__.py alone.py cli.py speed.py sweep.py),$(wildcard train/*.py)) device/classify.py
 CONVERT_SOURCES := $(filter-out convert/__main__.py,$(wildcard convert/*.py))
 READS_ONLY := advice baseline budget charts check compare device_match doctor fresh gate history interval latency_charts overhead page pairs power promise \
   quality reasons recommend remeasure repeatability report resample rounds row_check soundness tell trend_charts verdict words # these judge and show measurements, and change none

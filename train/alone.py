@@ -13,6 +13,8 @@ from device.classify import CheckFailed, EdgeproofError
 from train.files import sweep
 
 LINE_SHOWN = 80
+HELD = (errno.EAGAIN, errno.EACCES)
+WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # a file system that has none: nobody is kept out there
 
 
 @contextmanager
@@ -45,7 +47,7 @@ def _locked(lock: Path, path: Path) -> int:
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle)
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(handle), lock.stat()):  # else its holder removed it in between
                     _sign(handle)
@@ -53,10 +55,18 @@ def _locked(lock: Path, path: Path) -> int:
         except OSError as error:
             holder = _holder(handle)
             os.close(handle)
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
+            if error.errno not in HELD:
                 raise
             raise CheckFailed(f"{path}: {holder} is writing there: wait until it has ended, or write elsewhere") from None
         os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
 
 
 def _sign(handle: int) -> None:
