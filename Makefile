@@ -12,7 +12,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 MODELS := $(filter-out __init__,$(basename $(notdir $(wildcard train/models/*.py))))
 KERAS := $(foreach model,$(MODELS),build/$(model)/$(model).keras)
 CONVERTED := $(foreach model,$(MODELS),build/$(model)/converted)
-TRAIN_SOURCES := $(filter-out $(addprefix train/,__main__.py cli.py speed.py sweep.py),$(wildcard train/*.py)) device/classify.py
+TRAIN_SOURCES := $(filter-out $(addprefix train/,__main__.py alone.py cli.py speed.py sweep.py),$(wildcard train/*.py)) device/classify.py
 CONVERT_SOURCES := $(filter-out convert/__main__.py,$(wildcard convert/*.py))
 READS_ONLY := advice baseline budget charts check compare device_match doctor fresh gate history interval latency_charts overhead page pairs power promise \
   quality ratio reasons recommend remeasure repeatability report rounds row_check soundness tell trend_charts verdict words # these judge and show measurements, and change none
@@ -20,7 +20,7 @@ BENCH_SOURCES := $(filter-out bench/__main__.py $(READS_ONLY:%=bench/%.py),$(wil
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-gpu train convert bench bench-gpu budgets gate-power report screenshots chromium overhead repeatability software-vulkan test test-all check lock lock-gpu self-test emulated-device rehearsal baseline ready photo-accuracy train-speed clean
+.PHONY: help setup setup-gpu train convert bench bench-gpu budgets gate-power report screenshots chromium overhead repeatability software-vulkan test test-all check torture audit lock lock-gpu self-test emulated-device rehearsal baseline ready photo-accuracy train-speed clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -108,6 +108,12 @@ check: setup ## Lint, check types and import rules.
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest tests/test_house.py -k "imports"
+
+torture: setup ## Try to break it: defective files, faults, long runs; the counts go to docs/torture.md (an hour; SHORT=1: minutes).
+	$(RUN) -m tests.torture $(if $(SHORT),--short)
+
+audit: ## Look the locked packages up in an index of known vulnerabilities; skipped, aloud, where none can be reached.
+	PYTHON=$(PYTHON) .ci/audit
 
 lock: ## Write requirements.lock again from pyproject.toml (needs uv).
 	uv pip compile --quiet --generate-hashes --python-version 3.11 --group pyproject.toml:dev pyproject.toml -o requirements.lock

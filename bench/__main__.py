@@ -106,8 +106,9 @@ def run(
     from bench.artifacts import find_artifacts
     from bench.given import Told
     from bench.loadgen import check_installed
-    from bench.results import Results, load_results
+    from bench.results import results_so_far
     from bench.run import MODES as MODE_TABLE, Extras, run as bench_run
+    from train.alone import alone
 
     if output is None:
         output = RESULTS if data is None else RESULTS.with_name(f"bench@{data.resolve().name}.json")
@@ -115,24 +116,25 @@ def run(
     if loadgen:
         check_installed()
     logs = output.with_name("loadgen") if loadgen else None
-    results = load_results(output) if output.exists() else Results()
-    if devices is not None:
-        from bench.device_command import measure_devices
+    with alone(output):
+        results = results_so_far(output)
+        if devices is not None:
+            from bench.device_command import measure_devices
 
-        named = find_artifacts(files)
-        failed = measure_devices(devices, named, runtimes, how_long, threads, data, offline, pictures, results, output)
+            named = find_artifacts(files)
+            failed = measure_devices(devices, named, runtimes, how_long, threads, data, offline, pictures, results, output)
+            _write_report(results, output)
+            return 1 if failed else 0
+        if pictures is not None:
+            raise click.UsageError("--pictures goes with --device; here a row answers as many as there is time for")
+        here = environment.describe().to_json()
+        artifacts = find_artifacts(files, Told(labels, preprocess, data, shapes))
+        extras = Extras(profile, sustain, None if max_memory_mb is None else max_memory_mb * 1_000_000, logs)
+        outcome = bench_run(artifacts, runtimes, how_long, threads, click.echo, data, extras=extras)
+        results.merge(outcome.measured, outcome.skipped, here, outcome.evidence)
+        results.save(output)
+        history.append(history.path_beside(output), history.lines_of([row.to_json() for row in outcome.measured], here))
         _write_report(results, output)
-        return 1 if failed else 0
-    if pictures is not None:
-        raise click.UsageError("--pictures goes with --device; here a row answers as many as there is time for")
-    here = environment.describe().to_json()
-    artifacts = find_artifacts(files, Told(labels, preprocess, data, shapes))
-    extras = Extras(profile, sustain, None if max_memory_mb is None else max_memory_mb * 1_000_000, logs)
-    outcome = bench_run(artifacts, runtimes, how_long, threads, click.echo, data, extras=extras)
-    results.merge(outcome.measured, outcome.skipped, here, outcome.evidence)
-    results.save(output)
-    history.append(history.path_beside(output), history.lines_of([row.to_json() for row in outcome.measured], here))
-    _write_report(results, output)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return 1 if outcome.crashed else 0
@@ -235,10 +237,12 @@ def rehearse(files: tuple[Path, ...], names: str, runtimes: tuple[str, ...], pic
     from bench.emulated.build import chosen_devices
     from bench.rehearse import rehearse as run_rehearsal, rehearsed_artifacts
     from bench.rows import save_rehearsals
+    from train.alone import alone
 
     devices = chosen_devices(names)
-    outcome = run_rehearsal(rehearsed_artifacts(files), devices, runtimes, pictures, click.echo)
-    save_rehearsals(outcome, devices, output)
+    with alone(output):
+        outcome = run_rehearsal(rehearsed_artifacts(files), devices, runtimes, pictures, click.echo)
+        save_rehearsals(outcome, devices, output)
     click.echo(f"{outcome.summary}; wrote {output}")
     return 1 if outcome.failed else 0
 
@@ -257,10 +261,12 @@ def count(files: tuple[Path, ...], cores: str, runtimes: tuple[str, ...], output
     from bench.count import count_all, counts_table
     from bench.rehearse import rehearsed_artifacts
     from bench.rows import save_counts
+    from train.alone import alone
 
-    counted = count_all(rehearsed_artifacts(files), cores, runtimes, click.echo)
-    for line in (*counts_table(counted), *save_counts(counted, output)):
-        click.echo(line)
+    with alone(output):
+        counted = count_all(rehearsed_artifacts(files), cores, runtimes, click.echo)
+        for line in (*counts_table(counted), *save_counts(counted, output)):
+            click.echo(line)
     return 1 if counted.crashed else 0
 
 
@@ -298,8 +304,10 @@ def check(results: Path, measure: bool, max_time: float, budgets: Path, **output
     rules = load_budgets(budgets)
     if measure:
         from bench.remeasure import measure_and_check
+        from train.alone import alone
 
-        findings = measure_and_check(results, rules, max_time, click.echo)
+        with alone(results):
+            findings = measure_and_check(results, rules, max_time, click.echo)
     else:
         findings = check_results(load_sound_results(results), rules)
     return tell(findings, f"Budgets of {results}", Outputs(**outputs), click.echo)
@@ -359,9 +367,11 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from device.classify import printable
+
     shown = Table(*columns)
     for cells in rows:
-        shown.add_row(*(Text(cell) for cell in cells))  # no markup: "[0.1]" is an interval
+        shown.add_row(*(Text(printable(cell)) for cell in cells))  # no markup: "[0.1]" is an interval
     console = Console() if Console().is_terminal else Console(width=200)
     console.print(shown)
 
@@ -370,6 +380,7 @@ def _write_report(results: "Results", path: Path, trend: bool | None = None) -> 
     from bench.history import History, load_history, path_beside
     from bench.page import page
     from bench.report import COLUMNS, markdown, notes, table
+    from device.classify import printable
     from train.files import write_bytes
 
     report_path = path.with_name(path.stem.replace("bench", "report", 1) + ".md")
@@ -380,7 +391,7 @@ def _write_report(results: "Results", path: Path, trend: bool | None = None) -> 
     write_bytes(report_path.with_suffix(".html"), page(results, past).encode())
     _print_table(COLUMNS, table(results.rows))
     for note in notes(results):
-        click.echo(note)
+        click.echo(printable(note))
     click.echo(f"wrote {path}, {path.with_suffix('.npz')}, {report_path} and {report_path.with_suffix('.html')}")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.given import Given, Told, describe
-from device.classify import Card, EdgeproofError, ModelError, read_card
+from device.classify import Card, EdgeproofError, ModelError, printable, read_card
 from train.files import BUILD, read_json
 
 FORMATS = ("keras", "tflite", "onnx")
@@ -45,6 +45,8 @@ def _open(path: Path, told: Told) -> Found:
         raise ModelError(f"{path}: expected a .tflite, .onnx or .keras file")
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
+    if printable(path.name) != path.name:
+        raise ModelError(f"{path}: its name holds control characters: rename it")
     if file_format == "keras":
         card_path = path.with_name(f"{path.stem}.card.json")
         return Found(path, file_format, Card.from_json({**read_json(card_path), "variant": "float32"}))

@@ -1,9 +1,7 @@
 """A baseline: artifacts with their results and the hashes of both, kept in a folder to hold later builds against."""
 
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +13,8 @@ from bench.results import Results, Row
 from bench.soundness import load_sound_results
 from bench.verdict import Verdict
 from device.classify import CheckFailed, EdgeproofError
-from train.files import read_json, sha256_of, write_json
+from train.alone import alone
+from train.files import read_json, reading_together, replacing_folder, sha256_of, write_json
 
 SCHEMA = 1
 INDEX = "baseline.json"
@@ -69,7 +68,8 @@ def save(folder: Path, artifacts: Sequence[Found], results: Results, budgets: Bu
             f"{failed[0].subject} breaks {failed[0].budget} ({failed[0].place}), {len(failed)} fail in all: a failing "
             "baseline would pass failing builds; mend it first"
         )
-    with _replacing_folder(folder) as temporary:
+    _check_replaceable(folder)
+    with alone(folder), replacing_folder(folder) as temporary:
         for found in artifacts:
             target = temporary / relative_path(found)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -83,6 +83,11 @@ def save(folder: Path, artifacts: Sequence[Found], results: Results, budgets: Bu
 
 def load(folder: Path) -> Baseline:
     """Read a baseline. Raises EdgeproofError for one that is missing, damaged or empty."""
+    with reading_together(folder.parent):
+        return _load(folder)
+
+
+def _load(folder: Path) -> Baseline:
     index = folder / INDEX
     if not index.is_file():
         raise EdgeproofError(f"{index}: no such file: make one with `python -m bench baseline save {folder} FILE...`")
@@ -111,30 +116,10 @@ def _check_file(folder: Path, name: str, expected: object) -> None:
         raise EdgeproofError(f"{path}: is not what was saved (SHA-256 differs): restore it or save the baseline again")
 
 
-@contextmanager
-def _replacing_folder(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder` that takes its place on success; one that is no baseline is not replaced."""
+def _check_replaceable(folder: Path) -> None:
+    """Raise EdgeproofError for a folder that is no baseline: it is not replaced."""
     if folder.exists() and not (folder.is_dir() and ((folder / INDEX).is_file() or not any(folder.iterdir()))):
         raise EdgeproofError(f"{folder}: is there and no baseline: name another folder")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise EdgeproofError(f"{folder}: cannot be written: {error.strerror}: choose another folder") from error
-    old = temporary / "old"
-    try:
-        new = temporary / "new"
-        new.mkdir()
-        yield new
-        if folder.exists():
-            folder.replace(old)
-        new.replace(folder)
-    except OSError as error:
-        raise EdgeproofError(f"{folder}: cannot be written: {error.strerror}: make room or choose another folder") from error
-    finally:
-        if old.exists() and not folder.exists():
-            old.replace(folder)
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def differences(row: Row, saved: dict[str, Any], environment: dict[str, Any], runtime_version: str) -> list[str]:

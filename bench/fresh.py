@@ -1,10 +1,8 @@
 """Fresh processes, one at a time: the only place where the gate touches how a row is measured."""
 
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +15,7 @@ from bench.process import RowCrashed, RowRefused, Workers, available_memory_byte
 from bench.run import Row, subject_of
 from bench.worker import Task
 from device.classify import EdgeproofError
+from train.files import scratch_folder
 
 PROCESS_QUERIES = 64
 PROCESS_DURATION_NS = 300_000_000  # p50 is steady within a process: more processes tell more than longer ones
@@ -65,7 +64,7 @@ class FreshProcesses:
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
-        scratch = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="edgeproof-")))
+        scratch = self._exit.enter_context(scratch_folder())
         self._pictures = PictureStore(scratch, None, self._say)
         self._workers = Workers(scratch, available_memory_bytes())
         self._exit.callback(self._workers.stop)

@@ -1,11 +1,8 @@
 """The trend: one line of JSON a row and run, appended beside bench.json, and read back for the report."""
 
-import fcntl
 import json
 import math
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import Any
 from bench.evidence import accuracy_of
 from bench.results import SUBJECT_FIELDS, Row
 from device.classify import EdgeproofError
-from train.files import write_bytes
+from train.files import held_folder, write_bytes
 
 SCHEMA = 1
 NUMBERS = ("p50_ms", "size_bytes")
@@ -65,27 +62,12 @@ def append(path: Path, lines: Sequence[dict[str, Any]]) -> None:
     if not lines:
         return
     text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines).encode()
-    with _alone_in(path.parent):
+    with held_folder(path.parent):  # the file itself is replaced, so a lock on it would hold nobody
         try:
             before = path.read_bytes() if path.exists() else b""
         except OSError as error:
             raise EdgeproofError(f"{path}: cannot be read: {error.strerror}") from error
         write_bytes(path, before + (b"\n" if before and not before.endswith(b"\n") else b"") + text)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder: the file itself is replaced, so a lock on it would hold nobody."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise EdgeproofError(f"{folder}: cannot be used: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def load_history(path: Path) -> History:

@@ -9,7 +9,6 @@ import os
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from bench.far_side import die_with_parent
 from device.classify import EdgeproofError
+from train.files import scratch_folder
 
 START_LIMIT_S = 20
 PRIVILEGE_SEPARATION = Path("/run/sshd")  # an empty folder that root's sshd asks for; the boot makes it
@@ -47,8 +47,7 @@ def find_sshd() -> str:
 def loopback_server(environment: dict[str, str] | None = None) -> Iterator[Loopback]:
     """Run a server until the end of the block. Raises EdgeproofError where there is none or it does not start."""
     sshd = find_sshd()
-    with tempfile.TemporaryDirectory(prefix="edgeproof-ssh-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         for key in ("host_key", "user_key"):
             _quiet(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)])
         shutil.copy(folder / "user_key.pub", folder / "authorized_keys")

@@ -116,7 +116,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
 def _answered(job: dict[str, Any], session: Session, card: Card) -> dict[str, Any]:
     result = golden(session, card) if job["golden"] else {}
     if job["pictures"]:
-        result |= answers(session, np.load(job["pictures"]))
+        result |= answers(session, np.load(job["pictures"], allow_pickle=False))
     if job["files"]:
         result |= file_answers(session, card, job["files"])
     return result

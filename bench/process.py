@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from bench.worker import EXIT_FELL_BACK, EXIT_REFUSED, REASON, Job, job_json
+from device.classify import printable
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 900
@@ -135,7 +136,7 @@ class Workers:
 def reason(errors: str) -> str:
     """Return the worker's own reason out of its standard error, or the last line where it gave none."""
     lines = errors.strip().splitlines() or ["it printed nothing"]
-    return next((line.removeprefix(REASON) for line in reversed(lines) if line.startswith(REASON)), lines[-1])
+    return printable(next((line.removeprefix(REASON) for line in reversed(lines) if line.startswith(REASON)), lines[-1]))
 
 
 def how_it_ended(code: int) -> str:

@@ -16,7 +16,7 @@ from bench.check import MEASURED_BY_PROCESS, check, partner_of
 from bench.device_match import HOST
 from bench.fresh import FreshProcesses, Process, Side
 from bench.measurement import ANY, NS_PER_MS, Subject
-from bench.results import Results, Row, load_results, subject_of
+from bench.results import Results, Row, results_so_far, subject_of
 from bench.rounds import error_of_look
 from bench.run import MODES, run, sort_out, subject_of as subject_to_be
 from bench.runtimes import find_runtime
@@ -52,7 +52,7 @@ def measure_and_check(path: Path, budgets: Budgets, max_time_s: float, say: Say)
     runtimes = sorted({runtime for found in chosen for runtime in _runtimes(found, here, budgets)})
     compared = [found for found in artifacts if found in chosen or any(_is_partner(found, one, budgets) for one in chosen)]
     outcome = run(compared, runtimes, replace(MODES["rapid"], processes=PROCESSES), (THREADS,), say)
-    results = load_results(path) if path.exists() else Results()
+    results = results_so_far(path)
     skipped = [*absent, *outcome.skipped]
     results.merge(outcome.measured, skipped, environment.describe().to_json(), outcome.evidence)
     results.save(path)

@@ -33,7 +33,7 @@ from bench.runtimes import find_runtime
 from bench.ssh import DeviceLost
 from convert.check import check
 from convert.target import Target, Wheel, wheels
-from device.classify import EXIT_FAILED, EXIT_OK, EXIT_USAGE, EdgeproofError
+from device.classify import EXIT_FAILED, EXIT_OK, EXIT_USAGE, EdgeproofError, printable
 from train.files import sha256_of
 
 Say = Callable[[str], None]
@@ -473,4 +473,4 @@ def cannot_load(found: Found, wheel: Wheel, place: Place) -> str | None:
 
 
 def _voice(say: Say, name: str) -> Say:
-    return lambda text: say(f"[{name}] {text}")
+    return lambda text: say(f"[{name}] {printable(text)}")  # a device may say what it likes

@@ -16,9 +16,10 @@ from bench.evidence import Evidence, merge as merge_evidence
 from bench.measurement import ANY, NS_PER_MS, SCHEMA, Measurement, Samples, Skipped, Subject
 from bench.row_check import check_document
 from device.classify import EdgeproofError
-from train.files import read_json, replacing, write_json
+from train.files import json_bytes, read_json, reading_together, replacing_together
 
 Row = dict[str, Any]  # one measurement as JSON, as design.md's schema 1 has it
+FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 SUBJECT_FIELDS = ("model", "name", "variant", "format", "runtime", "device", "accelerator", "threads")
 
 
@@ -70,13 +71,24 @@ class Results:
         self.ascending_ns.pop(row["samples"]["key"], None)
 
     def save(self, path: Path) -> None:
-        """Write bench.json and its bench.npz; the samples first, since the rows name their hashes."""
-        with replacing(path.with_suffix(".npz")) as temporary:
-            buffer = io.BytesIO()
-            np.savez_compressed(buffer, **self.arrays)
-            temporary.write_bytes(buffer.getvalue())
-        document = {"schema": SCHEMA, "environments": self.environments}
-        write_json(path, {**document, "measurements": self.rows, "skipped": self.skipped})
+        """Write bench.json and its bench.npz, both or none: the rows name their samples' hashes."""
+        document = {"schema": SCHEMA, "environments": self.environments, "measurements": self.rows, "skipped": self.skipped}
+        text = json_bytes(document)
+        with replacing_together(path, path.with_suffix(".npz")) as (rows, samples):
+            rows.write_bytes(text)
+            samples.write_bytes(npz_bytes(self.arrays))
+
+
+def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Return arrays as a compressed .npz whose members bear a fixed date: ZIP knows none for a clock before 1980."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy", FIXED_DATE)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(member, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)  # type: ignore[no-untyped-call]
+    return buffer.getvalue()
 
 
 def latencies_ns(results: Results, row: Row) -> tuple[npt.NDArray[np.int64], ...]:
@@ -133,8 +145,19 @@ def _artifact_is_gone(row: Row) -> bool:
     return row["device"] == "host" and not Path(row["artifact"]["path"]).exists()
 
 
+def results_so_far(path: Path) -> Results:
+    """Read the results that a new run is merged into: none where there is no file yet. Raises as `load_results`."""
+    with reading_together(path.parent):
+        return _load_results(path) if path.exists() else Results()
+
+
 def load_results(path: Path) -> Results:
     """Read results. Raises EdgeproofError for a file that is missing, damaged, or of a newer schema."""
+    with reading_together(path.parent):
+        return _load_results(path)
+
+
+def _load_results(path: Path) -> Results:
     if not path.is_file():
         raise EdgeproofError(f"{path}: no such file: measure first with `python -m bench run`")
     document = read_json(path)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from device.classify import EdgeproofError
+from device.classify import EdgeproofError, printable
 
 NUMBER = (int, float)
 TEXT = (str,)
@@ -40,6 +40,7 @@ PARTS: dict[str, dict[str, tuple[type, ...]]] = {
     "memory": {"peak_rss_bytes": (int,)},
     "samples": {"key": TEXT},
 }
+NAMES = ("model", "name", "variant", "format", "runtime", "device")
 MAY_BE_NULL = frozenset({"accuracy"})
 SKIPPED = {**dict.fromkeys(("model", "variant", "format", "runtime", "device", "reason"), TEXT), "name": TEXT_OR_NONE}
 
@@ -52,6 +53,7 @@ def check_document(path: Path, document: Mapping[str, Any]) -> None:
     for place, row in enumerate(document["measurements"]):
         where = f"measurements[{place}]"
         _check_fields(path, where, row, SUBJECT)
+        _check_names(path, where, row)
         for part, fields in PARTS.items():
             if part in MAY_BE_NULL and row.get(part, 0) is None:
                 continue
@@ -64,6 +66,7 @@ def check_document(path: Path, document: Mapping[str, Any]) -> None:
             raise _damaged(path, f"{where}.latency.p50_ms is {_shown(row['latency']['p50_ms'])}, expected more than 0")
     for place, row in enumerate(document["skipped"]):
         _check_fields(path, f"skipped[{place}]", row, SKIPPED)
+        _check_names(path, f"skipped[{place}]", row)
 
 
 def _check_fields(path: Path, where: str, row: Any, fields: Mapping[str, tuple[type, ...]]) -> None:
@@ -75,6 +78,14 @@ def _check_fields(path: Path, where: str, row: Any, fields: Mapping[str, tuple[t
         if not isinstance(value, kinds) or odd_bool or (isinstance(value, float) and not math.isfinite(value)):
             expected = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
             raise _damaged(path, f"{where}.{name} is {_shown(value)}, expected {expected}")
+
+
+def _check_names(path: Path, where: str, row: Mapping[str, Any]) -> None:
+    """Names become lines, paths and keys: what a card may not be called, a row may not be."""
+    for name in NAMES:
+        text = row[name]
+        if text is not None and (printable(text) != text or "/" in text or text.startswith(".")):
+            raise _damaged(path, f"{where}.{name} is {_shown(text)}, expected a name")
 
 
 def _check_interval(path: Path, where: str, value: list[Any]) -> None:

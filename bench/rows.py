@@ -10,12 +10,12 @@ from bench.emulated.device import EmulatedDevice, find_emulated
 from bench.emulated.emulator import find_emulator
 from bench.emulated.userspace import find_user_space
 from bench.rehearse import Outcome
-from bench.results import SUBJECT_FIELDS, Results, Row, load_results
+from bench.results import SUBJECT_FIELDS, Results, Row, results_so_far
 
 
 def save_rehearsals(outcome: Outcome, devices: Sequence[EmulatedDevice], path: Path) -> None:
     """Merge rehearsed rows into a results file, each device with its environment."""
-    results = load_results(path) if path.exists() else Results()
+    results = results_so_far(path)
     _merge(results, outcome, devices)
     results.save(path)
 
@@ -25,7 +25,7 @@ def save_counts(counted: Counted, path: Path) -> list[str]:
 
     A count of an emulated core brings its own row, tried on few pictures: one that has seen more stays, and gets the count.
     """
-    results = load_results(path) if path.exists() else Results()
+    results = results_so_far(path)
     names = {rehearsal.subject.device for rehearsal in counted.emulated.rehearsals}
     fresh = Outcome(skipped=counted.emulated.skipped)
     for rehearsal in counted.emulated.rehearsals:

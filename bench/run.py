@@ -2,7 +2,6 @@
 
 import json
 import random
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -34,7 +33,7 @@ from bench.runtimes import OpensGiven, find_device, find_runtime, runtime_names
 from bench.watch import Conditions
 from bench.worker import Job, Task
 from device.classify import EdgeproofError, RuntimeMissing
-from train.files import BUILD, sha256_of, write_json
+from train.files import BUILD, scratch_folder, sha256_of, write_json
 
 Say = Callable[[str], None]  # takes a line for people
 
@@ -134,8 +133,7 @@ def run(
     here, absent = sort_out(runtimes, {found.format for found in artifacts}, threads[0])
     for skip in absent:
         say(f"  {skip.subject.runtime}: skipped: {skip.reason}")
-    with tempfile.TemporaryDirectory(prefix="edgeproof-") as name:
-        scratch = Path(name)
+    with scratch_folder() as scratch:
         workers = Workers(scratch, extras.max_memory_bytes or available_memory_bytes() // ACCURACY_AT_A_TIME)
         rows = _rows(artifacts, here, threads, PictureStore(scratch, data, say))
         if not rows and not absent:
@@ -385,7 +383,7 @@ def _evidence(rows: Sequence[Row]) -> list[Evidence]:
 def _evidence_of(model: str, rows: Sequence[Row]) -> Evidence:
     test, labels = rows[0].pictures, rows[0].found.card.labels
     assert test is not None
-    pixels = np.load(test.path, mmap_mode="r")
+    pixels = np.load(test.path, mmap_mode="r", allow_pickle=False)
     return collect(model, test.sha256, test.labels, labels, pixels, [row.predictions for row in rows])
 
 

@@ -8,6 +8,7 @@ run's lines of JSON, one a minute.
 import contextlib
 import ctypes
 import json
+import os
 import resource
 import signal
 import sys
@@ -55,6 +56,7 @@ class Job:
     sizes: tuple[int, ...] = ()
     limit_s: float = 0.0
     loadgen: str = ""  # the folder for LoadGen's logs
+    parent_id: int = 0  # the process of the run that this one belongs to
 
 
 @runtime_checkable
@@ -97,7 +99,7 @@ class ScoresWatched:
 def main() -> int:
     """Run the job on standard input. A refusal is one line on standard error and exit code 3."""
     job = Job(**json.load(sys.stdin))
-    confine(job.memory_bytes)
+    confine(job.memory_bytes, job.parent_id)
     try:
         run(job)
     except EdgeproofError as error:
@@ -109,7 +111,7 @@ def main() -> int:
     return EXIT_OK
 
 
-def confine(memory_bytes: int) -> None:
+def confine(memory_bytes: int, parent_id: int) -> None:
     """Bound this process's memory, so that a model which eats it costs its row and neither the run nor the machine.
 
     The bound is on private writable memory (RLIMIT_DATA, getrlimit(2)): enforced by the kernel at the allocation, without
@@ -123,6 +125,8 @@ def confine(memory_bytes: int) -> None:
     with contextlib.suppress(OSError):  # /proc may be read-only in a container
         Path("/proc/self/oom_score_adj").write_text("1000")
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent_id and os.getppid() != parent_id:  # the run ended before the kernel was told
+        os._exit(EXIT_FAILED)
 
 
 def run(job: Job) -> None:
@@ -139,7 +143,7 @@ def run(job: Job) -> None:
     startup = Startup(session, imported_ns - start_ns, loaded_ns - imported_ns, inputs(session, card, job.pictures))
     if job.task == "accuracy":
         assert job.pictures is not None
-        pictures = np.load(job.pictures, mmap_mode="r")
+        pictures = np.load(job.pictures, mmap_mode="r", allow_pickle=False)
         watched = session if isinstance(session, AnswersBatches) else ScoresWatched(session)
         measured: dict[str, Any] = {"predictions": answer_pictures(watched, pictures, job.sizes, job.limit_s)}
         if watched.top_scores is not None:
@@ -174,7 +178,9 @@ class Startup:
 def inputs(session: Session | GivenSession, card: Card | None, pictures: str | None) -> list[Any]:
     """Return the inputs to measure with: test pictures, or random ones where there are none."""
     if pictures is not None:
-        return [session.tensor(np.array(picture)) for picture in np.load(pictures, mmap_mode="r")[:TENSORS]]
+        return [
+            session.tensor(np.array(picture)) for picture in np.load(pictures, mmap_mode="r", allow_pickle=False)[:TENSORS]
+        ]
     if isinstance(session, GivenSession):
         return session.random(TENSORS)
     assert card is not None
@@ -257,7 +263,7 @@ def peak_rss_bytes() -> int:
 
 def job_json(job: Job, result: str, memory_bytes: int) -> str:
     """Return the job as the JSON that `main` reads, with the file for its result and its bound of memory."""
-    return json.dumps(asdict(replace(job, result=result, memory_bytes=memory_bytes)))
+    return json.dumps(asdict(replace(job, result=result, memory_bytes=memory_bytes, parent_id=os.getpid())))
 
 
 if __name__ == "__main__":

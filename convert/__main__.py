@@ -87,13 +87,13 @@ def _adopted(models: Sequence[str], labels: Path | None, calibration: Path | Non
 def show(file: Path, as_json: bool) -> None:
     """Print the card that is inside FILE."""
     from convert.card_text import card_text
-    from device.classify import CardError, model_format, read_card, read_model_bytes
+    from device.classify import NEWLINE, CardError, model_format, printable, read_card, read_model_bytes
 
     card = read_card(file)
     if card is None:
         raise CardError(f"{file}: has no card: convert it with `python -m convert run`")
     if as_json:
-        click.echo(json.dumps(card.document, indent=1, ensure_ascii=False))
+        click.echo(printable(json.dumps(card.document, indent=1, ensure_ascii=False), keep=NEWLINE))
     else:
         click.echo(card_text(file, model_format(file, read_model_bytes(file)), card))
 
@@ -146,10 +146,13 @@ def doctor(model: str, name: str, layers: int, mend: bool, max_drop: float) -> i
     Ends with 0 for a healthy model, 1 for a finding, 2 for unusable files. --max-drop is what int8 may cost in accuracy
     against float, on the validation pictures, by the whole 95 % interval; an int8 that keeps it is not fixed.
     """
+    from contextlib import nullcontext
+
     from convert import diagnosis_text as text
     from convert.doctor import diagnose, quantized_variants
     from convert.patient import Patient
     from convert.run import TrainedModel, keras_path
+    from train.alone import alone
 
     variants = quantized_variants(name)
     trained = TrainedModel(keras_path(model))
@@ -158,15 +161,16 @@ def doctor(model: str, name: str, layers: int, mend: bool, max_drop: float) -> i
         click.echo(line, err=True)
 
     try:
-        patient = Patient(trained)
-        diagnosis = diagnose(patient, variants, max_drop, progress)
-        _print_layers([error for one in diagnosis.examinations for error in one.layers], layers)
-        for line in (*text.notes(diagnosis), *text.findings(diagnosis)):
-            click.echo(line)
-        if mend:
-            failed = _mend(patient, diagnosis, max_drop)
-            return 1 if failed or any(finding.name not in MENDED for finding in diagnosis.findings) else 0
-        return 1 if diagnosis.findings else 0
+        with alone(trained.folder / trained.name) if mend else nullcontext():
+            patient = Patient(trained)
+            diagnosis = diagnose(patient, variants, max_drop, progress)
+            _print_layers([error for one in diagnosis.examinations for error in one.layers], layers)
+            for line in (*text.notes(diagnosis), *text.findings(diagnosis)):
+                click.echo(line)
+            if mend:
+                failed = _mend(patient, diagnosis, max_drop)
+                return 1 if failed or any(finding.name not in MENDED for finding in diagnosis.findings) else 0
+            return 1 if diagnosis.findings else 0
     finally:
         trained.close()
 

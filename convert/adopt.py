@@ -20,10 +20,11 @@ from convert.preprocess_file import Preprocess, read_preprocess
 from convert.run import SAVED_MODEL
 from convert.wrap import SHOWN, Entrance, gives_logits, network_of, settled_range
 from device.classify import CARD_SCHEMA, EdgeproofError, Step, read_labels, wilson_interval
+from train.alone import alone
 from train.calibration_folder import calibration_reference, load_calibration, unusable_files
 from train.data import Dataset, Pixels, stratified_order
 from train.evaluate import probabilities
-from train.files import BUILD, read_json, replacing, sha256_of, write_json
+from train.files import BUILD, json_bytes, read_json, replacing_together, sha256_of
 from train.spec import model_names, whole_picture_steps
 
 Say = Callable[[str], None]  # takes a line for people
@@ -246,13 +247,14 @@ def _write(folder: Path, source: Source, network: Any, card: dict[str, Any]) -> 
     endings = (SAVED_MODEL, ".keras")
     ending, other = endings if source.network is None or source.holds_code else endings[::-1]
     path = folder / f"{folder.name}{ending}"
-    with replacing(path) as temporary:
+    card_path = folder / f"{folder.name}.card.json"
+    with alone(folder / folder.name), replacing_together(card_path, path) as (about, model):
         if ending == SAVED_MODEL:
-            _export(network, temporary)
+            _export(network, model)
         else:
-            network.save(temporary)
-        card["provenance"]["source_sha256"] = sha256_of(temporary)
-        write_json(folder / f"{folder.name}.card.json", card)
+            network.save(model)
+        card["provenance"]["source_sha256"] = sha256_of(model)
+        about.write_bytes(json_bytes(card))
     (folder / f"{folder.name}{other}").unlink(missing_ok=True)  # of an earlier model of this name
     return path
 

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import shlex
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from convert.check import check
 from convert.target import Target, Wheel
 from convert.wheelhouse import download, requirements
-from device.classify import CheckFailed, EdgeproofError, read_model_bytes
+from device.classify import CheckFailed, EdgeproofError, printable, read_model_bytes
 from train.files import BUILD, write_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,6 +39,8 @@ def write_bundle(artifact: Path, target: Target, path: Path, with_wheels: bool) 
     """
     if not target.architecture:
         raise EdgeproofError(f"{target.name} is a runtime, not a device: take a target that names an architecture")
+    if printable(artifact.name) != artifact.name:
+        raise EdgeproofError(f"{artifact}: its name holds control characters: rename it")
     verdict = check(artifact, target)
     if verdict.wheel is None:
         raise CheckFailed(f"{artifact}: {target.name}: {verdict}")
@@ -54,7 +57,7 @@ def write_bundle(artifact: Path, target: Target, path: Path, with_wheels: bool) 
 
 def _files(artifact: Path, target: Target, wheel: Wheel, pins: tuple[str, ...]) -> dict[str, bytes]:
     settings = {
-        "@MODEL@": artifact.name,
+        "@MODEL@": shlex.quote(artifact.name),
         "@MACHINE@": target.architecture,
         "@BITS@": str(target.bits),
         "@PYTHON@": target.python,
@@ -80,8 +83,8 @@ def _readme(artifact: Path, target: Target, wheel: Wheel) -> str:
     lines = (
         f"{artifact.name} with {wheel.requirement} for: {target.description} (Python {target.python}).",
         f"Install, once:  {first}./install.sh    (makes venv/ here; offline where wheels/ is here)",
-        f"Classify:       venv/bin/python classify.py {artifact.name} PICTURE...",
-        f"Check it:       venv/bin/python classify.py {artifact.name} --self-test",
+        f"Classify:       venv/bin/python classify.py {shlex.quote(artifact.name)} PICTURE...",
+        f"Check it:       venv/bin/python classify.py {shlex.quote(artifact.name)} --self-test",
         "Is it whole:    sha256sum -c SHA256SUMS",
     )
     return "".join(f"{line}\n" for line in lines)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.variant import VARIANTS
-from device.classify import Card, CardError, wilson_interval
+from device.classify import Card, CardError, printable, wilson_interval
 from train.files import sha256_of
 
 LABELS_SHOWN = 12
@@ -26,7 +26,7 @@ def card_text(path: Path, file_format: str, card: Card) -> str:
     shown: list[str] = []
     for number, (subject, text) in enumerate(lines):
         heading = "" if number and lines[number - 1][0] == subject else subject
-        shown.append(f"{heading:<9} {_printable(text)}")
+        shown.append(f"{heading:<9} {printable(text)}")
     return "\n".join(shown)
 
 
@@ -45,11 +45,6 @@ def _lines(path: Path, file_format: str, card: Card) -> Iterator[tuple[str, str]
         *(("proof", line) for line in _proof(document)),
         *(("made", line) for line in _provenance(document.get("provenance", {}))),
     ]
-
-
-def _printable(text: str) -> str:
-    """Return the text without what a terminal would obey: a card may come from anybody."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def _good_for(variant: str, file_format: str) -> str:

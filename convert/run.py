@@ -1,10 +1,9 @@
 """Converting one trained model into its artifacts: convert, verify, card, and only then the name."""
 
 import json
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -21,9 +20,10 @@ from convert.target import Target
 from convert.tflite_metadata import with_metadata
 from convert.variant import Variant, find_variants
 from device.classify import Card, CheckFailed, EdgeproofError, Step, open_session
+from train.alone import alone
 from train.data import DataReference, Dataset, open_dataset, stratified_order
 from train.evaluate import probabilities
-from train.files import BUILD, read_json, replacing, sha256_of
+from train.files import BUILD, read_json, reading_together, replacing, scratch_folder, sha256_of
 from train.spec import model_names
 
 SAVED_MODEL = ".saved_model.zip"
@@ -68,15 +68,17 @@ class TrainedModel:
                 f"{card_path}: is missing beside {keras_path}: train the model again, or for one that was not trained here "
                 "give --labels FILE and --calibration DIR"
             )
-        self.common = read_json(card_path)
+        with reading_together(self.folder):
+            self.common, sha256 = read_json(card_path), sha256_of(keras_path)
         self.card = Card.from_json({**self.common, "variant": "keras"})
-        if self.common.get("provenance", {}).get("source_sha256") != sha256_of(keras_path):
+        if self.common.get("provenance", {}).get("source_sha256") != sha256:
             raise EdgeproofError(f"{keras_path}: is not the file that {card_path} describes: train the model again")
-        self._scratch = Path(tempfile.mkdtemp(prefix="edgeproof-"))
+        self._exit = ExitStack()
+        self._scratch = self._exit.enter_context(scratch_folder())
 
     def close(self) -> None:
         """Remove the scratch folder."""
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._exit.close()
 
     @property
     def steps(self) -> Sequence[Step]:
@@ -192,15 +194,16 @@ def convert_model(
     """
     trained = TrainedModel(path)
     try:
-        for variant in variants:
-            artifact_path = trained.folder / f"{trained.name}.{variant.key}"
-            try:
-                yield _convert_variant(trained, variant, artifact_path, target)
-                if target is not None and not (verdict := check(artifact_path, target)).runs:
-                    failed(f"{artifact_path}: {target.name}: {verdict}")
-            except CheckFailed as error:
-                artifact_path.unlink(missing_ok=True)  # an older file of that name is of another model
-                failed(f"{artifact_path}: {error}: not written")
+        with alone(trained.folder / trained.name):
+            for variant in variants:
+                artifact_path = trained.folder / f"{trained.name}.{variant.key}"
+                try:
+                    yield _convert_variant(trained, variant, artifact_path, target)
+                    if target is not None and not (verdict := check(artifact_path, target)).runs:
+                        failed(f"{artifact_path}: {target.name}: {verdict}")
+                except CheckFailed as error:
+                    artifact_path.unlink(missing_ok=True)  # an older file of that name is of another model
+                    failed(f"{artifact_path}: {error}: not written")
     finally:
         trained.close()
 

@@ -21,6 +21,7 @@ import math
 import os
 import sys
 import time
+import unicodedata
 import warnings
 import zipfile
 import zlib
@@ -75,6 +76,24 @@ class ModelError(EdgeproofError):
 
 class RuntimeMissing(EdgeproofError):
     """A runtime that is not installed here."""
+
+
+# ---- text from strangers: cards, labels and file names may come from anybody ----------------------------------------
+
+NEWLINE = "\n"
+TURNED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # make text read otherwise than it is
+OBEYED = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of what a terminal obeys, cannot encode, or breaks a line at
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return text as a terminal may have it: what it would obey (but `keep`) is written out as its escape."""
+    return "".join(
+        letter.encode("unicode_escape").decode() if _is_obeyed(letter) and letter not in keep else letter for letter in text
+    )
+
+
+def _is_obeyed(letter: str) -> bool:
+    return letter in TURNED or unicodedata.category(letter) in OBEYED
 
 
 # ---- the card -------------------------------------------------------------------------------------------------------
@@ -134,6 +153,10 @@ class Card:
         labels = _card_field(document, "labels", list)
         if not labels or not all(isinstance(label, str) for label in labels):
             raise CardError("card field labels: expected a list of at least one string")
+        for number, label in enumerate(labels):
+            _check_text(f"labels[{number}]", label)
+        if isinstance(document.get("name"), str):
+            _check_name("name", document["name"])
         shape = _card_field(document, "input", dict)
         sides = [_card_field(shape, name, int, "input.") for name in ("height", "width", "channels")]
         if min(sides) < 1 or max(sides) > 8192 or sides[2] not in (1, 3):
@@ -141,8 +164,8 @@ class Card:
         if shape.get("pixels") != "0..255":
             raise CardError(f"card field input.pixels: found {shape.get('pixels')!r}, expected '0..255'")
         return Card(
-            model=_card_field(document, "model", str),
-            variant=_card_field(document, "variant", str),
+            model=_check_name("model", _card_field(document, "model", str)),
+            variant=_check_name("variant", _card_field(document, "variant", str)),
             labels=tuple(labels),
             height=sides[0],
             width=sides[1],
@@ -158,6 +181,20 @@ def _card_field(document: Mapping[str, Any], name: str, kind: type, prefix: str 
         found = "nothing" if name not in document else type(value).__name__
         raise CardError(f"card field {prefix}{name}: found {found}, expected {kind.__name__}")
     return value
+
+
+def _check_text(field: str, text: str) -> str:
+    """Return text. Raises CardError for one that a terminal would obey."""
+    if any(map(_is_obeyed, text)):
+        raise CardError(f"card field {field}: {text[:40]!r} holds control characters: remove them")
+    return text
+
+
+def _check_name(field: str, text: str) -> str:
+    """Return a name. Raises CardError for one that could not name a file, or would name one elsewhere."""
+    if not text or text.startswith(".") or "/" in text or "\\" in text:
+        raise CardError(f"card field {field}: found {text[:40]!r}, expected a name without slashes and a leading dot")
+    return _check_text(field, text)
 
 
 def read_card(path: Path) -> Optional[Card]:
@@ -1082,9 +1119,11 @@ def answer_json(file: str, answer: Answer, labels: Sequence[str], top: int, min_
 def answer_text(file: str, answer: Answer, labels: Sequence[str], top: int, min_score: float) -> str:
     """Format an answer as one line for people."""
     unsure = "unsure: " if float(answer.scores.max()) < min_score else ""
-    best = "   ".join(f"{labels[index]} {100 * answer.scores[index]:.1f} %" for index in top_k(answer.scores, top))
+    best = "   ".join(
+        f"{printable(labels[index])} {100 * answer.scores[index]:.1f} %" for index in top_k(answer.scores, top)
+    )
     return (
-        f"{file}: {unsure}{best}   (decode {answer.decode_ns / 1e6:.2f}, prepare {answer.prepare_ns / 1e6:.2f}, "
+        f"{printable(file)}: {unsure}{best}   (decode {answer.decode_ns / 1e6:.2f}, prepare {answer.prepare_ns / 1e6:.2f}, "
         f"invoke {answer.invoke_ns / 1e6:.3f}, total {answer.total_ns / 1e6:.2f} ms)"
     )
 
@@ -1292,7 +1331,9 @@ def open_model(path: Path, labels: Optional[Path], threads: int, runtime: Option
         return session, card
     assert labels is not None
     card = card_for_unlabelled(path, session, read_labels(labels))
-    print(f"{path}: has no card; pictures are cropped, not framed, and pixels are given as 0..255", file=sys.stderr)
+    print(
+        printable(f"{path}: has no card; pictures are cropped, not framed, and pixels are given as 0..255"), file=sys.stderr
+    )
     return session, card
 
 
@@ -1356,7 +1397,7 @@ def classify_all(arguments: argparse.Namespace) -> int:
             if arguments.json:
                 print(json.dumps({"file": file, "error": str(error)}), flush=True)
             else:
-                print(f"{file}: {error}", file=sys.stderr)
+                print(printable(f"{file}: {error}"), file=sys.stderr)
             continue
         form = answer_json if arguments.json else answer_text
         print(form(file, answer, card.labels, arguments.top, arguments.min_score), flush=True)
@@ -1411,7 +1452,8 @@ def info(arguments: argparse.Namespace) -> int:
         print(json.dumps(document))
     else:
         for name, value in document.items():
-            print(f"{name.replace('_', ' '):16} {value if isinstance(value, (str, int)) else json.dumps(value)}")
+            text = str(value) if isinstance(value, (str, int)) else json.dumps(value)
+            print(f"{name.replace('_', ' '):16} {printable(text)}")
     return EXIT_OK
 
 
@@ -1457,7 +1499,7 @@ def _bench_pixels(images: Sequence[str], card: Card) -> list[npt.NDArray[np.uint
         try:
             prepared.append(prepare(read_picture(source), card))
         except PictureError as error:
-            print(f"{source}: {error}", file=sys.stderr)
+            print(printable(f"{source}: {error}"), file=sys.stderr)
         if len(prepared) == 64:
             break
     if not prepared:
@@ -1502,7 +1544,7 @@ def score_folders(arguments: argparse.Namespace) -> int:
             scores = classify(str(path), session, card).scores
         except PictureError as error:
             table[truth, classes + 1] += 1
-            print(f"{path}: {error}", file=sys.stderr)
+            print(printable(f"{path}: {error}"), file=sys.stderr)
             continue
         best = top_k(scores, 1)[0]
         table[truth, best if scores[best] >= arguments.min_score else classes] += 1
@@ -1522,10 +1564,26 @@ def score_folders(arguments: argparse.Namespace) -> int:
 
 def confusion_text(table: npt.NDArray[np.int64], labels: Sequence[str]) -> str:
     """Format a confusion table (classes, classes + 2): a row a true class, a column an answer, then unsure and failed."""
-    header = ["is \\ read as", *labels, "unsure", "failed"]
-    rows = [[label, *(str(count) if count else "." for count in counts)] for label, counts in zip(labels, table.tolist())]
+    header = ["is \\ read as", *map(printable, labels), "unsure", "failed"]
+    rows = [
+        [printable(label), *(str(count) if count else "." for count in counts)]
+        for label, counts in zip(labels, table.tolist())
+    ]
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in [header, *rows])
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Do what was asked for."""
+    if arguments.self_test:
+        return run_self_test(arguments)
+    if arguments.info:
+        return info(arguments)
+    if arguments.bench:
+        return bench(arguments)
+    if arguments.camera is not None:
+        return classify_camera(arguments)
+    return score_folders(arguments) if arguments.score else classify_all(arguments)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -1535,24 +1593,24 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     alone = arguments.self_test or arguments.info or arguments.bench or arguments.camera is not None
     if not arguments.images and not alone:
         parser.error("name at least one IMAGE, or give --camera, --self-test, --info or --bench")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a label that the terminal's encoding lacks is written out
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        if arguments.self_test:
-            return run_self_test(arguments)
-        if arguments.info:
-            return info(arguments)
-        if arguments.bench:
-            return bench(arguments)
-        if arguments.camera is not None:
-            return classify_camera(arguments)
-        return score_folders(arguments) if arguments.score else classify_all(arguments)
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
     except EdgeproofError as error:
-        print(f"classify.py: {error}", file=sys.stderr)
+        print(f"classify.py: {printable(str(error), keep=NEWLINE)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away, as in `classify.py ... | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except OSError as error:  # files are told of by their own messages: this is where the output goes
+        print(f"classify.py: {error.filename or 'standard output'}: {error.strerror}: make room", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
 
 
 if __name__ == "__main__":

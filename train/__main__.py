@@ -41,13 +41,14 @@ def main() -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
 def run(model: str, resume: bool, **options: Any) -> None:
     """Train MODEL, test it once, and write build/MODEL/."""
+    from device.classify import printable
     from train.run import Request, run as train_run
 
     request = Request(model, **options)
     verbose = 1 if sys.stdout.isatty() else 2  # a progress bar for people, a line an epoch for logs
     outcome = train_run(request, click.echo, verbose, resume)
     for path in outcome.skipped:
-        click.echo(f"skipped, not usable: {path}")
+        click.echo(f"skipped, not usable: {printable(path)}")
     low, high = outcome.ci95
     click.echo("a few test pictures: " + ", ".join(f"{s.truth} → {s.answer} ({s.score:.3f})" for s in outcome.samples))
     click.echo(
@@ -69,14 +70,15 @@ def sweep(model: str, texts: tuple[str, ...], data: Path | None, jobs: int, dask
     What is finished is not trained again; a point that fails is a row with its reason and is tried again next time.
     """
     from train import sweep as sweeps
+    from train.alone import alone
     from train.data import DataReference, load_folder
 
     points = sweeps.parse_grid(model, texts)
     folder = sweeps.sweep_folder(model)
     reference = DataReference("mnist") if data is None else load_folder(data).reference
-    with sweeps.executor_for(jobs, dask) as executor:
+    with alone(folder / model), sweeps.executor_for(jobs, dask) as executor:
         done = sweeps.sweep(model, points, executor, folder, click.echo, reference)
-    sweeps.write_summary(model, done, folder)
+        sweeps.write_summary(model, done, folder)
     header, rows = sweeps.table(done)
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in [header, *rows]:

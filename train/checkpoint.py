@@ -45,10 +45,7 @@ class Checkpoint:
         files = {"network": f"{stem}.network.weights.h5", "trained": f"{stem}.trained.weights.h5"}
         for part, name in files.items():
             with replacing(self._folder / name) as temporary:
-                # Keras insists on the ending .weights.h5
-                named = temporary.with_name(f"{temporary.name}.weights.h5")
-                {"network": network, "trained": trained}[part].save_weights(named)
-                named.replace(temporary)
+                {"network": network, "trained": trained}[part].save_weights(temporary)
         state = {"settings": self._settings, "files": files, "random": _random_states(network), **vars(progress)}
         write_json(self._state_path, state)
         for path in self._folder.glob("*.weights.h5"):

@@ -320,6 +320,13 @@ def empty_array(shape: tuple[int, ...], dtype: Any) -> npt.NDArray[Any]:
     if size_bytes <= IN_MEMORY_SHARE * memory_bytes():
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile(prefix="edgeproof-") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size_bytes)  # a full disk is an error here, a crash when it is written
+        except OSError as error:
+            raise EdgeproofError(
+                f"{tempfile.gettempdir()}: {error.strerror}: {size_bytes / 1e9:,.1f} GB are needed there: make room, or "
+                "name another folder with TMPDIR"
+            ) from error
         return np.memmap(file, dtype, mode="w+", shape=shape)
 
 

@@ -1,40 +1,129 @@
-"""Writing files so that a killed run leaves the old file or the new one, never half of one."""
+"""Writing files so that a killed run leaves the old file or the new one, never half of one.
 
+What is being written lies beside its place under a hidden temporary name, on which its writer holds a lock of the kernel's:
+a temporary file without one is a dead run's, and is swept away. Files that belong together get their names as one: a
+journal says what is to be moved, and whoever comes next finishes what a killed run began to move.
+"""
+
+import fcntl
 import hashlib
 import json
 import os
+import re
+import secrets
+import shutil
+import struct
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from device.classify import EdgeproofError
 
 BUILD = Path("build")
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\..+)?")  # what `_temporary` makes: hidden, tempfile's eight letters
+SCRATCH = "edgeproof-run-"
+SETTLED_S = 60
+JOURNAL = re.compile(r"\.[0-9a-f]{16}\.moves")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, with its ending; on success it takes the place of `path`, else it is removed.
+    """Yield a temporary path beside `path`, with its endings; on success it takes the place of `path`, else it is removed.
 
     Raises EdgeproofError where the folder cannot be written to.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}", dir=path.parent)
-    except OSError as error:
-        raise EdgeproofError(f"{path}: cannot be written: {error.strerror}: make room or choose another folder") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with _telling(path), _temporary(path) as temporary:
         yield temporary
-        temporary.chmod(0o644)  # mkstemp's files are private
+        _make_last(temporary)
         temporary.replace(path)
-    except OSError as error:
-        raise EdgeproofError(f"{path}: cannot be written: {error.strerror}: make room or choose another folder") from error
+        _flush(path.parent)
+
+
+@contextmanager
+def replacing_together(*paths: Path) -> Iterator[tuple[Path, ...]]:
+    """Yield a temporary path for each of `paths`, which lie in one folder; on success they take their places as one.
+
+    A run that is killed leaves all old files or all new ones, for those who read them within `reading_together`.
+    """
+    folder = paths[0].parent
+    with _telling(paths[0]), ExitStack() as stack:
+        temporaries = tuple(stack.enter_context(_temporary(path)) for path in paths)
+        yield temporaries
+        for temporary in temporaries:
+            _make_last(temporary)
+        _move(folder, {temporary.name: path.name for temporary, path in zip(temporaries, paths, strict=True)})
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder` that takes its place on success; a killed run leaves the old one or the new one."""
+    with _telling(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+        with ExitStack() as stack:
+            stack.callback(_discard, temporary)
+            stack.enter_context(_held(temporary, fcntl.LOCK_EX))
+            new = temporary / "new"
+            new.mkdir()
+            yield new
+            for path in [file for file in new.rglob("*") if file.is_file()]:
+                _make_last(path)
+            _move(folder.parent, {f"{temporary.name}/{new.name}": folder.name})
+
+
+@contextmanager
+def reading_together(folder: Path) -> Iterator[None]:
+    """Hold still what is in a folder, with nothing half moved; what a killed run began to move is moved first.
+
+    Raises EdgeproofError where it cannot be.
+    """
+    if not folder.is_dir():  # the reader will say what is missing
+        yield
+        return
+    while True:
+        with _held(folder, fcntl.LOCK_SH):
+            if not _journals(folder):
+                yield
+                return
+        sweep(folder)
+
+
+def sweep(folder: Path) -> None:
+    """Finish what killed runs began to move in a folder, then remove what they left unfinished."""
+    with _telling(folder), _held(folder, fcntl.LOCK_EX):
+        _finish_moves(folder)
+        for path in folder.iterdir():
+            if TEMPORARY.fullmatch(path.name):
+                _remove_if_dead(path)
+
+
+@contextmanager
+def held_folder(folder: Path) -> Iterator[None]:
+    """Have a folder for oneself, shortly: others who ask for it wait."""
+    with _telling(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with _held(folder, fcntl.LOCK_EX):
+            yield
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a folder for what a run needs only itself, in the system's temporary folder; those of dead runs are removed."""
+    place = Path(tempfile.gettempdir())
+    with _telling(place):
+        for path in place.glob(f"{SCRATCH}*"):
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > SETTLED_S:  # else it may not be locked yet
+                    _remove_if_dead(path)
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
+    try:
+        with _held(folder, fcntl.LOCK_EX):
+            yield folder
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -45,7 +134,12 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, document: Any) -> None:
     """Write JSON atomically, for people to read too. Raises ValueError for NaN, which JSON does not have."""
-    write_bytes(path, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+    write_bytes(path, json_bytes(document))
+
+
+def json_bytes(document: Any) -> bytes:
+    """Return JSON as files hold it. Raises ValueError for NaN."""
+    return (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:
@@ -62,3 +156,149 @@ def sha256_of(path: Path) -> str:
     """Return a file's SHA-256 as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# ---- how it is done -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Turn what the system refuses into a message that names the path."""
+    try:
+        yield
+    except OSError as error:  # h5py and zipfile raise some with their own text alone
+        raise EdgeproofError(
+            f"{path}: cannot be written: {error.strerror or error}: make room or choose another folder"
+        ) from error
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Yield a new file beside `path`, locked for as long as it is written; removed unless it was moved."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    endings = "".join(path.suffixes)  # all of them: Keras insists on .weights.h5
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{endings}", dir=path.parent)
+    try:
+        with suppress(OSError):  # a file system without locks
+            _lock_file(handle)
+        yield Path(name)
+    finally:
+        _discard(Path(name))
+        os.close(handle)
+
+
+def _make_last(path: Path) -> None:
+    """Make a finished file readable for all, and have it on the disk before it gets its name."""
+    path.chmod(0o644)  # mkstemp's files are private
+    _flush(path)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _held(path: Path, how: int) -> Iterator[None]:
+    """Hold the kernel's lock on a folder or file, which ends with this process however it ends; waits for it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, how)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _move(folder: Path, moves: dict[str, str]) -> None:
+    """Give temporary names their own, all of them or none: from the journal's appearance on all, whatever happens."""
+    journal = folder / f".{secrets.token_hex(8)}.moves"
+    with _held(folder, fcntl.LOCK_EX):
+        _finish_moves(folder)
+        write_json(journal, moves)
+        _finish_moves(folder)
+
+
+def _finish_moves(folder: Path) -> None:
+    """Do what the journals in a folder say; what of it is done already is left. The folder is held."""
+    for journal in _journals(folder):
+        for new, place in _moves_of(journal).items():
+            _take_place(folder / new, folder / place)
+        _flush(folder)
+        journal.unlink(missing_ok=True)
+
+
+def _take_place(new: Path, place: Path) -> None:
+    if not new.exists():  # moved already
+        return
+    if place.is_dir():  # the kernel replaces a file by itself, a folder only when it is empty
+        old = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent))
+        place.replace(old)
+        new.replace(place)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        new.replace(place)
+
+
+def _journals(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if JOURNAL.fullmatch(path.name)]
+
+
+def _moves_of(journal: Path) -> dict[str, str]:
+    """Read a journal: temporary names and what they are to become. Nothing is moved out of its folder, or into it."""
+    moves = read_json(journal)
+    if not isinstance(moves, dict):
+        return {}
+    return {new: place for new, place in moves.items() if _is_temporary(new) and _is_plain(place)}
+
+
+def _is_temporary(name: str) -> bool:
+    first, _, inside = name.partition("/")
+    return TEMPORARY.fullmatch(first) is not None and (not inside or _is_plain(inside))
+
+
+def _is_plain(name: object) -> bool:
+    return isinstance(name, str) and name == Path(name).name and name not in ("", ".", "..")
+
+
+def _discard(temporary: Path) -> None:
+    """Remove what was not moved, unless a journal names it: an interruption came in between, and the next run moves it."""
+    with suppress(OSError, EdgeproofError):
+        named = [new.partition("/")[0] for journal in _journals(temporary.parent) for new in _moves_of(journal)]
+        if temporary.exists() and temporary.name not in named:
+            _remove(temporary)
+
+
+def _remove_if_dead(path: Path) -> None:
+    """Remove a temporary file or folder on which nobody holds a lock."""
+    is_folder = path.is_dir()
+    try:
+        handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+    except OSError:  # gone in between
+        return
+    try:
+        if is_folder:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            _lock_file(handle)
+        _remove(path)
+    except OSError:  # somebody is writing it
+        return
+    finally:
+        os.close(handle)
+
+
+def _lock_file(handle: int) -> None:
+    """Lock an open file, else raise OSError: a lock of the open file's own (fcntl(2)), since HDF5 uses flock on the same."""
+    whole = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # struct flock of 64-bit Linux
+    fcntl.fcntl(handle, fcntl.F_OFD_SETLK, whole)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

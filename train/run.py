@@ -10,13 +10,14 @@ from typing import Any, Literal
 import numpy as np
 
 from device.classify import CARD_SCHEMA, EdgeproofError, Step, wilson_interval
+from train.alone import alone
 from train.checkpoint import Checkpoint
 from train.data import DataReference, Dataset, load_folder, open_dataset, seeded_order, unusable
 from train.evaluate import probabilities
-from train.files import BUILD, replacing, sha256_of, write_bytes, write_json
+from train.files import BUILD, json_bytes, replacing_together, sha256_of
 from train.fit import Epoch, Examples, fit
 from train.plots import plot_history, plot_layers
-from train.spec import DEFAULT_RECIPE, ModelSpec, Recipe, Weights, find_model, whole_picture_steps
+from train.spec import DEFAULT_RECIPE, Model, ModelSpec, Recipe, Weights, find_model, whole_picture_steps
 
 TOOLS = ("tensorflow-cpu", "keras", "numpy", "pillow")
 SAMPLES_SHOWN = 8
@@ -96,9 +97,25 @@ def run(request: Request, say: Callable[[str], None], verbose: int = 0, resume: 
     if request.freeze:
         recipe = head_alone(request.model, recipe)
     say(f"{request.model}, recipe {recipe_name}: {len(dataset.labels)} classes, {parts}")
-    train, val = prepared_examples(dataset, steps, recipe, request.seed)
+    with alone(request.folder / request.model):
+        return _trained(request, model, recipe_name, recipe, dataset, steps, say, verbose, resume)
 
+
+def _trained(
+    request: Request,
+    model: Model,
+    recipe_name: str,
+    recipe: Recipe,
+    dataset: Dataset,
+    steps: Sequence[Step],
+    say: Callable[[str], None],
+    verbose: int,
+    resume: bool,
+) -> Outcome:
+    """Do what was asked for and found possible."""
     import keras
+
+    train, val = prepared_examples(dataset, steps, recipe, request.seed)
 
     keras.utils.set_random_seed(request.seed)
     network = model.build(len(dataset.labels))
@@ -223,15 +240,15 @@ def common_card(
 
 
 def _write(folder: Path, name: str, network: Any, history: Sequence[Epoch], card: dict[str, Any]) -> None:
-    """Write the model, its card and its pictures; the model last: it is what make goes by, and the card holds its hash."""
-    keras_path = folder / f"{name}.keras"
+    """Write the model, its card and its pictures, all or none; the model last: it is what make goes by."""
     summary = io.StringIO()
     network.summary(print_fn=lambda line: summary.write(line + "\n"))
-    write_bytes(folder / "summary.txt", summary.getvalue().encode())
-    write_json(folder / "history.json", [epoch.to_json() for epoch in history])
-    plot_history(history, folder.name, folder / "history.png")
-    plot_layers(network, folder / "layers.png")
-    with replacing(keras_path) as temporary:
-        network.save(temporary)
-        card["provenance"]["source_sha256"] = sha256_of(temporary)
-        write_json(folder / f"{name}.card.json", card)
+    names = ("summary.txt", "history.json", "history.png", "layers.png", f"{name}.card.json", f"{name}.keras")
+    with replacing_together(*(folder / file for file in names)) as (text, epochs, curves, layers, about, model):
+        text.write_text(summary.getvalue(), encoding="utf-8")
+        epochs.write_bytes(json_bytes([epoch.to_json() for epoch in history]))
+        plot_history(history, folder.name, curves)
+        plot_layers(network, layers)
+        network.save(model)
+        card["provenance"]["source_sha256"] = sha256_of(model)
+        about.write_bytes(json_bytes(card))

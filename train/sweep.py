@@ -1,8 +1,11 @@
 """Training a grid of settings: resumable, on this machine or on a Dask cluster, compared on the validation part."""
 
+import ctypes
 import hashlib
 import itertools
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
@@ -22,6 +25,7 @@ PHASE_FIELDS = {field.name for field in fields(Phase)} - {"name", "augmentation"
 AUGMENTATION_FIELDS = {field.name for field in fields(Augmentation)}
 RUN_FIELDS = {"recipe", "seed", "training_images"}
 NONE = "–"
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,8 @@ def executor_for(jobs: int, dask: str | None) -> Iterator[Executor]:
     """
     if dask is None:
         # A fresh process a point: TensorFlow does not survive a fork, and one that dies takes no other with it.
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        context, own = get_context("spawn"), os.getpid()
+        with ProcessPoolExecutor(jobs, context, _end_with, (own,), max_tasks_per_child=1) as pool:
             yield pool
         return
     try:
@@ -169,6 +174,13 @@ def executor_for(jobs: int, dask: str | None) -> Iterator[Executor]:
         raise EdgeproofError(f"--dask {dask}: no scheduler answers: start one with `dask scheduler`") from error
     with client:
         yield client.get_executor(pure=False, retries=2)
+
+
+def _end_with(parent_id: int) -> None:
+    """Have the kernel end this process with the sweep that started it, however that ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_id:  # it ended before the kernel was told
+        os._exit(1)
 
 
 def sweep_folder(model: str) -> Path:

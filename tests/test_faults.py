@@ -1,0 +1,394 @@
+"""What happens when things go wrong: killed runs, full disks, folders that cannot be written, two at a time, odd clocks."""
+
+import ast
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.results import Results, load_results, npz_bytes
+from device.classify import CheckFailed, EdgeproofError
+from tests.conftest import ROOT, Finished, run, run_room
+from tests.test_bench_process import ENVIRONMENT, PLANTED, model
+from tests.torture.long_runs import Look, check_flat, children
+from tests.torture.workplace import Broken, Workplace, counted
+from train.alone import alone
+from train.files import reading_together, replacing, replacing_folder, replacing_together, scratch_folder, sweep, write_bytes
+
+HOOK = ROOT / "tests" / "torture" / "planted"
+NEVER_REACHED = 100
+PATIENCE_S = 60
+
+TOGETHER = """
+from pathlib import Path
+from train.files import replacing_together
+with replacing_together(Path("out/a.json"), Path("out/b.npz")) as (a, b):
+    a.write_text("new")
+    b.write_text("new")
+"""
+FOLDER = """
+from pathlib import Path
+from train.files import replacing_folder
+with replacing_folder(Path("out/saved")) as new:
+    (new / "a.json").write_text("new")
+    (new / "b.npz").write_text("new")
+"""
+
+
+def faulty(code: str, folder: Path, fault: str) -> Finished:
+    """Run code that writes below out/ until the fault."""
+    path = os.pathsep.join(map(str, (HOOK, ROOT)))
+    return run(["-c", code], folder, PYTHONPATH=path, EDGEPROOF_FAULT=f"{fault}:{folder / 'out'}")
+
+
+def hidden(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(("code", "place"), [(TOGETHER, "out"), (FOLDER, "out/saved")], ids=["files", "folder"])
+def test_a_kill_at_any_write_leaves_all_old_files_or_all_new_ones_and_the_next_run_nothing_else(
+    tmp_path: Path, code: str, place: str
+) -> None:
+    ends = []
+    for number in range(1, NEVER_REACHED):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        for name in ("a.json", "b.npz"):
+            (tmp_path / place / name).write_text("old")
+        done = faulty(code, tmp_path, f"kill:{number}")
+        with reading_together(tmp_path / "out"):
+            found = {(tmp_path / place / name).read_text() for name in ("a.json", "b.npz")}
+        assert len(found) == 1, f"killed at write {number}: {found}"
+        ends.append((done.code, *found))
+        sweep(tmp_path / "out")
+        assert hidden(tmp_path) == []
+        shutil.rmtree(tmp_path / "out")
+        if done.code == 0:
+            break
+    assert ends[0] == (-signal.SIGKILL, "old")
+    assert (-signal.SIGKILL, "new") in ends, "no kill came after the point from which all is new"
+    assert ends[-1] == (0, "new")
+
+
+@pytest.mark.parametrize("code", [TOGETHER, FOLDER], ids=["files", "folder"])
+def test_a_disk_that_is_full_at_any_write_is_said_with_the_path_and_costs_nothing_old(tmp_path: Path, code: str) -> None:
+    place = tmp_path / "out" / ("saved" if code == FOLDER else "")
+    for number in range(1, NEVER_REACHED):
+        place.mkdir(parents=True, exist_ok=True)
+        for name in ("a.json", "b.npz"):
+            (place / name).write_text("old")
+        done = faulty(code, tmp_path, f"full:{number}")
+        sweep(tmp_path / "out")
+        found = {(place / name).read_text() for name in ("a.json", "b.npz")}
+        assert len(found) == 1
+        assert hidden(tmp_path) == []
+        if done.code == 0:
+            break
+        assert "EdgeproofError" in done.stderr
+        assert "out" in done.stderr.splitlines()[-1]
+        assert "No space left on device" in done.stderr.splitlines()[-1]
+    assert number > 2
+    assert found == {"new"}
+
+
+def test_what_is_being_written_is_not_swept_away(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a.json") as temporary, replacing_folder(tmp_path / "saved") as new:
+        (new / "x").write_text("x")
+        sweep(tmp_path)
+        assert temporary.exists()
+        temporary.write_text("new")
+    assert (tmp_path / "a.json").read_text() == "new"
+    assert (tmp_path / "saved" / "x").exists()
+
+
+def test_a_journal_that_points_elsewhere_moves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / ".a.abcdefgh.tmp.json").write_text("mine")
+    moves = {".a.abcdefgh.tmp.json": "../a.json", "../in/.a.abcdefgh.tmp.json": "b.json", "/etc/passwd": "c.json"}
+    (tmp_path / "in" / ".0123456789abcdef.moves").write_text(json.dumps(moves))
+    sweep(tmp_path / "in")
+    assert [path.name for path in tmp_path.rglob("*")] == ["in"]
+
+
+def test_scratch_folders_of_dead_runs_are_removed_and_those_of_living_ones_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "edgeproof-run-dead").mkdir()
+    os.utime(tmp_path / "edgeproof-run-dead", (0, 0))
+    with scratch_folder() as living:
+        os.utime(living, (0, 0))
+        with scratch_folder() as other:
+            assert {path.name for path in tmp_path.iterdir()} == {living.name, other.name}
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestTwoAtATime:
+    def test_the_second_is_refused_and_told_the_process_of_the_first(self, tmp_path: Path) -> None:
+        code = "import sys; from pathlib import Path; from train.alone import alone\n"
+        code += "with alone(Path('build/m/m')): print('in', flush=True); sys.stdin.read()"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as first:
+            assert first.stdout is not None
+            assert first.stdout.readline() == b"in\n"
+            with pytest.raises(CheckFailed, match=rf"build/m/m: process {first.pid} .*is writing there: wait"):
+                alone(tmp_path / "build" / "m" / "m").__enter__()
+            with alone(tmp_path / "build" / "m" / "other"):
+                pass
+            first.kill()
+        with alone(tmp_path / "build" / "m" / "m"):  # the dead one's lock holds nobody
+            pass
+        assert list((tmp_path / "build" / "m").iterdir()) == []
+
+    def test_a_folder_that_was_made_for_the_lock_alone_goes_with_it(self, tmp_path: Path) -> None:
+        with alone(tmp_path / "build" / "m" / "m"):
+            assert (tmp_path / "build" / "m").is_dir()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_of_two_bench_runs_into_one_file_the_second_ends_with_1_and_the_first_with_0(self, tmp_path: Path) -> None:
+        path = model(tmp_path, "healthy")
+        with alone(tmp_path / "bench.json"):
+            options = ["--runtime", "tflite_runtime", "--seconds", "0.03", "--output", "bench.json"]
+            second = run(["-m", "bench", "run", path, *options], tmp_path, **ENVIRONMENT)
+        assert second.code == 1
+        assert f"bench.json: process {os.getpid()} " in second.error_line
+        assert not (tmp_path / "bench.json").exists()
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[Path]:
+    """Mount a small disk, as root."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("no small disk can be mounted here: run the tests as root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def bench(folder: Path, path: Path, output: Path) -> Finished:
+    options: list[str | Path] = ["--runtime", "tflite_runtime", "--seconds", "0.03", "--output", output]
+    return run(["-m", "bench", "run", path, *options], folder, **ENVIRONMENT)
+
+
+class TestDisk:
+    def test_a_full_disk_keeps_the_old_results_and_is_said(self, tmp_path: Path) -> None:
+        with mounted(tmp_path / "small", "size=64k") as small:
+            Results().save(small / "bench.json")
+            before = [(small / name).read_bytes() for name in ("bench.json", "bench.npz")]
+            (small / "filler").write_bytes(bytes(50_000))
+            done = bench(tmp_path, model(tmp_path, "healthy"), small / "bench.json")
+            after = [(small / name).read_bytes() for name in ("bench.json", "bench.npz")]
+            left = hidden(small)
+        assert done.code in (1, 2)
+        assert f"{small}/" in done.error_line
+        assert "No space left on device" in done.error_line
+        assert after == before
+        assert left == []
+
+    def test_a_folder_that_can_only_be_read_is_said_before_anything_is_measured(self, tmp_path: Path) -> None:
+        with mounted(tmp_path / "small", "size=64k") as small:
+            Results().save(small / "bench.json")
+            subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+            done = bench(tmp_path, model(tmp_path, "healthy"), small / "bench.json")
+            assert load_results(small / "bench.json").rows == []  # and it can be read
+        assert done.code == 2
+        assert "Read-only file system" in done.error_line
+        assert f"{small}/bench.json" in done.error_line
+        assert "latency" not in done.stdout
+
+    def test_a_file_that_may_not_grow_is_said(self, tmp_path: Path) -> None:
+        write_bytes(tmp_path / "a.json", b"old")
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            with pytest.raises(EdgeproofError, match=r"a\.json: cannot be written: File too large"):
+                write_bytes(tmp_path / "a.json", bytes(10_000))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert (tmp_path / "a.json").read_bytes() == b"old"
+        assert hidden(tmp_path) == []
+
+    @pytest.mark.parametrize("arguments", [["-m", "train", "list"], ["-m", "bench", "--help"]])
+    def test_a_full_standard_output_is_one_line_and_code_1(self, tmp_path: Path, arguments: list[str]) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, *arguments], cwd=tmp_path, env=environment, stdout=full, stderr=subprocess.PIPE, check=False
+            )
+        assert done.returncode == 1
+        (line,) = done.stderr.decode().splitlines()
+        assert line.startswith(f"{arguments[1]}: standard output")
+        assert "No space left on device" in line
+
+
+class TestInterrupt:
+    def test_a_second_ctrl_c_ends_at_once_even_deep_in_a_library(self, tmp_path: Path) -> None:
+        code = (
+            "import ctypes, click\nfrom train.cli import run_cli\n"
+            "@click.command()\ndef main():\n"
+            "    print('in', flush=True)\n"
+            "    list(map(ctypes.CDLL(None).sleep, [600] * 9))\n"  # a signal ends a sleep, and Python sees none in between
+            "run_cli(main, 'train')"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"in\n"
+            end_s = time.monotonic() + PATIENCE_S
+            while process.poll() is None and time.monotonic() < end_s:
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.2)
+            _, errors = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 130
+        assert b"stopped at once" in errors
+        assert b"Traceback" not in errors
+
+
+MAY_ASK_FOR_THE_TIME = {
+    "bench/link.py": "how far a device's clock is off, and since when it is in use: both are said, neither is counted with",
+    "bench/far_side.py": "the same, on the device",
+    "train/files.py": "the age of a dead run's scratch folder",
+}
+
+
+class TestClock:
+    def test_no_duration_is_taken_from_a_clock_that_can_jump(self) -> None:
+        found = set()
+        for room in ("train", "convert", "bench", "device"):
+            for path in (ROOT / room).rglob("*.py"):
+                nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
+                if {"time.time", "time.time_ns"} & {ast.unparse(node) for node in nodes}:
+                    found.add(path.relative_to(ROOT).as_posix())
+        assert found == set(MAY_ASK_FOR_THE_TIME)
+
+    def test_a_clock_that_jumps_to_and_fro_and_before_1980_harms_no_run(self, tmp_path: Path) -> None:
+        (tmp_path / "sitecustomize.py").write_text(
+            "import itertools, time\nreal, jumps = time.time, itertools.cycle([0, 1e6, -1e6, -real()])\n"
+            "time.time = lambda: real() + next(jumps)\n"
+        )
+        path = os.pathsep.join(map(str, (tmp_path, PLANTED, ROOT)))
+        options = ["--runtime", "tflite_runtime", "--seconds", "0.03", "--output", "bench.json"]
+        for _ in range(2):
+            done = run(["-m", "bench", "run", model(tmp_path, "healthy"), *options], tmp_path, PYTHONPATH=path)
+            assert done.code == 0, done.stderr
+        (row,) = load_results(tmp_path / "bench.json").rows
+        assert 0 < row["latency"]["p50_ms"] < 1_000
+        assert hidden(tmp_path) == []
+
+    def test_samples_are_written_whatever_the_date(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("time.time", lambda: 0.0)
+        arrays = {"a/b": np.arange(5), "c": np.zeros((0, 2), np.uint16)}
+        import io
+
+        with np.load(io.BytesIO(npz_bytes(arrays)), allow_pickle=False) as loaded:
+            assert all(np.array_equal(loaded[name], arrays[name]) for name in arrays)
+
+
+def test_what_killed_runs_left_is_no_artifact(tmp_path: Path) -> None:
+    folder = tmp_path / "build" / "m"
+    folder.mkdir(parents=True)
+    (folder / ".m.int8.abcdefgh.tmp.int8.tflite").write_bytes(b"half")
+    done = run_room("bench", "run", cwd=tmp_path)
+    assert "holds no artifacts" in done.error_line
+
+
+def test_together_is_for_readers_too(tmp_path: Path) -> None:
+    Results().save(tmp_path / "bench.json")
+    with replacing_together(tmp_path / "bench.json", tmp_path / "bench.npz") as (rows, samples):
+        rows.write_text("half")
+        samples.write_text("half")
+        assert load_results(tmp_path / "bench.json").rows == []
+        rows.write_bytes((tmp_path / "bench.json").read_bytes())
+        samples.write_bytes((tmp_path / "bench.npz").read_bytes())
+    assert load_results(tmp_path / "bench.json").rows == []
+
+
+def test_a_sweep_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(
+        "import time\nfrom train.sweep import executor_for\n"
+        "if __name__ == '__main__':\n"
+        "    with executor_for(1, None) as executor:\n"
+        "        executor.submit(print, 'in', flush=True).result()\n"
+        "        executor.submit(time.sleep, 600).result()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "main.py"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"in\n"
+        end_s = time.monotonic() + PATIENCE_S
+        while not (started := children(process.pid)) and time.monotonic() < end_s:
+            time.sleep(0.1)
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)  # ends when the last process that holds the other end is gone
+    assert started
+
+
+class TestTortureItself:
+    """A torture that cannot fail proves nothing."""
+
+    @pytest.mark.parametrize(("memory", "files"), [([100, 100, 106], [4, 4, 4]), ([100, 100, 100], [4, 5, 5])])
+    def test_memory_or_files_that_grow_are_found(self, memory: list[int], files: list[int]) -> None:
+        looks = [Look(0.0, resident, count) for resident, count in zip(memory, files, strict=True)]
+        with pytest.raises(Broken, match=r"grows|stay open"):
+            check_flat("it", looks)
+        assert "+4.0 %" in check_flat("it", [Look(0.0, 100, 4), Look(0.0, 104, 4)])
+
+    def test_half_written_mixed_and_lost_results_and_what_is_left_are_found(self, tmp_path: Path) -> None:
+        place = Workplace(tmp_path)
+        place.build.mkdir()
+        for name in ("a.json", "b.json"):
+            write_bytes(place.build / name, b"{}")
+        before = place.files()
+        both = ("build/a.json", "build/b.json")
+        place.check(before, both)
+        write_bytes(place.build / "a.json", b"[]")
+        with pytest.raises(Broken, match="some is new and some is old"):
+            place.check(before, both)
+        (place.build / "a.json").write_text("[")
+        with pytest.raises(Broken, match="half-written"):
+            place.check(before, ())
+        (place.build / "b.json").unlink()
+        with pytest.raises(Broken, match=r"b\.json.* lost"):
+            place.check(before, ())
+        (place.build / ".a.abcdefgh.tmp.json").touch()
+        with pytest.raises(Broken, match="are left"):
+            place.check_tidy()
+
+    def test_an_orphan_is_found(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("tests.torture.workplace.PATIENCE_S", 1)
+        place = Workplace(tmp_path)
+        with place.start(["-c", "print('in', flush=True); import time; time.sleep(600)"]) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "in\n"
+            with pytest.raises(Broken, match=f"{process.pid}"):
+                place.check_no_orphan()
+            process.kill()
+        place.check_no_orphan()
+
+    def test_a_broken_promise_is_counted_as_lost_and_named(self) -> None:
+        def broken() -> None:
+            raise Broken("half a file")
+
+        count = counted("Faults", "kill", [broken, lambda: None, broken])
+        assert (count.tried, count.survived, count.lost) == (3, 1, 2)
+        assert count.note == "LOST: half a file"
