@@ -126,10 +126,11 @@ self-test: convert ## Let every artifact prove itself in every runtime that open
 emulated-device: setup ## Build the emulated Raspberry Pis (Debian packages, QEMU; once, minutes; EMULATED=NAME... only these).
 	$(RUN) -m bench emulate $(EMULATED)
 
-# Few test pictures: the golden ones inside each artifact are what is compared, and an emulated inference takes long
+# Few test pictures: the golden ones inside each artifact are what is compared, and an emulated inference takes long. A file
+# of its own: so few can carry no budget of bench.json
 rehearsal: EMULATED := emulated-pi4 emulated-zero2w
 rehearsal: convert emulated-device ## Run every int8 and float32 artifact on an emulated Raspberry Pi 4 and 32-bit one, over SSH.
-	$(RUN) -m bench run --device emulated-pi4,emulated-zero2w --pictures 10 \
+	$(RUN) -m bench run --device emulated-pi4,emulated-zero2w --pictures 10 --output build/rehearsal.json \
 	  $(foreach model,$(MODELS),$(foreach form,int8.tflite float32.tflite int8.onnx float32.onnx,build/$(model)/$(model).$(form)))
 
 baseline: ## Make data/baseline again from data/ready.

@@ -151,7 +151,7 @@ class TestInstallingOnADevice:
             pytest.skip("the network can be cut off by root alone: run the tests as root")
         done = write_bundle(tiny.artifact("int8.tflite"), device.target, tmp_path / "b.tar.gz", with_wheels=True)
         folder, tools = unpacked(done.path, tmp_path), tmp_path / "tools"
-        shutil.copytree(str(importlib.metadata.distribution("pip").locate_file("pip")), tools / "pip")
+        shutil.copytree(Path(str(importlib.metadata.distribution("pip").locate_file("pip"))), tools / "pip")
         fill(tmp_path / "root", device, space)
         command = emulator.command(device, space, tmp_path / "root", emulator.hidden)
         settings = [f"{name}={value}" for name, value in emulator.environment.items()]
