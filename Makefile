@@ -20,7 +20,7 @@ BENCH_SOURCES := $(filter-out bench/__main__.py $(READS_ONLY:%=bench/%.py),$(wil
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-gpu train convert bench bench-gpu budgets gate-power report screenshots chromium overhead repeatability software-vulkan test test-all check lock lock-gpu self-test emulated-device rehearsal baseline ready photo-accuracy train-speed clean
+.PHONY: help setup setup-gpu train convert bench bench-gpu budgets gate-power report screenshots chromium overhead repeatability software-vulkan test test-all check lock lock-gpu self-test emulated-device rehearsal baseline ready photo-accuracy train-speed torture clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -133,6 +133,9 @@ ready: $(foreach model,mnist_cnn mnist_cnn_crop,build/$(model)/converted) ## Mak
 	$(RUN) -m tests.sample_pictures
 lock-gpu: ## Write requirements-gpu.lock again from requirements-gpu.in (needs uv).
 	uv pip compile --quiet --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28 requirements-gpu.in -o requirements-gpu.lock
+
+torture: setup ## Try to break everything, count what survived, write docs/torture.md.
+	$(RUN) -m tests.torture $(TORTURE)
 
 photo-accuracy: convert ## Read photo-like pictures of test digits with each int8 model.
 	$(RUN) -m tests.photo_accuracy $(foreach model,$(MODELS),build/$(model)/$(model).int8.tflite)

@@ -36,6 +36,9 @@ def run_cli(command: click.Command, name: str) -> Never:
     except BrokenPipeError:  # the reader of our output went away, as in `... | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_OK)
+    except OSError as error:  # the doors know their files; this is what they did not think of, as a folder that is not ours
+        click.echo(f"{name}: {error.filename or 'system'}: {error.strerror or error}", err=True)
+        sys.exit(EXIT_USAGE)
     except MemoryError:
         click.echo(f"{name}: out of memory: close other programs or use fewer pictures", err=True)
         sys.exit(EXIT_FAILED)
