@@ -490,7 +490,7 @@ def _opaque(image: Image.Image) -> Image.Image:
         values = np.asarray(image, dtype=np.float64)
         # A 16-bit file uses the range 0..65535; modes I and F carry either range and no flag that says which.
         scale = 257.0 if values.max(initial=0.0) > 255 else 1.0
-        return Image.fromarray(np.clip(values / scale, 0, 255).astype(np.uint8))
+        return Image.fromarray(np.clip(np.nan_to_num(values / scale), 0, 255).astype(np.uint8))  # mode F may hold NaN
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
@@ -940,6 +940,7 @@ STEPS: dict[str, Callable[..., Image.Image]] = {
     "digit_frame": digit_frame,
 }
 
+NEED_GRAY = ("light_on_dark", "digit_frame")
 STEP_PARAMETERS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "resize": {"size": lambda value: _is_side(value), "filter": lambda value: value in FILTERS},
     "center_crop": {"size": lambda value: _is_side(value)},
@@ -966,11 +967,18 @@ def check_parameters(step: str, parameters: Mapping[str, Any]) -> None:
 def run_steps(image: Image.Image, steps: Sequence[Step]) -> npt.NDArray[np.uint8]:
     """Run preprocessing steps in their order: (height, width, channels), uint8, 0..255."""
     width, height = image.size
-    try:
-        for step in steps:
+    for step in steps:
+        if step.name in NEED_GRAY and image.mode != "L":
+            raise CardError(f"card field preprocess: step {step.name!r} needs the step 'gray' before it")
+        try:
             image = STEPS[step.name](image, **step.parameters)
-    except MemoryError as error:
-        raise PictureError(f"is {width}×{height}, too large for the memory there is: make it smaller") from error
+        except MemoryError as error:
+            raise PictureError(f"is {width}×{height}, too large for the memory there is: make it smaller") from error
+        except (ValueError, TypeError, IndexError) as error:  # the card's order: a resize that Pillow has not for a mode
+            found = f"step {step.name!r} cannot take a {image.mode} picture of {image.width}×{image.height}: {error}"
+            raise CardError(f"card field preprocess: {found}") from error
+    if image.mode not in ("L", "RGB"):
+        raise CardError(f"card field preprocess: the steps end in a {image.mode} picture: add gray or rgb")
     pixels = np.asarray(image, dtype=np.uint8)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
@@ -1833,11 +1841,11 @@ def _end_with_parent() -> None:
 def _tell_crash(name: str) -> int:
     arguments = build_parser().parse_intermixed_args()
     why = {
-        "SIGKILL": "killed, by a lack of memory or by somebody",
+        "SIGKILL": "was killed, by a lack of memory or by somebody",
         "SIGABRT": f"aborted, as for a lack of memory (--max-memory-mb is {arguments.max_memory_mb})",
     }.get(name, "crashed")
     print(
-        f"classify.py: {arguments.model}: the process that worked with it was {why} ({name}): a damaged model or picture, "
+        f"classify.py: {arguments.model}: the process that worked with it {why} ({name}): a damaged model or picture, "
         "or a defect of the runtime: copy the file again, or take another runtime (--runtime)",
         file=sys.stderr,
     )

@@ -156,15 +156,10 @@ def pictures_trials(_: Workspace) -> list[Trial]:
 
 def folder_trials(_: Workspace) -> list[Trial]:
     """Return what is done with a folder of pictures."""
-    model = str(GOOD)
+    model, sweep = str(GOOD), ("sweep", "mnist_cnn", "--set", "epochs=1", "--data")
     return [
         Trial("`train run --data`", "train", lambda path: ("run", "mnist_cnn", "--data", str(path))),
-        Trial(
-            "`train sweep --data`",
-            "train",
-            lambda path: ("sweep", "mnist_cnn", "--set", "epochs=1", "--data", str(path)),
-            writes=True,
-        ),
+        Trial("`train sweep --data`", "train", lambda path: (*sweep, str(path)), writes=True),
         Trial("`classify.py --score`", "classify", lambda path: (model, "--score", str(path))),
         Trial("`convert run --calibration`", "calibration", lambda path: (str(path),)),
     ]
