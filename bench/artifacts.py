@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.given import Given, Told, describe
-from device.classify import Card, EdgeproofError, ModelError, printable, read_card
+from device.classify import Card, CardError, EdgeproofError, ModelError, printable, read_card
 from train.files import BUILD, read_json
 
 FORMATS = ("keras", "tflite", "onnx")
@@ -39,6 +39,15 @@ def find_artifacts(files: Sequence[Path], told: Told | None = None) -> list[Foun
     return [_open(path, told or Told()) for path in paths]
 
 
+def _common_card(path: Path) -> Card:
+    """Read the card beside a Keras model."""
+    document = read_json(path)
+    try:
+        return Card.from_json({**document, "variant": "float32"} if isinstance(document, dict) else document)
+    except CardError as error:
+        raise CardError(f"{path}: {error}") from error
+
+
 def _open(path: Path, told: Told) -> Found:
     file_format = path.suffix[1:]
     if file_format not in FORMATS:
@@ -49,7 +58,7 @@ def _open(path: Path, told: Told) -> Found:
         raise ModelError(f"{path}: its name holds control characters: rename it")
     if file_format == "keras":
         card_path = path.with_name(f"{path.stem}.card.json")
-        return Found(path, file_format, Card.from_json({**read_json(card_path), "variant": "float32"}))
+        return Found(path, file_format, _common_card(card_path))
     card = read_card(path)
     if card is None:
         return Found(path, file_format, *describe(path, told))

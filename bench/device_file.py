@@ -98,5 +98,8 @@ def read_device(path: Path) -> Device:
     if not device.python:
         raise EdgeproofError(f"{path}: key 'python': found nothing, expected a command such as [\"python3\"]")
     if device.target:
-        find_target(device.target)
+        try:
+            find_target(device.target)
+        except EdgeproofError as error:
+            raise EdgeproofError(f"{path}: key 'target': {error}") from error
     return device

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from device.classify import CARD_SCHEMA, Card, EdgeproofError, PictureError, Step, read_labels
+from device.classify import CARD_SCHEMA, Card, CardError, EdgeproofError, PictureError, Step, read_labels
 from train.data import labelled_split
 from train.files import read_json
 
@@ -104,7 +104,10 @@ def _read_preprocess(path: Path) -> tuple[list[Step], dict[str, Any]]:
         "offset": _numbers(path, given.get("offset", 0.0)),
         "layout": given.get("layout", "NHWC"),
     }
-    return [Step.from_json(entry) for entry in document["preprocess"]], encoding
+    try:
+        return [Step.from_json(entry) for entry in document["preprocess"]], encoding
+    except CardError as error:
+        raise CardError(f"{path}: {error}") from error
 
 
 def _numbers(path: Path, value: object) -> tuple[float, ...]:

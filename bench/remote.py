@@ -282,6 +282,8 @@ class DeviceRun:
         if result["code"] not in (EXIT_OK, EXIT_FAILED):
             killed = " (killed: out of memory?)" if result["code"] == -9 else ""
             raise RowCrashed(f"its process ended with {result['code']}{killed}: {last}")
+        if result["code"] == EXIT_FAILED and not str(result["output"]).strip():
+            raise RowCrashed(last)  # classify.py itself tells how the process that it supervises ended
         return result
 
     def _golden(self, row: Row, place: Place) -> str:

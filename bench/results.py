@@ -3,6 +3,7 @@
 import io
 import secrets
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from train.files import json_bytes, read_json, reading_together, replacing_toget
 
 Row = dict[str, Any]  # one measurement as JSON, as design.md's schema 1 has it
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
+BAD_ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
 SUBJECT_FIELDS = ("model", "name", "variant", "format", "runtime", "device", "accelerator", "threads")
 
 
@@ -31,6 +33,7 @@ class Results:
     rows: list[Row] = field(default_factory=list)
     skipped: list[Row] = field(default_factory=list)
     arrays: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    path: Path | None = None  # where they were read from, for messages
     ascending_ns: dict[str, tuple[npt.NDArray[np.int64], ...]] = field(
         default_factory=dict, repr=False
     )  # by row, when asked
@@ -102,7 +105,8 @@ def latencies_ns(results: Results, row: Row) -> tuple[npt.NDArray[np.int64], ...
     try:
         samples = Samples.from_arrays(results.arrays, key).latency_ns
     except (KeyError, ValueError, IndexError) as error:
-        raise EdgeproofError(f"{key}: its samples are missing from the .npz beside bench.json: measure again") from error
+        where = results.path.with_suffix(".npz") if results.path else "the .npz beside bench.json"
+        raise EdgeproofError(f"{key}: its samples are missing from {where}: measure again") from error
     pooled = np.concatenate(samples) if samples else np.empty(0)
     p50_ms = float(np.median(pooled)) / NS_PER_MS if len(pooled) else 0.0
     if not np.isclose(p50_ms, row["latency"]["p50_ms"], rtol=1e-6):
@@ -151,6 +155,18 @@ def results_so_far(path: Path) -> Results:
         return _load_results(path) if path.exists() else Results()
 
 
+def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Read an .npz. Raises ValueError for what is no array of numbers or text, and what zipfile and numpy raise."""
+    if not path.is_file():
+        raise ValueError("no such file")
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = dict(archive)
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufSU":  # numpy gives bytes for what is no array
+            raise ValueError(f"{name} is no array of numbers")
+    return arrays
+
+
 def load_results(path: Path) -> Results:
     """Read results. Raises EdgeproofError for a file that is missing, damaged, or of a newer schema."""
     with reading_together(path.parent):
@@ -167,8 +183,6 @@ def _load_results(path: Path) -> Results:
     check_document(path, document)
     samples = path.with_suffix(".npz")
     try:
-        with np.load(samples, allow_pickle=False) as archive:
-            arrays = dict(archive)
-        return Results(document["environments"], document["measurements"], document["skipped"], arrays)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        return Results(document["environments"], document["measurements"], document["skipped"], _arrays(samples), path)
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, SyntaxError, NotImplementedError, *BAD_ZIP) as error:
         raise EdgeproofError(f"{path}, {samples}: damaged ({error}): remove both and measure again") from error

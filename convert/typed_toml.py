@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from device.classify import EdgeproofError
+from device.classify import EdgeproofError, read_bytes
 
 T = TypeVar("T")
 
@@ -14,10 +14,8 @@ T = TypeVar("T")
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises EdgeproofError that names the file and the place of the defect."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EdgeproofError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+        return tomllib.loads(read_bytes(path).decode("utf-8").replace("\r\n", "\n"))
+    except (ValueError, RecursionError) as error:
         raise EdgeproofError(f"{path}: is no readable TOML: {error}: correct it") from error
 
 

@@ -19,6 +19,8 @@ import io
 import json
 import math
 import os
+import resource
+import signal
 import sys
 import time
 import unicodedata
@@ -38,6 +40,7 @@ CARD_SCHEMA = 1
 CARD_KEY = "edgeproof/card.json"  # ZIP member in a .tflite, metadata_props key in an .onnx
 LABELS_MEMBER = "labels.txt"
 CARD_LIMIT_BYTES = 4 << 20  # a card is some kilobytes; more is a damaged or hostile file
+TENSOR_LIMIT_VALUES = 1 << 28  # a gigabyte of float32; a picture of 8192 x 8192 x 3 has less
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -163,6 +166,7 @@ class Card:
             raise CardError(f"card field input: impossible height, width, channels {sides}")
         if shape.get("pixels") != "0..255":
             raise CardError(f"card field input.pixels: found {shape.get('pixels')!r}, expected '0..255'")
+        _check_optional_fields(document)
         return Card(
             model=_check_name("model", _card_field(document, "model", str)),
             variant=_check_name("variant", _card_field(document, "variant", str)),
@@ -173,6 +177,37 @@ class Card:
             preprocess=tuple(Step.from_json(entry) for entry in _card_field(document, "preprocess", list)),
             document=document,
         )
+
+
+OPTIONAL_FIELDS = {
+    "name": str,
+    "golden": list,
+    "golden_tolerance": dict,
+    "accuracy": dict,
+    "session": dict,
+    "min_runtime": str,
+    "provenance": dict,
+}
+
+
+def _check_optional_fields(document: dict[str, Any]) -> None:
+    for name, kind in OPTIONAL_FIELDS.items():
+        if document.get(name) is not None:
+            _card_field(document, name, kind)
+    _check_golden_fields(document.get("golden") or [])
+    for name, values in (document.get("session") or {}).items():
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise CardError(f"card field session.{name}: found {values!r}, expected a list of strings")
+
+
+def _check_golden_fields(golden: Sequence[Any]) -> None:
+    for number, entry in enumerate(golden):
+        if not isinstance(entry, dict) or not isinstance(entry.get("png"), str):
+            raise CardError(f"card field golden[{number}]: expected an object with a picture, png")
+        try:
+            base64.b64decode(entry["png"], validate=True)
+        except ValueError as error:
+            raise CardError(f"card field golden[{number}].png: is no base64: {error}") from error
 
 
 def _card_field(document: Mapping[str, Any], name: str, kind: type, prefix: str = "") -> Any:
@@ -203,10 +238,12 @@ def read_card(path: Path) -> Optional[Card]:
     Raises ModelError for an unreadable file, CardError for a card that is damaged or belongs to another model.
     """
     own, text = split_card(path, read_model_bytes(path))
+    if path.suffix == ".tflite":
+        check_tflite(path, own)
     if text is None:
         return None
     try:
-        card = Card.from_json(json.loads(text))
+        card = Card.from_json(parse_json(text))
     except (ValueError, RecursionError) as error:
         raise CardError(f"{path}: the card is not readable JSON: {error}") from error
     except CardError as error:
@@ -225,14 +262,46 @@ def split_card(path: Path, data: bytes) -> tuple[bytes, Optional[bytes]]:
     return split(path, data)
 
 
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file. Raises EdgeproofError for what is missing or no file: reading from a FIFO would wait for ever."""
+    try:
+        if path.is_dir():
+            raise EdgeproofError(f"{path}: is a folder")
+        if path.exists() and not path.is_file():
+            raise EdgeproofError(f"{path}: is no regular file")
+        return path.read_bytes()
+    except OSError as error:
+        raise EdgeproofError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL in the name
+        raise EdgeproofError(f"{str(path)!r}: cannot be read: {error}") from error
+
+
+def parse_json(text: Union[str, bytes]) -> Any:
+    """Parse JSON as the standard has it. Raises ValueError for NaN, Infinity and a key that stands twice in one object.
+
+    Python's parser takes all of these, and of two values the last: another reader may take the first.
+    """
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number that JSON has")
+
+
 def read_model_bytes(path: Path) -> bytes:
     """Read a model file. Raises ModelError for a file that is missing, no file, or empty."""
-    if path.is_dir():
-        raise ModelError(f"{path}: is a folder, expected a .tflite or .onnx file")
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+        data = read_bytes(path)
+    except EdgeproofError as error:
+        raise ModelError(f"{error}: expected a .tflite or .onnx file") from error
     if not data:
         raise ModelError(f"{path}: is empty (0 bytes), expected a .tflite or .onnx file: copy it again")
     return data
@@ -259,7 +328,10 @@ def _split_tflite(path: Path, data: bytes) -> tuple[bytes, Optional[bytes]]:
                 if member.filename == CARD_KEY:
                     if member.file_size > CARD_LIMIT_BYTES:
                         raise CardError(f"{path}: the card claims {member.file_size} bytes, over {CARD_LIMIT_BYTES}")
-                    return own, archive.read(member)
+                    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                        raise CardError(f"{path}: the card is compressed by method {member.compress_type}: convert again")
+                    with archive.open(member) as file:  # of deflated data, read(n) alone unpacks no more than n bytes
+                        return own, file.read(CARD_LIMIT_BYTES)
             return own, None
     except zipfile.BadZipFile as error:
         if CARD_KEY.encode() in data:  # a card was there once
@@ -323,6 +395,124 @@ def _protobuf_fields(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         yield number, data[begin:at], data[start:at]
 
 
+# ---- what is in a .tflite -------------------------------------------------------------------------------------------
+# A runtime follows the offsets in a flatbuffer wherever they lead (tflite-runtime 2.14 crashes on a file that is cut off),
+# so they are followed here first. The layout is flatbuffers.dev/internals's, the fields are those of TensorFlow's schema.
+
+# A table's fields by their numbers: the bytes of an item of a vector, the name of a table, a list of tables of a name. What
+# is not here is a number.
+_Kind = Union[int, str, list[str], None]
+_TABLES: dict[str, dict[int, _Kind]] = {
+    "model": {1: ["operator code"], 2: ["graph"], 3: 1, 4: ["buffer"], 5: 4, 6: ["named buffer"], 7: ["signature"]},
+    "operator code": {1: 1},
+    "graph": {0: ["tensor"], 1: 4, 2: 4, 3: ["operator"], 4: 1},
+    "tensor": {0: 4, 3: 1, 4: "quantization", 6: "sparsity", 7: 4, 9: ["variant"]},
+    "quantization": {0: 4, 1: 4, 2: 4, 3: 8, 5: "options"},
+    "operator": {1: 4, 2: 4, 4: "options", 5: 1, 7: 1, 8: 4, 12: "options"},
+    "buffer": {0: 1},
+    "named buffer": {0: 1},
+    "signature": {0: ["named buffer"], 1: ["named buffer"], 2: 1},
+    "sparsity": {0: 4, 1: 4, 2: ["dimension"]},
+    "dimension": {3: "numbers", 5: "numbers"},
+    "variant": {0: 4},
+    "numbers": {0: 1},
+}
+_OPTIONS_WITH_NUMBERS = (17, 30, 115)  # Reshape, Squeeze, Bucketize: of BuiltinOptions, those whose first field is a vector
+_Span = tuple[int, int]  # of a vector: where its items begin, how many there are
+
+
+class _Flatbuffer:
+    """Reads tables, and raises ValueError for an offset that leads out of the file."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._left = len(data) // 4  # tables that it has room for: offsets that share them could make a walk endless
+        self._offsets: dict[int, tuple[int, ...]] = {}  # by the vtable's place: tables of one kind share it
+
+    def number(self, at: int, size: int = 4, signed: bool = False) -> int:
+        self._inside(at, size)
+        return int.from_bytes(self._data[at : at + size], "little", signed=signed)
+
+    def numbers(self, span: _Span) -> list[int]:
+        """Return the items of a vector of int32."""
+        return np.frombuffer(self._data, "<i4", span[1], span[0]).tolist() if span[1] else []
+
+    def table(self, at: int, kind: str) -> dict[int, Any]:
+        """Return a table's fields: where a number stands, the span of a vector, tables as such."""
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError("more tables than it has room for")
+        offsets = self._vtable(at - self.number(at, signed=True))
+        self._inside(at, offsets[0])
+        kinds = _TABLES.get(kind, {})
+        return {number: self.field(at + offset, kinds.get(number)) for number, offset in enumerate(offsets[1:]) if offset}
+
+    def field(self, at: int, kind: _Kind) -> Any:
+        if kind is None:
+            return at
+        at += self.number(at)
+        if isinstance(kind, str):
+            return self.table(at, kind)
+        count = self.number(at)
+        self._inside(at + 4, count * (kind if isinstance(kind, int) else 4))
+        if isinstance(kind, int):
+            return at + 4, count
+        return [self.table(item + self.number(item), kind[0]) for item in range(at + 4, at + 4 + 4 * count, 4)]
+
+    def _vtable(self, at: int) -> tuple[int, ...]:
+        """Return the size of a table, and where in it its fields stand; 0 for one that is not there."""
+        if at not in self._offsets:
+            size, entries = self.number(at + 2, 2), range(at + 4, at + self.number(at, 2), 2)
+            offsets = tuple(self.number(entry, 2) for entry in entries)
+            if size < 4 or any(offset and not 4 <= offset < size for offset in offsets):
+                raise ValueError(f"a table of {size} bytes with fields outside of it, at byte {at}")
+            self._offsets[at] = (size, *offsets)
+        return self._offsets[at]
+
+    def _inside(self, at: int, size: int) -> None:
+        if at < 0 or at + size > len(self._data):
+            raise ValueError(f"bytes {at} to {at + size} of {len(self._data)}")
+
+
+def check_tflite(path: Path, data: bytes) -> None:
+    """Follow every offset and index that a runtime follows in a model's own bytes.
+
+    Raises ModelError for one that leads nowhere, and for a tensor that no picture classifier has memory for.
+    """
+    try:
+        file = _Flatbuffer(data)
+        model = file.table(file.number(0), "model")
+        for graph in model[2]:
+            _check_graph(file, graph, operator_codes=len(model[1]), buffers=len(model[4]))
+        if not model[2]:
+            raise ValueError("it holds no graph")
+    except (ValueError, KeyError) as error:
+        what = f"its part {error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ModelError(f"{path}: is a damaged TFLite model ({what}): copy it again") from error
+
+
+def _check_graph(file: _Flatbuffer, graph: Mapping[int, Any], operator_codes: int, buffers: int) -> None:
+    tensors = graph[0]
+    for tensor in tensors:
+        shape = file.numbers(tensor.get(0, (0, 0)))
+        if math.prod(abs(side) for side in shape) > TENSOR_LIMIT_VALUES:
+            raise ValueError(f"it declares a tensor of {shape}, more than {TENSOR_LIMIT_VALUES:,} values")
+        _check_indices("buffer", [file.number(tensor[2])] if 2 in tensor else [], buffers)
+    for operator in graph.get(3, ()):
+        _check_indices("operator code", [file.number(operator[0])] if 0 in operator else [0], operator_codes)
+        used = [index for field in (1, 2, 8) for index in file.numbers(operator.get(field, (0, 0))) if index != -1]
+        _check_indices("tensor", used, len(tensors))  # -1 stands for an optional tensor that is not there
+        if 0 in operator.get(4, ()) and 3 in operator and file.number(operator[3], 1) in _OPTIONS_WITH_NUMBERS:
+            file.field(operator[4][0], 4)
+    _check_indices("tensor", [index for field in (1, 2) for index in file.numbers(graph.get(field, (0, 0)))], len(tensors))
+
+
+def _check_indices(what: str, indices: Sequence[int], count: int) -> None:
+    wrong = [index for index in indices if not 0 <= index < count]
+    if wrong:
+        raise ValueError(f"it names {what} {wrong[0]}, there are {count}")
+
+
 # ---- preprocessing --------------------------------------------------------------------------------------------------
 # Each step is a pure function from picture to picture. Only Pillow and numpy operations that were seen to be bit-equal
 # on x86 and ARM are used (resize, convert, crop, paste, integer sums; never Image.transform).
@@ -346,7 +536,7 @@ def _opaque(image: Image.Image) -> Image.Image:
         values = np.asarray(image, dtype=np.float64)
         # A 16-bit file uses the range 0..65535; modes I and F carry either range and no flag that says which.
         scale = 257.0 if values.max(initial=0.0) > 255 else 1.0
-        return Image.fromarray(np.clip(values / scale, 0, 255).astype(np.uint8))
+        return Image.fromarray(np.clip(np.nan_to_num(values / scale), 0, 255).astype(np.uint8))  # mode F may hold NaN
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
@@ -797,6 +987,7 @@ STEPS: dict[str, Callable[..., Image.Image]] = {
     "digit_frame": digit_frame,
 }
 
+NEED_GRAY = ("light_on_dark", "digit_frame")
 STEP_PARAMETERS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "resize": {"size": lambda value: _is_side(value), "filter": lambda value: value in FILTERS},
     "center_crop": {"size": lambda value: _is_side(value)},
@@ -822,8 +1013,19 @@ def check_parameters(step: str, parameters: Mapping[str, Any]) -> None:
 
 def run_steps(image: Image.Image, steps: Sequence[Step]) -> npt.NDArray[np.uint8]:
     """Run preprocessing steps in their order: (height, width, channels), uint8, 0..255."""
+    width, height = image.size
     for step in steps:
-        image = STEPS[step.name](image, **step.parameters)
+        if step.name in NEED_GRAY and image.mode != "L":
+            raise CardError(f"card field preprocess: step {step.name!r} needs the step 'gray' before it")
+        try:
+            image = STEPS[step.name](image, **step.parameters)
+        except MemoryError as error:
+            raise PictureError(f"is {width}×{height}, too large for the memory there is: make it smaller") from error
+        except (ValueError, TypeError, IndexError) as error:  # the card's order: a resize that Pillow has not for a mode
+            found = f"step {step.name!r} cannot take a {image.mode} picture of {image.width}×{image.height}: {error}"
+            raise CardError(f"card field preprocess: {found}") from error
+    if image.mode not in ("L", "RGB"):
+        raise CardError(f"card field preprocess: the steps end in a {image.mode} picture: add gray or rgb")
     pixels = np.asarray(image, dtype=np.uint8)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
 
@@ -880,9 +1082,9 @@ class TfliteSession:
             interpreter = interpreter_class(model_path=str(path), num_threads=threads)
             interpreter.allocate_tensors()
             inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        except (ValueError, RuntimeError, TypeError) as error:
-            first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(f"{path}: {self.runtime} {self.runtime_version} refuses the model: {first_line}") from error
+        except Exception as error:  # ValueError and RuntimeError mostly, MemoryError and others for what is damaged
+            said = f"{self.runtime} {self.runtime_version} refuses the model: {_first_line(error)}"
+            raise ModelError(f"{path}: {said}") from error
         self._take_details(path, inputs, outputs)
         self._interpreter = interpreter
 
@@ -896,6 +1098,9 @@ class TfliteSession:
         self._input_scale, self._input_zero_point = inputs[0]["quantization"]
         self._output_scale, self._output_zero_point = outputs[0]["quantization"]
         self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
+        kinds = self.input_dtype.kind + np.dtype(outputs[0]["dtype"]).kind
+        if set(kinds) - set("fiu") or "c" in kinds:
+            raise ModelError(f"{path}: takes {self.input_dtype} and gives {outputs[0]['dtype']}, expected numbers")
 
     @property
     def runtime_version(self) -> str:
@@ -960,6 +1165,13 @@ def import_onnxruntime() -> Any:
         raise RuntimeMissing(f"onnxruntime cannot be imported ({error}): pip install onnxruntime") from error
 
 
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+ONNX_INPUTS = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}
+
+
 class OnnxSession:
     """An `.onnx` file opened in onnxruntime on the CPU, ready for one picture at a time."""
 
@@ -976,12 +1188,14 @@ class OnnxSession:
         try:
             self._session = self._create(ort, path, options, asked.get("disabled_optimizers") or None)
         except Exception as error:  # onnxruntime's own exception classes share no public base
-            first_line = str(error).strip().splitlines()[0]
-            raise ModelError(f"{path}: onnxruntime {self.runtime_version} refuses the model: {first_line}") from error
+            said = f"onnxruntime {self.runtime_version} refuses the model: {_first_line(error)}"
+            raise ModelError(f"{path}: {said}") from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelError(f"{path}: has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each")
-        self.input_dtype = np.dtype({"tensor(uint8)": np.uint8}.get(inputs[0].type, np.float32))
+        if inputs[0].type not in ONNX_INPUTS:
+            raise ModelError(f"{path}: takes {inputs[0].type}, expected {' or '.join(ONNX_INPUTS)}")
+        self.input_dtype = np.dtype(ONNX_INPUTS[inputs[0].type])
         # A free batch dimension has a name instead of a number
         self.input_shape = tuple(side if isinstance(side, int) else 1 for side in inputs[0].shape)
         self.output_shape = tuple(side if isinstance(side, int) else 1 for side in outputs[0].shape)
@@ -1078,11 +1292,22 @@ def classify(source: Union[str, Image.Image], session: Session, card: Card) -> A
     decoded_ns = time.perf_counter_ns()
     tensor = session.tensor(prepare(image, card))
     prepared_ns = time.perf_counter_ns()
-    output = session.infer(tensor)
+    output = _infer(session, tensor)
     invoked_ns = time.perf_counter_ns()
     scores = session.scores(output)
+    if not np.isfinite(scores).all():
+        raise ModelError("the model answers no numbers (NaN or infinite): its weights are damaged: copy it again")
     end_ns = time.perf_counter_ns()
     return Answer(scores, decoded_ns - start_ns, prepared_ns - decoded_ns, invoked_ns - prepared_ns, end_ns - invoked_ns)
+
+
+def _infer(session: Session, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Run the model. Raises ModelError where the runtime fails; loops that measure call `session.infer` itself."""
+    try:
+        return session.infer(tensor)
+    except Exception as error:  # the runtimes raise what they please
+        said = f"{session.runtime} {session.runtime_version} cannot run the model: {_first_line(error)}"
+        raise ModelError(said) from error
 
 
 def top_k(scores: npt.NDArray[np.float32], k: int) -> list[int]:
@@ -1221,12 +1446,11 @@ def self_test(session: Session, card: Card) -> list[Check]:
 
 
 def _check_golden(name: str, entry: Mapping[str, Any], session: Session, card: Card, own: bool) -> Iterator[Check]:
-    with Image.open(io.BytesIO(base64.b64decode(entry["png"]))) as image:
-        pixels = prepare(image, card)
+    pixels = prepare(read_picture(io.BytesIO(base64.b64decode(entry["png"]))), card)
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
     same = digest == entry["input_sha256"]
     yield Check(f"{name}.input_sha256", same, "prepared as on the machine that converted" if same else f"found {digest}")
-    scores = session.scores(session.infer(session.tensor(pixels)))
+    scores = session.scores(_infer(session, session.tensor(pixels)))
     expected, clear = {int(index): score for index, score in entry["scores"].items()}, bool(entry["clear"])
     worst = max(abs(float(scores[index]) - score) for index, score in expected.items())
     if clear:
@@ -1310,11 +1534,11 @@ def time_queries(
 def read_labels(path: Path) -> list[str]:
     """Read one label a line. Raises EdgeproofError for a file that holds none."""
     try:
-        labels = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+        labels = [line.strip() for line in read_bytes(path).decode("utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
         raise EdgeproofError(f"{path}: cannot be read as labels: {error}") from error
-    if not labels:
-        raise EdgeproofError(f"{path}: holds no labels, expected one a line")
+    if not labels or any("\0" in label for label in labels):
+        raise EdgeproofError(f"{path}: holds {'NUL bytes' if labels else 'no labels'}, expected one label a line")
     return labels
 
 
@@ -1330,7 +1554,11 @@ def open_model(path: Path, labels: Optional[Path], threads: int, runtime: Option
     if card is not None:
         return session, card
     assert labels is not None
-    card = card_for_unlabelled(path, session, read_labels(labels))
+    told = read_labels(labels)
+    try:
+        card = card_for_unlabelled(path, session, told)
+    except CardError as error:
+        raise CardError(f"{error} ({len(told)} labels of {labels})") from error
     print(
         printable(f"{path}: has no card; pictures are cropped, not framed, and pixels are given as 0..255"), file=sys.stderr
     )
@@ -1369,6 +1597,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime", choices=sorted(TFLITE_RUNTIMES), help="TFLite runtime (the first that is installed)")
     parser.add_argument("--min-score", type=_share, default=0.0, metavar="S", help="answer 'unsure' below this score")
     parser.add_argument("--score", action="store_true", help="IMAGE is a folder of class folders: print the accuracy")
+    parser.add_argument(
+        "--max-memory-mb", type=_positive, default=1000, metavar="N", help="end where this would take more memory (1000)"
+    )
     parser.add_argument("--labels", type=Path, metavar="FILE", help="one label a line, for a model without a card")
     return parser
 
@@ -1467,7 +1698,7 @@ def bench(arguments: argparse.Namespace) -> int:
     loaded_ns = clock()
     tensors = [session.tensor(pixels) for pixels in _bench_pixels(arguments.images, card)]
     first_ns = clock()
-    session.infer(tensors[0])
+    _infer(session, tensors[0])
     first_took_ns = clock() - first_ns
     warmed = warm_up(session.infer, tensors)
     startup_ns = [imported_ns - start_ns, loaded_ns - imported_ns, first_took_ns, first_took_ns + warmed.steady_ns]
@@ -1573,17 +1804,16 @@ def confusion_text(table: npt.NDArray[np.int64], labels: Sequence[str]) -> str:
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in [header, *rows])
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    """Do what was asked for."""
+def _asked_for(arguments: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
     if arguments.self_test:
-        return run_self_test(arguments)
+        return run_self_test
     if arguments.info:
-        return info(arguments)
+        return info
     if arguments.bench:
-        return bench(arguments)
+        return bench
     if arguments.camera is not None:
-        return classify_camera(arguments)
-    return score_folders(arguments) if arguments.score else classify_all(arguments)
+        return classify_camera
+    return score_folders if arguments.score else classify_all
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -1595,23 +1825,102 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         parser.error("name at least one IMAGE, or give --camera, --self-test, --info or --bench")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a label that the terminal's encoding lacks is written out
         sys.stdout.reconfigure(errors="backslashreplace")
+    if argv is None:  # this process is the command's own
+        confine_memory(arguments.max_memory_mb * 1_000_000)
     try:
-        code = _run(arguments)
+        code = _asked_for(arguments)(arguments)
         sys.stdout.flush()
         return code
     except EdgeproofError as error:
-        print(f"classify.py: {printable(str(error), keep=NEWLINE)}", file=sys.stderr)
+        where = "" if str(arguments.model) in str(error) else f"{arguments.model}: "
+        print(f"classify.py: {printable(where + str(error), keep=NEWLINE)}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away, as in `classify.py ... | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
-    except OSError as error:  # files are told of by their own messages: this is where the output goes
-        print(f"classify.py: {error.filename or 'standard output'}: {error.strerror}: make room", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.filename is None:  # files are told of by their own messages: this is where the output goes
+            print(f"classify.py: standard output: {error.strerror}: make room", file=sys.stderr)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_FAILED
+        print(f"classify.py: {error.filename}: {error.strerror or error}", file=sys.stderr)
+        return EXIT_USAGE
+    except MemoryError:
+        print(f"classify.py: {arguments.model}: out of memory: see --max-memory-mb", file=sys.stderr)
         return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+# ---- the process ----------------------------------------------------------------------------------------------------
+
+
+def supervised(command: Callable[[], int]) -> int:
+    """Run the command in a child process and end with its exit code; where a runtime or a decoder crashes, a line and 1.
+
+    C code that a hostile file brings to a crash takes its process with it: this one is left to say so. The child is
+    forked before a runtime is imported or a model opened, so that nothing is loaded twice.
+    """
+    if not (hasattr(os, "fork") and hasattr(signal, "sigwaitinfo")):
+        return command()  # Windows and macOS
+    awaited = {signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+    child = os.fork()
+    if child == 0:
+        _end_with_parent()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return command()
+    code = _ended(child, awaited)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if code >= 0:
+        os._exit(code)  # this process has nothing to tidy up, and an interpreter takes its time for it
+    if -code in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):  # somebody's wish, so it is passed on as how this one ends
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    return _tell_crash(signal.Signals(-code).name)
+
+
+def _ended(child: int, awaited: set[signal.Signals]) -> int:
+    """Wait for the child, pass on what only this process was sent, and return its exit code or minus its signal."""
+    while True:
+        got = signal.sigwaitinfo(awaited)
+        if got.si_signo != signal.SIGCHLD:
+            if got.si_pid:  # else it is the terminal's Ctrl-C, which the child got too
+                os.kill(child, got.si_signo)
+            continue
+        ended, status = os.waitpid(child, os.WNOHANG)  # 0: it was only stopped, by Ctrl-Z
+        if ended:
+            return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
+
+
+def _end_with_parent() -> None:
+    """Let this process be killed where its parent is, and leave no core file."""
+    import ctypes  # numpy has imported it already
+
+    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _tell_crash(name: str) -> int:
+    arguments = build_parser().parse_intermixed_args()
+    why = {
+        "SIGKILL": "was killed, by a lack of memory or by somebody",
+        "SIGABRT": f"aborted, as for a lack of memory (--max-memory-mb is {arguments.max_memory_mb})",
+    }.get(name, "crashed")
+    print(
+        f"classify.py: {arguments.model}: the process that worked with it {why} ({name}): a damaged model or picture, "
+        "or a defect of the runtime: copy the file again, or take another runtime (--runtime)",
+        file=sys.stderr,
+    )
+    return EXIT_FAILED
+
+
+def confine_memory(limit_bytes: int) -> None:
+    """Bound this process's own memory (RLIMIT_DATA, getrlimit(2)): an allocation beyond it fails at once."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if hard == resource.RLIM_INFINITY or hard > limit_bytes:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(supervised(main))

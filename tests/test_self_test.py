@@ -10,6 +10,7 @@ import pytest
 
 from convert.card import embed
 from device.classify import CARD_KEY, CardError, open_session, read_card, self_test
+from tests.bad.models import signed
 from tests.conftest import CONVERTED, Tiny, classify
 from tests.test_convert import bare_copy
 
@@ -29,6 +30,8 @@ def tampered(tiny: Tiny, key: str, folder: Path, change: Callable[[dict[str, Any
     del document["model_sha256"]
     change(document)
     path = bare_copy(tiny.artifact(key), folder)
+    if path.suffix == ".tflite":
+        return signed(path, path.read_bytes(), document)  # `embed` would refuse some of these
     embed(path, document)
     return path
 

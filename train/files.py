@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from device.classify import EdgeproofError
+from device.classify import EdgeproofError, parse_json, read_bytes
 
 BUILD = Path("build")
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\..+)?")  # what `_temporary` makes: hidden, tempfile's eight letters
@@ -145,9 +145,7 @@ def json_bytes(document: Any) -> bytes:
 def read_json(path: Path) -> Any:
     """Read JSON. Raises EdgeproofError that names the file and the place of the defect."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EdgeproofError(f"{path}: cannot be read: {error.strerror}") from error
+        return parse_json(read_bytes(path).decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise EdgeproofError(f"{path}: is no readable JSON: {error}: restore it or delete it and run again") from error
 

@@ -1,24 +1,64 @@
-"""`python -m tests.torture [--short] [PART...]`: try to break it, and print what was tried, what survived, what was lost."""
+"""The command `python -m tests.torture`: every part, its counts, and with a full run their table in docs/torture.md."""
 
 import importlib
+import re
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
 
-PARTS = ("faults", "long_runs")
+import click
+
+from tests.torture.counts import Count, lost, summary, table
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent.parent / "docs" / "torture.md"
 
 
-def main(arguments: list[str]) -> int:
-    """Run the parts and print their counts; 1 where anything was lost."""
-    short = "--short" in arguments
-    counts = []
-    for name in [argument for argument in arguments if argument != "--short"] or PARTS:
-        for count in importlib.import_module(f"tests.torture.{name}").run(short):
-            counts.append(count)
-            figures = f"{count.tried} tried, {count.survived} survived, {count.lost} lost"
-            print(f"{count.part}: {count.what}: {figures}  {count.note}", flush=True)
-    tried, lost = sum(count.tried for count in counts), sum(count.lost for count in counts)
-    print(f"{tried} tried, {tried - lost} survived, lost: {lost}")
-    return 1 if lost else 0
+def parts() -> dict[str, ModuleType]:
+    """Return the modules here that have a `run(short: bool) -> list[Count]`, by their names."""
+    names = sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
+    modules = {name: importlib.import_module(f"tests.torture.{name}") for name in names}
+    return {name: module for name, module in modules.items() if hasattr(module, "run")}
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[PART...]")
+@click.option("--short", is_flag=True, help="The form for CI: minutes, and the page stays as it is.")
+@click.option("--page", type=click.Path(path_type=Path), default=PAGE, help="Where the table is written.")
+def main(names: Sequence[str], short: bool, page: Path) -> None:
+    """Try to break edgeproof in every PART (all without) and count what survived: exit code 1 where something did not."""
+    there = parts()
+    if unknown := [name for name in names if name not in there]:
+        raise click.UsageError(f"no part {', '.join(unknown)}: there are {', '.join(there)}")
+    counts: list[Count] = []
+    for name, module in there.items():
+        if names and name not in names:
+            continue
+        found = module.run(short)
+        for line in table(found):
+            click.echo(line)
+        if not short:
+            write_section(page, name, found)
+        counts += found
+    click.echo(summary(counts))
+    sys.exit(1 if lost(counts) else 0)
+
+
+def write_section(page: Path, name: str, counts: Sequence[Count]) -> None:
+    """Put a part's table between its marks in the page; what people wrote around them stays."""
+    first, last = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    day = datetime.now(UTC).date().isoformat()
+    section = "\n".join([first, f"{summary(counts)} ({day})", "", *table(counts), last])
+    text = page.read_text(encoding="utf-8") if page.exists() else "# Torture\n"
+    marked = re.compile(re.escape(first) + ".*?" + re.escape(last), re.DOTALL)
+    if marked.search(text):
+        text = marked.sub(lambda _: section, text)
+    else:
+        text = f"{text.rstrip()}\n\n## {name.replace('_', ' ').capitalize()}\n\n{section}\n"
+    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

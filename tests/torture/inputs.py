@@ -1,0 +1,285 @@
+"""Every command against every fitting bad input: what is counted is (input, command) by kind."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from device.classify import EdgeproofError
+from tests.bad import documents
+from tests.bad.defect import Bad, write
+from tests.bad.documents import BASELINE
+from tests.bad.folders import folders
+from tests.bad.models import GOOD, onnx_bytes, onnx_models, tflite_models
+from tests.bad.pictures import pictures
+from tests.torture.counts import Count
+from tests.torture.jail import Case, Jail
+from tests.torture.judge import content, judge
+
+PART = "inputs"
+SHORT_EVERY = 25  # of many inputs of one kind the short form takes one in so many
+FEW = 48  # inputs of a kind: so many are tried all
+OWN_BUDGETS = Path(documents.__file__).with_name("budgets.toml")  # of what the baseline holds
+PICTURE = GOOD.parent / "pictures"
+ANSWERS = "PASS|FAIL|INCONCLUSIVE"
+NO_RUNTIME = "none of the runtimes"  # the input was taken
+NOTHING_TO_RUN = ("run", str(GOOD), "--runtime", "onnxruntime")  # which opens no .tflite
+
+
+Arguments = Callable[[Path], tuple[str, ...]]  # from the input's path
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to use an input: a command and its arguments."""
+
+    what: str  # of the table
+    command: str
+    argv: Arguments
+    every: int = 1  # of many inputs of a kind take one in so many
+    writes: bool = False  # its results take in what failed, with the reason
+    answer: str = ""  # a pattern: of what it prints where its answer is no
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An input that was not survived."""
+
+    what: str
+    bad: Bad
+    why: str
+
+
+class Workspace:
+    """The folder that commands run in, whose build/ they may not harm."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.labels = write(folder / "labels.txt", "".join(f"{digit}\n" for digit in range(10)).encode())
+        self.picture = min(path for path in PICTURE.rglob("*") if path.is_file())
+        self.build = folder / "build"
+        write(self.build / "precious.txt", b"an earlier result")
+
+
+Trials = Callable[[Workspace], list[Trial]]
+
+
+def models(work: Workspace) -> list[Trial]:
+    """Return what is done with a model file."""
+    labels, picture = str(work.labels), str(work.picture)
+    return [
+        Trial("`classify.py MODEL PICTURE`", "classify", lambda path: (str(path), picture, "--labels", labels)),
+        Trial("`classify.py --self-test`", "classify", lambda path: (str(path), "--self-test"), every=2),
+        Trial("`classify.py --info`", "classify", lambda path: (str(path), "--info", "--labels", labels), every=4),
+        Trial("`convert show`", "convert", lambda path: ("show", str(path)), every=3),
+        Trial(
+            "`convert check`",
+            "convert",
+            lambda path: ("check", str(path), "--target", "pi4_bookworm"),
+            answer="does not run",
+        ),
+    ]
+
+
+def tflite(work: Workspace) -> list[Trial]:
+    """Return what is done with a `.tflite`: the same, and classifying in the older runtime."""
+    old = ("--runtime", "tflite_runtime", "--labels", str(work.labels))
+    last = Trial("`classify.py` in tflite-runtime", "classify", lambda path: (str(path), str(work.picture), *old))
+    return [*models(work), last]
+
+
+def run(short: bool) -> list[Count]:
+    """Try every input with every command, and tell of each that is lost."""
+    counts, lost = tried(short)
+    for one in lost:
+        click.echo(f"LOST: {one.what} on {one.bad.path.name}: {one.why}")
+    return counts
+
+
+def tried(short: bool, jobs: Iterable[str] = ()) -> tuple[list[Count], list[Lost]]:
+    """Try the named jobs, or all."""
+    chosen = tuple(jobs) or tuple(JOBS)
+    counts: list[Count] = []
+    lost: list[Lost] = []
+    with tempfile.TemporaryDirectory(prefix="edgeproof-bad-") as name, Jail() as jail:
+        Path(name).chmod(0o755)  # for nobody
+        for job in chosen:
+            make, trials = JOBS[job]
+            folder = Path(name) / job
+            folder.mkdir()
+            work = Workspace(folder / "work")
+            inputs = list(make(folder / "bad"))
+            for trial in trials(work):
+                taken = list(sample(inputs, max(trial.every, SHORT_EVERY if short else 1)))
+                found = list(failures(jail, work, trial, taken))
+                lost += found
+                for kind in dict.fromkeys(bad.kind for bad in taken):
+                    of_kind = sum(bad.kind == kind for bad in taken)
+                    gone = sum(one.bad.kind == kind for one in found)
+                    counts.append(Count(PART, f"{job}: {kind}: {trial.what}", of_kind, of_kind - gone, gone))
+            shutil.rmtree(folder, ignore_errors=True)
+    return counts, lost
+
+
+def sample(inputs: list[Bad], every: int) -> Iterator[Bad]:
+    """Yield the inputs; of a kind of which there are many, one in so many."""
+    for kind in dict.fromkeys(bad.kind for bad in inputs):
+        same = [bad for bad in inputs if bad.kind == kind]
+        yield from same[:: every if len(same) > FEW else 1]
+
+
+def failures(jail: Jail, work: Workspace, trial: Trial, inputs: Iterable[Bad]) -> Iterator[Lost]:
+    """Run one command on every input and yield what was lost."""
+    before = content(work.folder)
+    for bad in inputs:
+        end = jail.run(Case(trial.command, trial.argv(bad.path), str(work.folder), bad.nobody))
+        why = judge(bad, trial.what, trial.answer, end)
+        after = content(work.folder)
+        if after != before and end.code != 0 and not trial.writes:
+            why = f"changed {min(set(after.items()) ^ set(before.items()))[0]}"
+        before = after
+        if why is not None:
+            yield Lost(trial.what, bad, why)
+
+
+def pictures_trials(_: Workspace) -> list[Trial]:
+    """Return what is done with a picture."""
+    model = str(GOOD)
+    return [
+        Trial("`classify.py MODEL PICTURE`", "classify", lambda path: (model, str(path))),
+        Trial("`classify.py --json`", "classify", lambda path: (model, "--json", str(path))),
+    ]
+
+
+def folder_trials(_: Workspace) -> list[Trial]:
+    """Return what is done with a folder of pictures."""
+    model, sweep = str(GOOD), ("sweep", "mnist_cnn", "--set", "epochs=1", "--data")
+    return [
+        Trial("`train run --data`", "train", lambda path: ("run", "mnist_cnn", "--data", str(path))),
+        Trial("`train sweep --data`", "train", lambda path: (*sweep, str(path)), writes=True),
+        Trial("`classify.py --score`", "classify", lambda path: (model, "--score", str(path))),
+        Trial("`convert run --calibration`", "calibration", lambda path: (str(path),)),
+    ]
+
+
+def calibration(folder: Path) -> str:
+    """Open a folder as `convert run --calibration` does, which imports TensorFlow before it."""
+    from train.calibration_folder import calibration_reference, load_calibration, unusable_files
+    from train.spec import whole_picture_steps
+
+    dataset = load_calibration(calibration_reference(folder), tuple("0123456789"))
+    if bad := unusable_files(dataset, whole_picture_steps(28, 1)):
+        raise EdgeproofError(f"{folder}: unusable pictures: {bad}")
+    return f"{len(dataset.train)} pictures"
+
+
+def results_trials(_: Workspace) -> list[Trial]:
+    """Return what is done with a bench.json, or the samples beside one."""
+    good, budgets = str(BASELINE / "bench.json"), str(OWN_BUDGETS)
+
+    def results(path: Path) -> str:
+        return str(path.with_suffix(".json"))
+
+    return [
+        Trial("`bench report`", "bench", lambda path: ("report", results(path)), every=40),  # it draws for seconds
+        Trial("`bench check`", "bench", lambda path: ("check", results(path), "--budgets", budgets), answer=ANSWERS),
+        Trial("`bench compare`", "bench", lambda path: ("compare", good, results(path), "--json")),
+        Trial(
+            "`bench recommend`", "bench", lambda path: ("recommend", results(path), "--max-p50-ms", "1"), answer="budget|row"
+        ),
+        Trial("`bench run --output`", "bench", lambda path: (*NOTHING_TO_RUN, "--output", results(path)), answer=NO_RUNTIME),
+    ]
+
+
+def one(what: str, command: str, argv: Arguments, every: int = 1, answer: str = "") -> Trials:
+    """Return the only thing that is done with an input."""
+    return lambda _: [Trial(what, command, argv, every, answer=answer)]
+
+
+def preprocess_trials(work: Workspace) -> list[Trial]:
+    """Return what is done with a file of preprocessing."""
+    bare = str(write(work.folder / "bare.onnx", onnx_bytes()))
+    data = str(PICTURE)
+    options = ("--runtime", "tflite_runtime", "--labels", str(work.labels), "--data", data)  # which opens no .onnx
+    return [
+        Trial(
+            "`bench run --preprocess`",
+            "bench",
+            lambda path: ("run", bare, *options, "--preprocess", str(path)),
+            answer=NO_RUNTIME,
+        )
+    ]
+
+
+def labels_trials(work: Workspace) -> list[Trial]:
+    """Return what is done with a file of labels."""
+    bare = str(write(work.folder / "bare.onnx", onnx_bytes()))
+    picture = str(work.picture)
+    return [Trial("`classify.py --labels`", "classify", lambda path: (bare, picture, "--labels", str(path)))]
+
+
+def keras_of(card: Path) -> str:
+    """Return the Keras model that a card stands beside."""
+    return str(card.with_name(card.name.replace(".card.json", ".keras")))
+
+
+def results_of(history: Path) -> str:
+    """Return the bench.json that a history stands beside."""
+    return str(history.with_name(history.stem.replace("history", "bench", 1) + ".json"))
+
+
+def baseline_of(path: Path) -> str:
+    """Return the baseline's folder that a file lies in, at any depth."""
+    return str(next(parent for parent in path.parents if parent.parent.name == "bad"))
+
+
+JOBS: dict[str, tuple[Callable[[Path], Iterator[Bad]], Trials]] = {
+    ".tflite": (tflite_models, tflite),
+    ".onnx": (onnx_models, models),
+    "pictures": (pictures, pictures_trials),
+    "data folders": (folders, folder_trials),
+    "bench.json": (documents.results, results_trials),
+    "bench.npz": (documents.samples, results_trials),
+    "history.jsonl": (
+        documents.histories,
+        one("`bench report`", "bench", lambda path: ("report", results_of(path)), every=20),
+    ),
+    "budgets.toml": (
+        documents.budgets,
+        one(
+            "`bench check`",
+            "bench",
+            lambda path: ("check", str(BASELINE / "bench.json"), "--budgets", str(path)),
+            answer=ANSWERS,
+        ),
+    ),
+    "baseline": (
+        documents.baselines,
+        one(
+            "`bench gate`",
+            "bench",
+            lambda path: (
+                "gate",
+                str(GOOD),
+                "--baseline",
+                baseline_of(path),
+                "--max-time",
+                "1",
+                "--budgets",
+                str(OWN_BUDGETS),
+            ),
+            answer=ANSWERS,
+        ),
+    ),
+    "device.toml": (documents.devices, one("`bench run --device`", "device", lambda path: (str(path),))),
+    "target.toml": (documents.targets, one("`convert check`", "target", lambda path: (str(path),))),
+    "preprocess.json": (documents.preprocesses, preprocess_trials),
+    "card.json": (
+        documents.common_cards,
+        one("`bench run`", "bench", lambda path: ("run", keras_of(path), "--runtime", "litert"), answer=NO_RUNTIME),
+    ),
+    "labels.txt": (documents.labels, labels_trials),
+}
