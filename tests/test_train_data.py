@@ -1,6 +1,7 @@
 """Data: MNIST as bundled, folders of class folders, orders and splits."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from PIL import Image
 
 from device.classify import EdgeproofError, PictureError, Step
 from train import data
-from train.data import DataReference, Dataset, load_folder, stratified_order
+from train.data import DataReference, Dataset, load_folder, stratified_order, unusable
+from train.run import Request, request_dataset
 
 
 def write_pictures(folder: Path, classes: dict[str, int]) -> Path:
@@ -101,6 +103,26 @@ class TestFolder:
     def test_a_folder_that_is_not_there_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(EdgeproofError, match="nowhere: no such folder"):
             load_folder(tmp_path / "nowhere")
+
+    def test_names_with_control_characters_are_refused_before_anything_is_trained(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "d", {"line\nfeed": 12, "emoji 🎉": 12})
+        with pytest.raises(EdgeproofError, match="control characters"):
+            load_folder(folder)
+
+    def test_a_picture_in_two_parts_is_found_and_left_out_until_none_is(self, tmp_path: Path) -> None:
+        folder = write_pictures(tmp_path / "d", {"cat": 30})
+        (folder / "dog").mkdir()
+        for number in range(30):
+            Image.new("L", (9, 9), number).save(folder / "dog" / f"{number}.png")
+        first = sorted((folder / "cat").iterdir())[0]
+        for number in range(8):  # drawn into parts by the seed, so some lie in another than the first
+            shutil.copy(first, folder / "cat" / f"again{number}.png")
+        steps, request = [Step("gray")], Request("mnist_cnn", data=folder, seed=1)
+        with pytest.raises(EdgeproofError, match=r"cat/.*: the same picture as cat/.*, in another part"):
+            request_dataset(request, steps)
+        dataset = request_dataset(replace(request, skip_bad=True), steps)
+        assert dataset.reference.skipped
+        assert unusable(dataset, steps) == {}
 
     def test_classes_that_differ_between_parts_are_named(self, tmp_path: Path) -> None:
         write_pictures(tmp_path / "d" / "train", {"cat": 8, "dog": 8})

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from device.classify import EdgeproofError, PictureError, Step, labelled_pictures, read_picture, run_steps
+from device.classify import EdgeproofError, PictureError, Step, labelled_pictures, printable, read_picture, run_steps
 from train.files import sha256_of
 
 Pixels = npt.NDArray[np.uint8]  # (H, W), (H, W, C) or, of many pictures, with N in front; 0..255
@@ -217,6 +217,8 @@ def load_folder(folder: Path, seed: int = 0, skipped: Sequence[str] = ()) -> Dat
         if sorted(files) != classes:
             odd = sorted(set(files) ^ set(classes))
             raise EdgeproofError(f"{folder / part}: its classes are not those of train: {', '.join(odd)} in one only")
+    if odd := [name for name in classes if printable(name) != name]:
+        raise EdgeproofError(f"{folder}: the names of class folders hold control characters: rename {', '.join(odd)}")
     if len(classes) < 2:
         raise EdgeproofError(f"{folder}: found {len(classes)} class folders with pictures, expected at least 2")
     parts = _complete_parts(folder, given, seed)
@@ -228,15 +230,28 @@ def load_folder(folder: Path, seed: int = 0, skipped: Sequence[str] = ()) -> Dat
 
 
 def unusable(dataset: Dataset, steps: Sequence[Step]) -> dict[str, str]:
-    """Decode and prepare every picture of a folder; return those that cannot be, relative to it, with the reason."""
+    """Decode and prepare every picture of a folder; return those that cannot be used, relative to it, with the reason.
+
+    That is also one that lies in a part before its own, byte for byte: tests on training pictures prove nothing.
+    """
     folder = Path(str(dataset.reference.path))
     found: dict[str, str] = {}
+    seen: dict[str, str] = {}  # of the parts before
     for split in (dataset.train, dataset.val, dataset.test):
+        own: dict[str, str] = {}
         for index, source in enumerate(split.sources):
+            path = Path(str(source))
+            name = str(path.relative_to(folder))
             try:
                 run_steps(split.open(index), steps)
             except PictureError as error:
-                found[str(Path(str(source)).relative_to(folder))] = str(error)
+                found[name] = str(error)
+                continue
+            digest = sha256_of(path)
+            if digest in seen:
+                found[name] = f"the same picture as {seen[digest]}, in another part"
+            own[digest] = name
+        seen = own | seen
     return found
 
 

@@ -140,13 +140,14 @@ def request_dataset(request: Request, steps: Sequence[Step]) -> Dataset:
     if request.data is None:
         return open_dataset(DataReference("mnist"))
     dataset = load_folder(request.data, request.seed)
-    bad = unusable(dataset, steps)
-    if not bad:
-        return dataset
-    if not request.skip_bad:
-        listed = "".join(f"\n  {path}: {reason}" for path, reason in bad.items())
-        raise EdgeproofError(f"{request.data}: {len(bad)} unusable pictures; mend them, or give --skip-bad:{listed}")
-    return load_folder(request.data, request.seed, skipped=sorted(bad))
+    skipped: list[str] = []
+    while bad := unusable(dataset, steps):  # again after leaving some out: parts that are drawn are others then
+        if not request.skip_bad:
+            listed = "".join(f"\n  {path}: {reason}" for path, reason in bad.items())
+            raise EdgeproofError(f"{request.data}: {len(bad)} unusable pictures; mend them, or give --skip-bad:{listed}")
+        skipped = sorted([*skipped, *bad])
+        dataset = load_folder(request.data, request.seed, skipped=skipped)
+    return dataset
 
 
 def head_alone(model: str, recipe: Recipe) -> Recipe:

@@ -30,6 +30,13 @@ def folders(folder: Path) -> Iterator[Bad]:
     (path / "8").symlink_to("8")
     (path / "0" / "loop.png").symlink_to("loop.png")
     yield Bad(path, kind, "loop.png", by="train run")
+    path = _filled(folder / "duplicate-across-train-and-test" / "train", {"0": 6, "7": 6}).parent
+    _filled(path / "test", {"0": 3, "7": 3}, first=30)
+    _filled(path / "val", {"0": 3, "7": 3}, first=60)
+    shutil.copy(path / "train" / "7" / "5.png", path / "test" / "7" / "again.png")
+    yield Bad(path, kind, "test/7/again.png: the same picture as train/7/5.png", by="train run")
+    names = {"a space": 4, "emoji 🎉": 4, "line\nfeed": 4, "-dash": 4}
+    yield Bad(_filled(folder / "my data 🖼", names), kind, "control characters", by="train run")
 
 
 def _filled(folder: Path, classes: Mapping[str, int], first: int = 0) -> Path:
@@ -40,19 +47,3 @@ def _filled(folder: Path, classes: Mapping[str, int], first: int = 0) -> Path:
             picture = digit("L").rotate(first + number, fillcolor=235)
             picture.save(folder / name / f"{number}.png")
     return folder
-
-
-def strange_names(folder: Path) -> Bad:
-    """Write a folder that is in order although its names have spaces, emoji and a line feed."""
-    return Bad(
-        _filled(folder / "my data 🖼", {"a space": 4, "emoji 🎉": 4, "line\nfeed": 4, "-dash": 4}), "names", valid=True
-    )
-
-
-def duplicates(folder: Path) -> Bad:
-    """Write a folder one of whose test pictures is a training picture too."""
-    path = _filled(folder / "duplicate-across-train-and-test" / "train", {"0": 6, "7": 6}).parent
-    _filled(path / "test", {"0": 3, "7": 3}, first=30)
-    _filled(path / "val", {"0": 3, "7": 3}, first=60)
-    shutil.copy(path / "train" / "7" / "5.png", path / "test" / "7" / "again.png")
-    return Bad(path, "data folder", "again.png")

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,16 +113,20 @@ def tried(short: bool, jobs: Iterable[str] = ()) -> tuple[list[Count], list[Lost
             folder.mkdir()
             work = Workspace(folder / "work")
             inputs = list(make(folder / "bad"))
-            for trial in trials(work):
+            for number, trial in enumerate(trials(work)):
                 taken = list(sample(inputs, max(trial.every, SHORT_EVERY if short else 1)))
                 found = list(failures(jail, work, trial, taken))
                 lost += found
-                for kind in dict.fromkeys(bad.kind for bad in taken):
-                    of_kind = sum(bad.kind == kind for bad in taken)
-                    gone = sum(one.bad.kind == kind for one in found)
-                    counts.append(Count(PART, f"{job}: {kind}: {trial.what}", of_kind, of_kind - gone, gone))
+                note = "" if number else kinds(taken)  # the commands after the first take some of the same
+                counts.append(Count(PART, f"{job}: {trial.what}", len(taken), len(taken) - len(found), len(found), note))
             shutil.rmtree(folder, ignore_errors=True)
     return counts, lost
+
+
+def kinds(inputs: list[Bad]) -> str:
+    """Return how many there are of each kind: "zero bytes, truncated (32)"."""
+    counted = Counter(bad.kind for bad in inputs)
+    return ", ".join(kind if count == 1 else f"{kind} ({count})" for kind, count in counted.items())
 
 
 def sample(inputs: list[Bad], every: int) -> Iterator[Bad]:
