@@ -34,7 +34,7 @@ def folders(folder: Path) -> Iterator[Bad]:
     _filled(path / "test", {"0": 3, "7": 3}, first=30)
     _filled(path / "val", {"0": 3, "7": 3}, first=60)
     shutil.copy(path / "train" / "7" / "5.png", path / "test" / "7" / "again.png")
-    yield Bad(path, kind, "test/7/again.png: the same picture as train/7/5.png", by="train run")
+    yield Bad(path, kind, "the same picture as train/7/5.png", by="train run", named="test/7/again.png")
     names = {"a space": 4, "emoji 🎉": 4, "line\nfeed": 4, "-dash": 4}
     yield Bad(_filled(folder / "my data 🖼", names), kind, "control characters", by="train run")
 

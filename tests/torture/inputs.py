@@ -17,7 +17,7 @@ from tests.bad.folders import folders
 from tests.bad.models import GOOD, onnx_bytes, onnx_models, tflite_models
 from tests.bad.pictures import pictures
 from tests.torture.counts import Count
-from tests.torture.jail import Case, Jail
+from tests.torture.jail import CPU_LIMIT_S, Case, Jail
 from tests.torture.judge import content, judge
 
 PART = "inputs"
@@ -42,6 +42,7 @@ class Trial:
     argv: Arguments
     every: int = 1  # of many inputs of a kind take one in so many
     writes: bool = False  # its results take in what failed, with the reason
+    limit_s: int = CPU_LIMIT_S  # of processor time; a sweep's own process imports TensorFlow again
     answer: str = ""  # a pattern: of what it prints where its answer is no
 
 
@@ -63,6 +64,7 @@ class Workspace:
         self.picture = min(path for path in PICTURE.rglob("*") if path.is_file())
         self.build = folder / "build"
         write(self.build / "precious.txt", b"an earlier result")
+        self.build.chmod(0o777)  # for nobody
 
 
 Trials = Callable[[Workspace], list[Trial]]
@@ -140,7 +142,7 @@ def failures(jail: Jail, work: Workspace, trial: Trial, inputs: Iterable[Bad]) -
     """Run one command on every input and yield what was lost."""
     before = content(work.folder)
     for bad in inputs:
-        end = jail.run(Case(trial.command, trial.argv(bad.path), str(work.folder), bad.nobody))
+        end = jail.run(Case(trial.command, trial.argv(bad.path), str(work.folder), bad.nobody, trial.limit_s))
         why = judge(bad, trial.what, trial.answer, end)
         after = content(work.folder)
         if after != before and end.code != 0 and not trial.writes:
@@ -164,7 +166,7 @@ def folder_trials(_: Workspace) -> list[Trial]:
     model, sweep = str(GOOD), ("sweep", "mnist_cnn", "--set", "epochs=1", "--data")
     return [
         Trial("`train run --data`", "train", lambda path: ("run", "mnist_cnn", "--data", str(path))),
-        Trial("`train sweep --data`", "train", lambda path: (*sweep, str(path)), writes=True),
+        Trial("`train sweep --data`", "train", lambda path: (*sweep, str(path)), writes=True, limit_s=30),
         Trial("`classify.py --score`", "classify", lambda path: (model, "--score", str(path))),
         Trial("`convert run --calibration`", "calibration", lambda path: (str(path),)),
     ]

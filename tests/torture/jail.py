@@ -49,6 +49,7 @@ class Case:
     argv: tuple[str, ...]
     cwd: str
     nobody: bool = False  # without root's rights
+    limit_s: int = CPU_LIMIT_S
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _run(case: Case) -> End:
             os.killpg(child, signal.SIGKILL)  # what it may have left behind
         seconds = usage.ru_utime + usage.ru_stime
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
-        hung = killed or seconds > CPU_LIMIT_S
+        hung = killed or seconds > case.limit_s
         return End(code, seconds, hung, usage.ru_maxrss * 1024, _text(output), _text(errors))
 
 
@@ -145,7 +146,7 @@ def _become(case: Case, output: int, errors: int) -> None:
         os.dup2(output, 1)
         os.dup2(errors, 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S + 1, CPU_LIMIT_S + 1))
+        resource.setrlimit(resource.RLIMIT_CPU, (case.limit_s + 1, case.limit_s + 1))
         os.chdir(case.cwd)
         if case.nobody and os.geteuid() == 0:
             os.setuid(NOBODY)
