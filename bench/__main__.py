@@ -192,8 +192,13 @@ def compare(first: Path, second: Path, across: tuple[str, ...], as_json: bool) -
     """
     from bench import compare as side_by_side
     from bench.results import load_results
+    from device.classify import EdgeproofError
 
-    found = side_by_side.compare(load_results(first), load_results(second), across)
+    before, after = load_results(first), load_results(second)
+    try:
+        found = side_by_side.compare(before, after, across)
+    except EdgeproofError as error:
+        raise EdgeproofError(f"{first}, {second}: {error}") from error
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=1))
         return

@@ -22,6 +22,7 @@ from tests.torture.judge import content, judge
 
 PART = "inputs"
 SHORT_EVERY = 25  # of many inputs of one kind the short form takes one in so many
+SLOW, SHORT_SLOW = 20, 10  # of a command that takes one in so many in the full form, the short one takes so many in all
 FEW = 48  # inputs of a kind: so many are tried all
 OWN_BUDGETS = Path(documents.__file__).with_name("budgets.toml")  # of what the baseline holds
 PICTURE = GOOD.parent / "pictures"
@@ -117,6 +118,8 @@ def tried(short: bool, jobs: Iterable[str] = ()) -> tuple[list[Count], list[Lost
             inputs = list(make(folder / "bad"))
             for number, trial in enumerate(trials(work)):
                 taken = list(sample(inputs, max(trial.every, SHORT_EVERY if short else 1)))
+                if short and trial.every >= SLOW:
+                    taken = taken[:: max(1, len(taken) // SHORT_SLOW)]
                 found = list(failures(jail, work, trial, taken))
                 lost += found
                 note = "" if number else kinds(taken)  # the commands after the first take some of the same
