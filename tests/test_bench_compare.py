@@ -141,7 +141,7 @@ class TestFilesFromElsewhere:
                 r"ci95_p50_ms is \[1\], expected two numbers",
             ),
             (lambda d: d["measurements"][0].update(threads=True), "threads is True, expected int"),
-            (lambda d: d["measurements"][0]["accuracy"].update(top1=float("nan")), "top1 is nan"),
+            (lambda d: d["measurements"][0]["accuracy"].update(top1=float("nan")), "NaN is no number"),
             (lambda d: d.update(skipped=[{"model": "m"}]), r"skipped\[0\].variant is missing, expected str"),
         ],
     )

@@ -14,15 +14,17 @@ import pytest
 from bench.process import available_memory_bytes, how_it_ended
 from bench.results import Results, load_results
 from tests.conftest import ROOT, Finished, run
+from tests.test_convert import own_bytes
 
 PLANTED = ROOT / "tests" / "planted"
+READY = ROOT / "data" / "ready" / "mnist_cnn.int8.tflite"
 ENVIRONMENT = {"PYTHONPATH": f"{PLANTED}{os.pathsep}{ROOT}"}
 
 
 def model(folder: Path, name: str) -> Path:
     """Write a file that passes for a `.tflite` without a card; the planted runtime goes by its name."""
     path = folder / f"{name}.tflite"
-    path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(100))
+    path.write_bytes(own_bytes(READY))  # in order: what is damaged never gets to a runtime
     return path
 
 

@@ -599,7 +599,7 @@ class TestCommand:
             (["paint.keras", "--input-range", "0..1"], "needs both"),
             (["a.keras", "b.keras", "--labels", "x", "--calibration", "y"], "of one FILE"),
             (["nowhere.keras", "--labels", "labels.txt", "--calibration", "."], "no such file"),
-            (["paint.keras", "--labels", "nowhere.txt", "--calibration", "."], "cannot be read as labels"),
+            (["paint.keras", "--labels", "nowhere.txt", "--calibration", "."], "nowhere.txt: cannot be read"),
         ],
     )
     def test_wrong_usage_is_one_line_and_code_2(

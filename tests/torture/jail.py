@@ -82,8 +82,9 @@ class Jail:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(60)
+        with self._process:  # closes its pipes
+            self._process.stdin.close()
+            self._process.wait(60)
 
     def run(self, case: Case) -> End:
         """Run one case to its end."""
