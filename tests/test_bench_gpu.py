@@ -176,7 +176,7 @@ class TestProofs:
         from bench import worker
 
         job = worker.job_json(worker.Job("latency", "litert_gpu", "m.tflite", 1, {}), "result.npz", 0)
-        monkeypatch.setattr(worker, "confine", lambda _: None)  # this process goes on
+        monkeypatch.setattr(worker, "confine", lambda *_: None)  # this process goes on
         for error, code in ((FellBack("to the CPU"), worker.EXIT_FELL_BACK), (EdgeproofError("no"), worker.EXIT_REFUSED)):
             monkeypatch.setattr(worker, "run", lambda _job, error=error: (_ for _ in ()).throw(error))
             monkeypatch.setattr(sys, "stdin", io.StringIO(job))
