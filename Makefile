@@ -109,7 +109,7 @@ check: setup ## Lint, check types and import rules.
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest tests/test_house.py -k "imports"
 
-torture: setup ## Try to break it: defective files, faults, long runs; the counts go to docs/torture.md (an hour; SHORT=1: minutes).
+torture: setup ## Try to break it: kills, full disks, Ctrl-C, long runs; print the counts (an hour; SHORT=1: minutes).
 	$(RUN) -m tests.torture $(if $(SHORT),--short)
 
 audit: ## Look the locked packages up in an index of known vulnerabilities; skipped, aloud, where none can be reached.

@@ -14,7 +14,7 @@ from bench.soundness import load_sound_results
 from bench.verdict import Verdict
 from device.classify import CheckFailed, EdgeproofError
 from train.alone import alone
-from train.files import read_json, reading_together, replacing_folder, sha256_of, write_json
+from train.files import read_document, reading_together, replacing_folder, sha256_of, write_json
 
 SCHEMA = 1
 INDEX = "baseline.json"
@@ -91,10 +91,7 @@ def _load(folder: Path) -> Baseline:
     index = folder / INDEX
     if not index.is_file():
         raise EdgeproofError(f"{index}: no such file: make one with `python -m bench baseline save {folder} FILE...`")
-    document = read_json(index)
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA:
-        raise EdgeproofError(f"{index}: schema is {schema!r}, this version reads {SCHEMA}: save it again or update")
+    document = read_document(index, SCHEMA, "save it again")
     hashes = document.get("sha256")
     if not isinstance(hashes, dict) or RESULTS not in hashes:
         raise EdgeproofError(f"{index}: names no files with their hashes: damaged; save the baseline again")

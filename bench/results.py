@@ -17,7 +17,7 @@ from bench.evidence import Evidence, merge as merge_evidence
 from bench.measurement import ANY, NS_PER_MS, SCHEMA, Measurement, Samples, Skipped, Subject
 from bench.row_check import check_document
 from device.classify import EdgeproofError
-from train.files import json_bytes, read_json, reading_together, replacing_together
+from train.files import json_bytes, read_document, reading_together, replacing_together
 
 Row = dict[str, Any]  # one measurement as JSON, as design.md's schema 1 has it
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
@@ -176,10 +176,7 @@ def load_results(path: Path) -> Results:
 def _load_results(path: Path) -> Results:
     if not path.is_file():
         raise EdgeproofError(f"{path}: no such file: measure first with `python -m bench run`")
-    document = read_json(path)
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA:
-        raise EdgeproofError(f"{path}: schema is {schema!r}, this version reads {SCHEMA}: measure again or update")
+    document = read_document(path, SCHEMA, "measure again")
     check_document(path, document)
     samples = path.with_suffix(".npz")
     try:

@@ -19,7 +19,6 @@ import io
 import json
 import math
 import os
-import resource
 import signal
 import sys
 import time
@@ -1896,6 +1895,7 @@ def _ended(child: int, awaited: set[signal.Signals]) -> int:
 def _end_with_parent() -> None:
     """Let this process be killed where its parent is, and leave no core file."""
     import ctypes  # numpy has imported it already
+    import resource
 
     ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -1917,6 +1917,10 @@ def _tell_crash(name: str) -> int:
 
 def confine_memory(limit_bytes: int) -> None:
     """Bound this process's own memory (RLIMIT_DATA, getrlimit(2)): an allocation beyond it fails at once."""
+    try:
+        import resource
+    except ImportError:  # Windows: the run goes on without a bound
+        return
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if hard == resource.RLIM_INFINITY or hard > limit_bytes:
         resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))

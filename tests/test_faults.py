@@ -239,10 +239,12 @@ class TestDisk:
 class TestInterrupt:
     def test_a_second_ctrl_c_ends_at_once_even_deep_in_a_library(self, tmp_path: Path) -> None:
         code = (
-            "import ctypes, click\nfrom train.cli import run_cli\n"
+            "import ctypes, functools, operator, click\nfrom train.cli import run_cli\n"
+            "libc = ctypes.CDLL(None)\n"
+            "say = functools.partial(libc.write, 1, b'in\\n')\n"
             "@click.command()\ndef main():\n"
-            "    print('in', flush=True)\n"
-            "    list(map(ctypes.CDLL(None).sleep, [600] * 9))\n"  # a signal ends a sleep, and Python sees none in between
+            # One call from "in" to the last sleep: a signal ends a sleep, and Python sees none of them in between.
+            "    list(map(operator.call, [say] + [libc.sleep] * 9, [3] + [600] * 9))\n"
             "run_cli(main, 'train')"
         )
         with subprocess.Popen(

@@ -150,6 +150,15 @@ def read_json(path: Path) -> Any:
         raise EdgeproofError(f"{path}: is no readable JSON: {error}: restore it or delete it and run again") from error
 
 
+def read_document(path: Path, schema: int, instead: str) -> dict[str, Any]:
+    """Read a JSON object of ours. Raises EdgeproofError for one of another schema, with what to do instead of updating."""
+    document = read_json(path)
+    found = document.get("schema") if isinstance(document, dict) else None
+    if found != schema:
+        raise EdgeproofError(f"{path}: schema is {found!r}, this version reads {schema}: {instead} or update")
+    return dict(document)
+
+
 def sha256_of(path: Path) -> str:
     """Return a file's SHA-256 as hexadecimal digits."""
     with path.open("rb") as file:

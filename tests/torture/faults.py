@@ -131,12 +131,17 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[bool]:
             subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def without_disk(what: str) -> Count:
+    """Return what is said aloud where `small_disk` could not be mounted."""
+    return Count(PART, what, 0, 0, 0, "SKIPPED: no disk can be mounted: run it as root")
+
+
 def disk_full(folder: Path, short: bool) -> Count:
     """Measure into a real small disk with ever more room, until it is enough."""
     what = "full disk: bench"
     with small_disk(folder / "build", 4 << 20) as mounted:
         if not mounted:
-            return Count(PART, what, 0, 0, 0, "SKIPPED: no disk can be mounted: run it as root")
+            return without_disk(what)
         place = Workplace(folder)
         words = ("-m", "bench", "run", str(planted_model(folder, "healthy")), *PLANTED)
         place.succeed(words, planted=True)
@@ -188,7 +193,7 @@ def read_only(folder: Path, place: Workplace) -> Count:
     what = "folder that can only be read"
     with small_disk(folder / "build", 64 << 20) as mounted:
         if not mounted:
-            return Count(PART, what, 0, 0, 0, "SKIPPED: no disk can be mounted: run it as root")
+            return without_disk(what)
         copy = Workplace(folder)
         shutil.copytree(place.build, folder / "build", dirs_exist_ok=True)
         (folder / "digits").symlink_to(place.folder / "digits")
