@@ -6,8 +6,6 @@ Each is installed into a throw-away environment: tflite-support needs a protobuf
 import json
 import os
 import subprocess
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from convert.tflite_metadata import with_metadata
 from convert.variant import find_variants
 from device.classify import open_session, read_card
 from tests.conftest import ROOT, Tiny
+from tests.environments import install
 
 pytestmark = pytest.mark.slow
 
@@ -44,16 +43,6 @@ class Environment:
         result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout.partition("\nANSWERS")[2])
-
-
-def install(folder: Path, requirements: Sequence[str]) -> Path:
-    """Make an environment. Skips the test where there is no package registry to install from."""
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=120)
-    command = [str(folder / "bin" / "pip"), "install", "--quiet", *requirements]
-    installed = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    if installed.returncode != 0:
-        pytest.skip(f"cannot install {requirements[0]}: {installed.stderr.strip().splitlines()[-1]}")
-    return folder / "bin" / "python"
 
 
 @pytest.fixture(scope="module")

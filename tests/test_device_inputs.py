@@ -1,4 +1,4 @@
-"""Where `classify.py` takes pictures from, what it says of a model, and the oldest Python that it meets."""
+"""Where `classify.py` takes pictures from, what it says of a model, and how it starts."""
 
 import json
 import os
@@ -202,35 +202,3 @@ def test_classifying_a_tflite_imports_nothing_that_a_bare_script_would_not_but_w
     )
     result = run(["-c", code], ROOT)
     assert "LOADED []" in result.stdout, result.stdout + result.stderr
-
-
-def old_python() -> tuple[str, str] | None:
-    """Return the oldest Python from 3.9 on that has numpy, Pillow and a runtime, with its version; None: only this one."""
-    folders = [Path(entry) for entry in os.environ.get("EDGEPROOF_PYTHONS", "").split(os.pathsep) if entry]
-    names = [str(folder) for folder in folders] + [path for minor in (9, 10) if (path := shutil.which(f"python3.{minor}"))]
-    probe = "import sys, numpy, PIL, tflite_runtime.interpreter; print(*sys.version_info[:2], sep='.')"
-    for name in names:
-        try:
-            result = subprocess.run([name, "-c", probe], capture_output=True, text=True, timeout=60, check=False)
-        except OSError:
-            continue
-        if result.returncode == 0:
-            return name, result.stdout.strip()
-    return None
-
-
-def test_runs_in_the_oldest_python_to_be_had(tiny: Tiny, digit_png: Path, tmp_path: Path) -> None:
-    found = old_python()
-    if found is None:
-        pytest.skip(
-            "no Python 3.9 or 3.10 with numpy, Pillow and tflite-runtime here: make a venv of one and name its "
-            "bin/python in EDGEPROOF_PYTHONS; that the file parses as 3.9 was tested"
-        )
-    command: list[str | Path] = [CLASSIFY, tiny.artifact("int8.tflite"), "--json", digit_png, "--runtime", "tflite_runtime"]
-    old = run(command, tmp_path, python=found[0], PYTHONPATH="")
-    assert old.code == 0, old.stderr
-    assert json.loads(old.stdout)["top"] == json.loads(run(command, tmp_path).stdout)["top"]
-    for option in ("--info", "--bench", "--self-test"):
-        command = [CLASSIFY, tiny.artifact("int8.tflite"), option, *(["--seconds", "0"] if option == "--bench" else [])]
-        result = run(command, tmp_path, python=found[0], PYTHONPATH="")
-        assert result.code == 0, result.stderr
