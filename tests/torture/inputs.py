@@ -1,11 +1,15 @@
 """Every command against every fitting bad input: what is counted is (input, command) by kind."""
 
+import os
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 import click
 
@@ -104,27 +108,37 @@ def run(short: bool) -> list[Count]:
 
 
 def tried(short: bool, jobs: Iterable[str] = ()) -> tuple[list[Count], list[Lost]]:
-    """Try the named jobs, or all."""
+    """Try the named jobs, or all, as many at a time as there are processors."""
     chosen = tuple(jobs) or tuple(JOBS)
+    with tempfile.TemporaryDirectory(prefix="edgeproof-bad-") as name, ExitStack() as stack:
+        folder = Path(name)
+        folder.chmod(0o755)  # for nobody
+        jails: SimpleQueue[Jail] = SimpleQueue()
+        for _ in range(min(os.cpu_count() or 1, len(chosen))):
+            jails.put(stack.enter_context(Jail()))
+        with ThreadPoolExecutor(jails.qsize()) as pool:
+            found = list(pool.map(lambda job: _job(job, folder / job, jails, short), chosen))
+    return [count for counts, _ in found for count in counts], [one for _, lost in found for one in lost]
+
+
+def _job(job: str, folder: Path, jails: SimpleQueue[Jail], short: bool) -> tuple[list[Count], list[Lost]]:
+    make, trials = JOBS[job]
+    folder.mkdir()
+    work = Workspace(folder / "work")
+    inputs = list(make(folder / "bad"))
     counts: list[Count] = []
     lost: list[Lost] = []
-    with tempfile.TemporaryDirectory(prefix="edgeproof-bad-") as name, Jail() as jail:
-        Path(name).chmod(0o755)  # for nobody
-        for job in chosen:
-            make, trials = JOBS[job]
-            folder = Path(name) / job
-            folder.mkdir()
-            work = Workspace(folder / "work")
-            inputs = list(make(folder / "bad"))
-            for number, trial in enumerate(trials(work)):
-                taken = list(sample(inputs, max(trial.every, SHORT_EVERY if short else 1)))
-                if short and trial.every >= SLOW:
-                    taken = taken[:: max(1, len(taken) // SHORT_SLOW)]
-                found = list(failures(jail, work, trial, taken))
-                lost += found
-                note = "" if number else kinds(taken)  # the commands after the first take some of the same
-                counts.append(Count(PART, f"{job}: {trial.what}", len(taken), len(taken) - len(found), len(found), note))
-            shutil.rmtree(folder, ignore_errors=True)
+    jail = jails.get()
+    for number, trial in enumerate(trials(work)):
+        taken = list(sample(inputs, max(trial.every, SHORT_EVERY if short else 1)))
+        if short and trial.every >= SLOW:
+            taken = taken[:: max(1, len(taken) // SHORT_SLOW)]
+        found = list(failures(jail, work, trial, taken))
+        lost += found
+        note = "" if number else kinds(taken)  # the commands after the first take some of the same
+        counts.append(Count(PART, f"{job}: {trial.what}", len(taken), len(taken) - len(found), len(found), note))
+    jails.put(jail)
+    shutil.rmtree(folder, ignore_errors=True)
     return counts, lost
 
 
