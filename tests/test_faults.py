@@ -265,6 +265,23 @@ class TestInterrupt:
         assert b"stopped at once" in errors
         assert b"Traceback" not in errors
 
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_during_python_s_own_end_is_no_traceback(self, tmp_path: Path, number: signal.Signals) -> None:
+        code = (
+            "import atexit, time, click\nfrom train.cli import run_cli\n"
+            "atexit.register(lambda: (print('end', flush=True), time.sleep(600)))\n"
+            "run_cli(click.Command('main', callback=lambda: None), 'train')"
+        )
+        command, environment = [sys.executable, "-c", code], {**os.environ, "PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"end\n"
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, errors) == (-number, b"")
+
 
 MAY_ASK_FOR_THE_TIME = {
     "bench/link.py": "how far a device's clock is off, and since when it is in use: both are said, neither is counted with",

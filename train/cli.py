@@ -77,3 +77,7 @@ def run_cli(command: click.Command, name: str) -> Never:
     except MemoryError:
         click.echo(f"{name}: out of memory: close other programs or use fewer pictures", err=True)
         sys.exit(EXIT_FAILED)
+    finally:  # what ends now ends at once at a further signal: an exception in Python's own end would be a traceback
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
