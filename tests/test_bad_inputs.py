@@ -1,6 +1,7 @@
 """Bad inputs end in a message: the corpus of tests/bad in its short form, and what hypothesis draws."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -34,11 +35,9 @@ from tests.conftest import ROOT
 from tests.torture import inputs
 from train.files import read_json
 
-CASES = 300  # drawn by each test; `-m slow` draws LONG
-LONG = 20_000
-QUICK = settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
+CASES = int(os.environ.get("EDGEPROOF_DRAWN", "300"))  # drawn by each test; `make torture` draws many more
+DRAWN = settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 DRAWN_BYTES = st.binary(max_size=200) | st.text('{}[]",:=\n#0123456789eE+-.\\utfn aN', max_size=60).map(str.encode)
-THOROUGH = settings(QUICK, max_examples=LONG)
 
 
 @pytest.mark.parametrize("job", ["target.toml", "device.toml", "baseline"])  # `make torture SHORT=1` tries all, in CI too
@@ -107,8 +106,10 @@ class TestCards:
         with pytest.raises(ValueError, match=says):
             parse_json(text)
 
-    def _card_is_read_or_refused(self, folder: Path, document: dict[str, Any]) -> None:
-        path = folder / "drawn.tflite"
+    @DRAWN
+    @given(document=fuzz.cards())
+    def test_a_drawn_card_is_read_or_refused(self, scratch: Path, document: dict[str, Any]) -> None:
+        path = scratch / "drawn.tflite"
         path.unlink(missing_ok=True)
         try:
             signed(path, good_tflite()[0], document)
@@ -123,39 +124,19 @@ class TestCards:
         except (CardError, PictureError):
             pass
 
-    @QUICK
-    @given(document=fuzz.cards())
-    def test_a_drawn_card_is_read_or_refused(self, scratch: Path, document: dict[str, Any]) -> None:
-        self._card_is_read_or_refused(scratch, document)
-
-    @pytest.mark.slow
-    @THOROUGH
-    @given(document=fuzz.cards())
-    def test_many_drawn_cards_are(self, scratch: Path, document: dict[str, Any]) -> None:
-        self._card_is_read_or_refused(scratch, document)
-
 
 class TestDocuments:
-    def _text_is_read_or_refused(self, folder: Path, data: bytes) -> None:
-        path = write(folder / "drawn.txt", data)
+    @DRAWN
+    @given(data=DRAWN_BYTES)
+    def test_drawn_bytes_are_read_or_refused(self, scratch: Path, data: bytes) -> None:
+        path = write(scratch / "drawn.txt", data)
         for read in (read_toml, read_json):
             try:
                 read(path)
             except EdgeproofError as error:
                 _names(error, "drawn.txt")
 
-    @QUICK
-    @given(data=DRAWN_BYTES)
-    def test_drawn_bytes_are_read_or_refused(self, scratch: Path, data: bytes) -> None:
-        self._text_is_read_or_refused(scratch, data)
-
-    @pytest.mark.slow
-    @THOROUGH
-    @given(data=DRAWN_BYTES)
-    def test_many_drawn_bytes_are(self, scratch: Path, data: bytes) -> None:
-        self._text_is_read_or_refused(scratch, data)
-
-    @QUICK
+    @DRAWN
     @given(table=st.dictionaries(st.sampled_from(["description", "host", "port", "python", "key", "x"]), fuzz.anything))
     def test_drawn_tables_become_a_device_or_are_refused(self, table: dict[str, Any]) -> None:
         from bench.device_file import Device
@@ -178,24 +159,15 @@ class TestPictures:
         values = np.full((28, 28), np.nan, np.float32)
         assert run_steps(Image.fromarray(values), [Step("gray")]).max() == 0
 
-    def _picture_is_prepared_or_refused(self, image: Image.Image, steps: list[Any]) -> None:
+    @DRAWN
+    @given(image=fuzz.images(), steps=st.just(good_card()["preprocess"]) | fuzz.plausible_steps)
+    def test_a_drawn_picture_is_prepared_or_refused(self, image: Image.Image, steps: list[Any]) -> None:
         card = Card.from_json({**good_card(), "preprocess": steps})
         try:
             pixels = prepare(image, card)
         except (PictureError, CardError):
             return
         assert pixels.shape == (28, 28, 1)
-
-    @QUICK
-    @given(image=fuzz.images(), steps=st.just(good_card()["preprocess"]) | fuzz.plausible_steps)
-    def test_a_drawn_picture_is_prepared_or_refused(self, image: Image.Image, steps: list[Any]) -> None:
-        self._picture_is_prepared_or_refused(image, steps)
-
-    @pytest.mark.slow
-    @THOROUGH
-    @given(image=fuzz.images(), steps=st.just(good_card()["preprocess"]) | fuzz.plausible_steps)
-    def test_many_drawn_pictures_are(self, image: Image.Image, steps: list[Any]) -> None:
-        self._picture_is_prepared_or_refused(image, steps)
 
 
 def test_the_corpus_is_the_same_whenever_it_is_made(tmp_path: Path) -> None:
