@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from bench import stats, watch
+from bench import watch
+from bench.histogram import Histogram
 from bench.validity import FREQUENCY_LIMIT
 from device.classify import time_queries
 
@@ -19,7 +18,10 @@ COLUMNS = ("minute", "queries", "p50 ms", "p90 ms", "p99 ms", "MHz", "°C", "oth
 
 @dataclass(frozen=True)
 class Minute:
-    """What one minute of inference brought; the last may be shorter. A percentile that it cannot carry is None."""
+    """What one minute of inference brought; the last may be shorter.
+
+    A percentile that it cannot carry is None; those it carries are exact to 0.1 %.
+    """
 
     number: int
     seconds: float
@@ -43,45 +45,43 @@ def minutes(
 ) -> Iterator[Minute]:
     """Call `infer` for `duration_ns` and yield each minute as it ends; after an interruption (Ctrl-C) the one that it cut.
 
-    A minute's figures are of all its queries. These themselves are dropped with the minute: ten minutes of a small model
-    are tens of millions.
+    A minute's figures are of all its queries, which are counted as they come: kept, they would be millions a minute for a
+    small model, and more where it runs faster.
     """
     end_ns = time.perf_counter_ns() + duration_ns
     number = 0
     while (left_ns := end_ns - time.perf_counter_ns()) > 0:
         number += 1
         before = watch.read()
-        samples: list[stats.Nanoseconds] = []
-        interrupted = _collect(infer, tensors, min(minute_ns, left_ns), samples)
-        if samples:
-            yield _minute(number, np.concatenate(samples), before, watch.read())
+        latencies = Histogram()
+        interrupted = _collect(infer, tensors, min(minute_ns, left_ns), latencies)
+        if len(latencies):
+            yield _minute(number, latencies, before, watch.read())
         if interrupted:
             return
 
 
-def _collect(
-    infer: Callable[[Any], Any], tensors: Sequence[Any], duration_ns: int, samples: list[stats.Nanoseconds]
-) -> bool:
-    """Fill `samples` with latencies, a second's at a time so that an interruption costs no more; return whether one came."""
+def _collect(infer: Callable[[Any], Any], tensors: Sequence[Any], duration_ns: int, latencies: Histogram) -> bool:
+    """Count latencies, a second's at a time so that an interruption costs no more; return whether one came."""
     end_ns = time.perf_counter_ns() + duration_ns
     try:
         while (left_ns := end_ns - time.perf_counter_ns()) > 0:
-            samples.append(time_queries(infer, tensors, 1, min(1_000_000_000, left_ns)))
+            latencies.add(time_queries(infer, tensors, 1, min(1_000_000_000, left_ns)))
     except KeyboardInterrupt:
         return True
     return False
 
 
-def _minute(number: int, samples: stats.Nanoseconds, before: watch.Reading, after: watch.Reading) -> Minute:
-    p90_ns, p99_ns = (stats.early_stopping_percentile_ns(samples, share) for share in (0.90, 0.99))
+def _minute(number: int, latencies: Histogram, before: watch.Reading, after: watch.Reading) -> Minute:
+    p90_ns, p99_ns = (latencies.early_stopping_percentile_ns(share) for share in (0.90, 0.99))
     return Minute(
         number=number,
         seconds=(after.clock_ns - before.clock_ns) / 1e9,
-        queries=len(samples),
-        p50_ms=float(np.median(samples)) / NS_PER_MS,
+        queries=len(latencies),
+        p50_ms=latencies.median_ns() / NS_PER_MS,
         p90_ms=None if p90_ns is None else p90_ns / NS_PER_MS,
         p99_ms=None if p99_ns is None else p99_ns / NS_PER_MS,
-        min_ms=int(samples.min()) / NS_PER_MS,
+        min_ms=latencies.min_ns / NS_PER_MS,
         conditions=watch.between(before, after),
     )
 

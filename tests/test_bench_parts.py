@@ -1,13 +1,15 @@
 """Thread advice, sustained loads, profiles, and the whole path on real artifacts."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import profiling, sustain
+from bench import profiling, stats, sustain
+from bench.histogram import Histogram
 from bench.measurement import Accuracy, Artifact, Measurement, Samples, Startup, Subject, path_json
 from bench.profiling import Event, Operation
 from bench.report import markdown
@@ -66,7 +68,27 @@ class TestSustain:
 
         monkeypatch.setattr("bench.sustain.time_queries", time_queries)
         (minute,) = sustain.minutes(print, [1], duration_ns=10**12)
-        assert (minute.queries, minute.p50_ms, minute.p90_ms) == (3, 6e-6, None)
+        assert (minute.queries, minute.p90_ms) == (3, None)
+        assert minute.p50_ms == pytest.approx(6e-6, rel=1e-3)
+
+    def test_counted_latencies_have_the_percentiles_of_kept_ones(self) -> None:
+        samples = np.random.default_rng(0).lognormal(11, 0.3, 20_001).astype(np.int64)
+        counted = Histogram()
+        for part in np.array_split(samples, 7):
+            counted.add(part)
+        assert (len(counted), counted.min_ns) == (len(samples), samples.min())
+        assert counted.median_ns() == pytest.approx(float(np.median(samples)), rel=1e-3)
+        for share in (0.90, 0.99):
+            kept = stats.early_stopping_percentile_ns(samples, share)
+            assert counted.early_stopping_percentile_ns(share) == pytest.approx(kept, rel=1e-3)
+
+    def test_counting_more_latencies_takes_no_more_memory(self) -> None:
+        counted = Histogram()
+        sizes = []
+        for _ in range(3):
+            counted.add(np.arange(1, 100_000, dtype=np.int64) ** 2)
+            sizes.append(sum(sys.getsizeof(value) for value in vars(counted).values()))
+        assert sizes[0] == sizes[1] == sizes[2] < 1_000_000
 
     def minute(self, number: int, p50_ms: float, **conditions: Any) -> sustain.Minute:
         return sustain.Minute(number, 60, 1000, p50_ms, p50_ms, None, p50_ms, Conditions(**conditions))
