@@ -40,6 +40,26 @@ PARTS: dict[str, dict[str, tuple[type, ...]]] = {
     "memory": {"peak_rss_bytes": (int,)},
     "samples": {"key": TEXT},
 }
+OPTIONAL_PARTS: dict[str, dict[str, tuple[type, ...]]] = {  # absent or null, else whole
+    "path": dict.fromkeys(
+        ("decode_ms", "prepare_ms", "invoke_ms", "postprocess_ms", "end_to_end_ms", "unaccounted_ms"), NUMBER
+    ),
+    "instructions": {
+        **dict.fromkeys(("core", "counter"), TEXT),
+        **dict.fromkeys(("import_runtime", "load", "first_inference", "steady_inference"), (int,)),
+        "dot_products": (int, type(None)),
+    },
+}
+OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {  # fields that files of earlier versions have not
+    "accuracy": {"agreement_with_reference": NUMBER_OR_NONE},
+    "latency": {"flags": (list,), "flags_unknown": (list,), "min_ms": NUMBER, "warmup_calls": (int,)},
+    "startup": {"steady_ms": NUMBER_OR_NONE, "processes_ms": (list,)},
+}
+ENVIRONMENT: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("cpu", "os", "python"), TEXT),
+    **dict.fromkeys(("cores", "memory_bytes"), NUMBER),
+    "cpu_flags": (list,),
+}
 NAMES = ("model", "name", "variant", "format", "runtime", "device")
 MAY_BE_NULL = frozenset({"accuracy"})
 SKIPPED = {**dict.fromkeys(("model", "variant", "format", "runtime", "device", "reason"), TEXT), "name": TEXT_OR_NONE}
@@ -50,6 +70,9 @@ def check_document(path: Path, document: Mapping[str, Any]) -> None:
     for part, kind in (("environments", dict), ("measurements", list), ("skipped", list)):
         if not isinstance(document.get(part), kind):
             raise _damaged(path, f"{part!r} is {_shown(document.get(part))}, expected a {kind.__name__}")
+    for device, environment in document["environments"].items():
+        _check_fields(path, f"environments.{device}", environment, ENVIRONMENT)
+        _check_items(path, f"environments.{device}.cpu_flags", environment["cpu_flags"], TEXT)
     for place, row in enumerate(document["measurements"]):
         where = f"measurements[{place}]"
         _check_fields(path, where, row, SUBJECT)
@@ -58,6 +81,7 @@ def check_document(path: Path, document: Mapping[str, Any]) -> None:
             if part in MAY_BE_NULL and row.get(part, 0) is None:
                 continue
             _check_fields(path, f"{where}.{part}", row.get(part), fields)
+        _check_optional(path, where, row)
         _check_interval(path, f"{where}.latency.ci95_p50_ms", row["latency"]["ci95_p50_ms"])
         if row["accuracy"] is not None and row["accuracy"]["total"]:
             _check_fields(path, f"{where}.accuracy", row["accuracy"], {"top1": NUMBER, "dataset_sha256": TEXT})
@@ -67,6 +91,26 @@ def check_document(path: Path, document: Mapping[str, Any]) -> None:
     for place, row in enumerate(document["skipped"]):
         _check_fields(path, f"skipped[{place}]", row, SKIPPED)
         _check_names(path, f"skipped[{place}]", row)
+
+
+def _check_optional(path: Path, where: str, row: Mapping[str, Any]) -> None:
+    for part, fields in OPTIONAL_PARTS.items():
+        if row.get(part) is not None:
+            _check_fields(path, f"{where}.{part}", row[part], fields)
+    for part, fields in OPTIONAL.items():
+        there = row.get(part) or {}
+        _check_fields(path, f"{where}.{part}", there, {name: kinds for name, kinds in fields.items() if name in there})
+    for name in ("flags", "flags_unknown"):
+        _check_items(path, f"{where}.latency.{name}", row["latency"].get(name, []), TEXT)
+    for times in row["startup"].get("processes_ms", []):
+        _check_items(path, f"{where}.startup.processes_ms", times, NUMBER)
+
+
+def _check_items(path: Path, where: str, items: Any, kinds: tuple[type, ...]) -> None:
+    if not isinstance(items, list):
+        raise _damaged(path, f"{where} is {_shown(items)}, expected a list")
+    for number, item in enumerate(items):
+        _check_fields(path, where, {f"{number}": item}, {f"{number}": kinds})
 
 
 def _check_fields(path: Path, where: str, row: Any, fields: Mapping[str, tuple[type, ...]]) -> None:

@@ -1291,7 +1291,7 @@ def classify(source: Union[str, Image.Image], session: Session, card: Card) -> A
     decoded_ns = time.perf_counter_ns()
     tensor = session.tensor(prepare(image, card))
     prepared_ns = time.perf_counter_ns()
-    output = _infer(session, tensor)
+    output = _infer(session, tensor, card)
     invoked_ns = time.perf_counter_ns()
     scores = session.scores(output)
     if not np.isfinite(scores).all():
@@ -1300,13 +1300,19 @@ def classify(source: Union[str, Image.Image], session: Session, card: Card) -> A
     return Answer(scores, decoded_ns - start_ns, prepared_ns - decoded_ns, invoked_ns - prepared_ns, end_ns - invoked_ns)
 
 
-def _infer(session: Session, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Run the model. Raises ModelError where the runtime fails; loops that measure call `session.infer` itself."""
+def _infer(session: Session, tensor: npt.NDArray[Any], card: Card) -> npt.NDArray[Any]:
+    """Run the model. Raises ModelError where the runtime fails, or not every label gets a score.
+
+    Loops that measure call `session.infer` itself.
+    """
     try:
-        return session.infer(tensor)
+        output = session.infer(tensor)
     except Exception as error:  # the runtimes raise what they please
         said = f"{session.runtime} {session.runtime_version} cannot run the model: {_first_line(error)}"
         raise ModelError(said) from error
+    if output.size != len(card.labels):  # a damaged model's shapes may change as it runs
+        raise ModelError(f"the model answers {output.size} scores for {len(card.labels)} labels: copy it again")
+    return output
 
 
 def top_k(scores: npt.NDArray[np.float32], k: int) -> list[int]:
@@ -1449,7 +1455,7 @@ def _check_golden(name: str, entry: Mapping[str, Any], session: Session, card: C
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
     same = digest == entry["input_sha256"]
     yield Check(f"{name}.input_sha256", same, "prepared as on the machine that converted" if same else f"found {digest}")
-    scores = session.scores(_infer(session, session.tensor(pixels)))
+    scores = session.scores(_infer(session, session.tensor(pixels), card))
     expected, clear = {int(index): score for index, score in entry["scores"].items()}, bool(entry["clear"])
     worst = max(abs(float(scores[index]) - score) for index, score in expected.items())
     if clear:
@@ -1697,7 +1703,7 @@ def bench(arguments: argparse.Namespace) -> int:
     loaded_ns = clock()
     tensors = [session.tensor(pixels) for pixels in _bench_pixels(arguments.images, card)]
     first_ns = clock()
-    _infer(session, tensors[0])
+    _infer(session, tensors[0], card)
     first_took_ns = clock() - first_ns
     warmed = warm_up(session.infer, tensors)
     startup_ns = [imported_ns - start_ns, loaded_ns - imported_ns, first_took_ns, first_took_ns + warmed.steady_ns]

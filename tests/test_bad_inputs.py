@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from PIL import Image
 
+from bench.row_check import check_document
 from convert.card_text import card_text
 from convert.typed_toml import build, read_toml
 from device.classify import (
@@ -23,6 +25,7 @@ from device.classify import (
     PictureError,
     Step,
     check_tflite,
+    classify,
     parse_json,
     prepare,
     read_card,
@@ -178,6 +181,51 @@ def test_the_corpus_is_the_same_whenever_it_is_made(tmp_path: Path) -> None:
 
 def _made(folder: Path) -> list[Path]:
     return [bad.path for bad in documents.preprocesses(folder) if bad.path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        (("path",), 1.5, "measurements[0].path is 1.5, expected an object"),
+        (("path", "invoke_ms"), None, "measurements[0].path.invoke_ms is None, expected int or float"),
+        (("latency", "flags_unknown"), [True], "latency.flags_unknown.0 is True, expected str"),
+        (("startup", "processes_ms"), [[1, "x"]], "startup.processes_ms.1 is 'x', expected int or float"),
+        (("instructions",), {"core": 1}, "instructions.core is 1, expected str"),
+    ],
+)
+def test_a_report_is_not_made_of_parts_that_the_torture_found_it_stumble_over(
+    place: tuple[str, ...], value: Any, says: str
+) -> None:
+    document = json.loads((documents.BASELINE / "bench.json").read_text())
+    check_document(Path("bench.json"), document)
+    *above, last = place
+    part = document["measurements"][0]
+    for name in above:
+        part = part[name]
+    part[last] = value
+    with pytest.raises(EdgeproofError, match=re.escape(says)):
+        check_document(Path("bench.json"), document)
+
+
+def test_a_machine_without_its_processor_is_damaged() -> None:
+    document = json.loads((documents.BASELINE / "bench.json").read_text())
+    del document["environments"]["host"]["cpu"]
+    with pytest.raises(EdgeproofError, match=r"environments\.host\.cpu is missing, expected str"):
+        check_document(Path("bench.json"), document)
+
+
+def test_a_model_that_answers_no_scores_while_it_runs_is_refused() -> None:
+    class Empty:
+        runtime, runtime_version = "litert", "0"
+
+        def tensor(self, pixels: Any) -> Any:
+            return pixels
+
+        def infer(self, _: Any) -> Any:
+            return np.empty((1, 0), np.float32)
+
+    with pytest.raises(ModelError, match="answers 0 scores for 10 labels"):
+        classify(Image.new("L", (28, 28)), Empty(), Card.from_json({**good_card(), "preprocess": [["gray"]]}))  # type: ignore[arg-type]  # no more of a session is used
 
 
 def test_the_budgets_that_bad_results_are_held_against_are_good() -> None:

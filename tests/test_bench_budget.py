@@ -18,9 +18,10 @@ from bench.results import Results
 from bench.soundness import load_sound_results
 from bench.verdict import Finding, Place, Verdict, exit_code, judge
 from device.classify import EdgeproofError
+from tests import results_maker
 from tests.conftest import ROOT, Tiny, run_room
 
-ENVIRONMENT = {"host": "box", "cpu": "Celeron N3350", "cores": 2, "os": "Linux"}
+ENVIRONMENT = {**results_maker.ENVIRONMENT, "host": "box", "cpu": "Celeron N3350", "os": "Linux"}
 PICTURES = 10_000
 NO_ANSWERS = np.empty(0, np.uint16)
 FACTORS = (0.98, 0.99, 1.0, 1.01, 1.02)  # of five processes

@@ -21,13 +21,14 @@ from bench.rounds import AGAIN, BASE, CANDIDATE, FIRST_LOOK, Judgement, error_of
 from bench.verdict import Finding, Verdict
 from convert.card import embed
 from device.classify import CheckFailed, EdgeproofError
+from tests import results_maker
 from tests.conftest import ROOT, run_room
 from tests.test_convert import own_bytes
 from train.files import sha256_of
 
 READY = ROOT / "data" / "ready"
 COMMITTED = ROOT / "data" / "baseline"
-HERE = {"host": "box", "cpu": "Celeron", "cores": 2, "os": "Linux"}
+HERE = {**results_maker.ENVIRONMENT, "host": "box", "cpu": "Celeron", "os": "Linux"}
 RULES = '[[budget]]\nmodel = "mnist_cnn"\nmax_regression = 0.05\nmax_top1_regression = 0.005\n'
 PICTURES = 10_000
 
