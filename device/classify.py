@@ -1291,28 +1291,30 @@ def classify(source: Union[str, Image.Image], session: Session, card: Card) -> A
     decoded_ns = time.perf_counter_ns()
     tensor = session.tensor(prepare(image, card))
     prepared_ns = time.perf_counter_ns()
-    output = _infer(session, tensor, card)
+    output = _infer(session, tensor)
     invoked_ns = time.perf_counter_ns()
-    scores = session.scores(output)
+    scores = _scores(session, output, card)
     if not np.isfinite(scores).all():
         raise ModelError("the model answers no numbers (NaN or infinite): its weights are damaged: copy it again")
     end_ns = time.perf_counter_ns()
     return Answer(scores, decoded_ns - start_ns, prepared_ns - decoded_ns, invoked_ns - prepared_ns, end_ns - invoked_ns)
 
 
-def _infer(session: Session, tensor: npt.NDArray[Any], card: Card) -> npt.NDArray[Any]:
-    """Run the model. Raises ModelError where the runtime fails, or not every label gets a score.
-
-    Loops that measure call `session.infer` itself.
-    """
+def _infer(session: Session, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Run the model. Raises ModelError where the runtime fails; loops that measure call `session.infer` itself."""
     try:
-        output = session.infer(tensor)
+        return session.infer(tensor)
     except Exception as error:  # the runtimes raise what they please
         said = f"{session.runtime} {session.runtime_version} cannot run the model: {_first_line(error)}"
         raise ModelError(said) from error
-    if output.size != len(card.labels):  # a damaged model's shapes may change as it runs
-        raise ModelError(f"the model answers {output.size} scores for {len(card.labels)} labels: copy it again")
-    return output
+
+
+def _scores(session: Session, output: npt.NDArray[Any], card: Card) -> npt.NDArray[np.float32]:
+    """Return the scores (classes,), float32. Raises ModelError where not every label has one."""
+    scores = session.scores(output)
+    if card.labels and len(scores) != len(card.labels):  # a damaged model's shapes may change as it runs
+        raise ModelError(f"the model answers {len(scores)} scores for {len(card.labels)} labels: copy it again")
+    return scores
 
 
 def top_k(scores: npt.NDArray[np.float32], k: int) -> list[int]:
@@ -1455,7 +1457,7 @@ def _check_golden(name: str, entry: Mapping[str, Any], session: Session, card: C
     digest = hashlib.sha256(pixels.tobytes()).hexdigest()
     same = digest == entry["input_sha256"]
     yield Check(f"{name}.input_sha256", same, "prepared as on the machine that converted" if same else f"found {digest}")
-    scores = session.scores(_infer(session, session.tensor(pixels), card))
+    scores = _scores(session, _infer(session, session.tensor(pixels)), card)
     expected, clear = {int(index): score for index, score in entry["scores"].items()}, bool(entry["clear"])
     worst = max(abs(float(scores[index]) - score) for index, score in expected.items())
     if clear:
@@ -1703,7 +1705,7 @@ def bench(arguments: argparse.Namespace) -> int:
     loaded_ns = clock()
     tensors = [session.tensor(pixels) for pixels in _bench_pixels(arguments.images, card)]
     first_ns = clock()
-    _infer(session, tensors[0], card)
+    _infer(session, tensors[0])
     first_took_ns = clock() - first_ns
     warmed = warm_up(session.infer, tensors)
     startup_ns = [imported_ns - start_ns, loaded_ns - imported_ns, first_took_ns, first_took_ns + warmed.steady_ns]

@@ -224,6 +224,9 @@ def test_a_model_that_answers_no_scores_while_it_runs_is_refused() -> None:
         def infer(self, _: Any) -> Any:
             return np.empty((1, 0), np.float32)
 
+        def scores(self, output: Any) -> Any:
+            return output.reshape(-1)
+
     with pytest.raises(ModelError, match="answers 0 scores for 10 labels"):
         classify(Image.new("L", (28, 28)), Empty(), Card.from_json({**good_card(), "preprocess": [["gray"]]}))  # type: ignore[arg-type]  # no more of a session is used
 
