@@ -33,7 +33,7 @@ from device.classify import (
 )
 from tests.bad import documents, fuzz
 from tests.bad.defect import write
-from tests.bad.models import GOOD, flips, good_card, good_tflite, signed, truncations
+from tests.bad.models import GOOD, OUTSIDE, flips, good_card, good_tflite, signed, tflite_models, truncations
 from tests.conftest import ROOT
 from tests.torture import inputs
 from train.files import read_json
@@ -229,6 +229,13 @@ def test_a_model_that_answers_no_scores_while_it_runs_is_refused() -> None:
 
     with pytest.raises(ModelError, match="answers 0 scores for 10 labels"):
         classify(Image.new("L", (28, 28)), Empty(), Card.from_json({**good_card(), "preprocess": [["gray"]]}))  # type: ignore[arg-type]  # no more of a session is used
+
+
+def test_a_member_that_leads_out_of_a_model_is_written_nowhere(tmp_path: Path) -> None:
+    bad = next(bad for bad in tflite_models(tmp_path / "bad") if bad.kind == "path traversal")
+    command = [sys.executable, str(ROOT / "device" / "classify.py"), str(bad.path), "--self-test"]
+    assert subprocess.run(command, cwd=bad.path.parent, capture_output=True, timeout=120, check=False).returncode == 0
+    assert not list(tmp_path.rglob(OUTSIDE))
 
 
 def test_the_budgets_that_bad_results_are_held_against_are_good() -> None:

@@ -25,6 +25,7 @@ FLIPS = 200
 CLASSIFIES = "PICTURE|tflite-runtime"  # the commands that open a model and run it
 OPENS = CLASSIFIES + "|--self-test|--info"
 BY_CARD = "PICTURE|--self-test|--info|tflite-runtime|convert show"
+OUTSIDE = "was-here"  # a member that would leave the place it is unpacked in
 BOMB_BYTES = 1 << 30
 Card = dict[str, Any]
 
@@ -290,8 +291,8 @@ def _archives(folder: Path, own: bytes, text: bytes) -> Iterator[Bad]:
         yield Bad(path, "ZIP bomb", "card")
     path = write(folder / "path-traversal.tflite", own)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("../../../../../../tmp/edgeproof-was-here", "out")
-        archive.writestr("/tmp/edgeproof-was-here", "out")  # noqa: S108  # nothing may be written there
+        for name in (f"../{OUTSIDE}", str(folder.absolute() / OUTSIDE)):  # nothing may be written there
+            archive.writestr(name, "out")
         archive.writestr(CARD_KEY, text)
     yield Bad(path, "path traversal", valid=True)
     yield Bad(write(folder / "zip-of-garbage.tflite", own + b"PK\x05\x06" + bytes(18)), "card", any_end=True)
