@@ -122,9 +122,11 @@ def run(
             from bench.device_command import measure_devices
 
             named = find_artifacts(files)
-            failed = measure_devices(devices, named, runtimes, how_long, threads, data, offline, pictures, results, output)
+            failures = measure_devices(devices, named, runtimes, how_long, threads, data, offline, pictures, results, output)
             _write_report(results, output)
-            return 1 if failed else 0
+            for failure in failures:  # last, where a log that was cut still shows it
+                click.echo(f"failed: {failure}", err=True)
+            return 1 if failures else 0
         if pictures is not None:
             raise click.UsageError("--pictures goes with --device; here a row answers as many as there is time for")
         here = environment.describe().to_json()

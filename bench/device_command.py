@@ -27,8 +27,8 @@ def measure_devices(
     most_pictures: int | None,
     results: Results,
     output: Path,
-) -> bool:
-    """Measure on the named devices side by side and save their rows; return whether anything asked for failed.
+) -> list[str]:
+    """Measure on the named devices side by side and save their rows; return a line for each thing that failed.
 
     Raises EdgeproofError for an unknown device or a device file that cannot be used, before any device is asked.
     """
@@ -45,12 +45,12 @@ def measure_devices(
         offline=offline,
         most_pictures=most_pictures,
     )
-    failed = False
+    failures: list[str] = []
     for outcome in remote.run(devices, request, click.echo):
         results.merge(outcome.measured, outcome.skipped, outcome.environment, device=outcome.device)
         results.save(output)
-        failed |= outcome.failed
-    return failed
+        failures += outcome.failures
+    return failures
 
 
 def reference_answers(results: Results, found: Found, sha256: str) -> npt.NDArray[np.uint16] | None:

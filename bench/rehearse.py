@@ -217,15 +217,16 @@ def _one(
 def deviations(found: Found, there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """Say where a device leaves what this machine answers for the golden pictures, and what the self-test there found.
 
-    The same top class for each. Scores of full-integer models within one step in the same LiteRT, else within 0.04 for
-    the pictures whose margin is clear.
+    The pictures whose margin is clear: the same top class, scores within 0.04. Full-integer models in the same LiteRT:
+    scores of every picture within one step. (Near the decision border mobilenet_v2's int8 changed its class between x86
+    and ARM at margins of up to 0.2 in tflite-runtime and onnxruntime.)
     """
     wrong = [f"self-test: {check}" for check in there["failed_checks"]]
     own = _is_quantized(found) and here["runtime_version"] == there["runtime_version"] and _in_litert(here, there)
     for number, entry in enumerate(found.card.document.get("golden") or []):
         mine, its = (np.array(result["golden_scores"][number], np.float32) for result in (here, there))
         best, its_best = top_k(mine, 1)[0], top_k(its, 1)[0]
-        if best != its_best:
+        if best != its_best and entry["clear"]:
             wrong.append(f"golden[{number}]: {found.card.labels[its_best]} there, {found.card.labels[best]} here")
         worst = float(np.abs(mine - its).max())
         limit = STEP + ROUNDING if own else ACROSS_RUNTIMES

@@ -81,7 +81,7 @@ class DeviceOutcome:
     measured: list[Measurement]
     skipped: list[Skipped]
     environment: dict[str, Any] | None  # None: it was never reached
-    failed: bool
+    failures: list[str]  # a line each: lost, a row that crashed, golden pictures answered otherwise
 
 
 @dataclass(frozen=True)
@@ -390,9 +390,11 @@ class DeviceRun:
         reasons = [(row.subject, row.reason or lost) for row in self.rows if id(row) not in kept]
         skipped = [Skipped(subject, reason) for subject, reason in reasons if reason is not None]
         measured = [self._finish(row) for row in done]
-        deviates = any(row.golden is not None and row.golden.deviations for row in self.rows)
-        failed = lost is not None or deviates or any(row.crashed for row in self.rows)
-        return DeviceOutcome(self._device.name, measured, self.skipped + skipped, self._environment, failed)
+        failures = [] if lost is None else [f"{self._device.name}: lost: {lost}"]
+        failures += [f"{row.subject.key}: {row.reason}" for row in self.rows if row.crashed]
+        wrong = [(row.subject.key, row.golden) for row in self.rows if row.golden is not None and row.golden.deviations]
+        failures += [f"{key}: {golden.text}" for key, golden in wrong]
+        return DeviceOutcome(self._device.name, measured, self.skipped + skipped, self._environment, failures)
 
     def _finish(self, row: Row) -> Measurement:
         pictures = self._pictures(row)

@@ -1423,6 +1423,11 @@ def _opencv_frames(camera: Any, number: int) -> Iterator[Image.Image]:
 # ---- the self-test --------------------------------------------------------------------------------------------------
 
 
+# Quantized scores near the decision border leap: up to 0.19 between onnxruntime on x86 and on ARM, where clear ones differ
+# by 0.016. Only what is exact is held there: float, and int8 within one step of 1/256 in LiteRT.
+MOST_NEAR_THE_BORDER = 1.01 / 256
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing that the self-test compared: the card's field, whether it held, and what was found."""
@@ -1436,8 +1441,8 @@ def self_test(session: Session, card: Card) -> list[Check]:
     """Classify the golden pictures inside the card and compare input, top-1 and scores with what stands there.
 
     The prepared input has to be the same in every bit. Top-1 and scores are compared for pictures whose margin is clear;
-    near the decision border only where runtime and version are those that wrote the card. Raises CardError without
-    golden pictures.
+    near the decision border only scores, and only where runtime and version are those that wrote the card and it asks
+    for one step or less. Raises CardError without golden pictures.
     """
     golden, tolerance = card.document.get("golden"), card.document.get("golden_tolerance")
     if not isinstance(golden, list) or not golden or not isinstance(tolerance, dict):
@@ -1465,7 +1470,7 @@ def _check_golden(name: str, entry: Mapping[str, Any], session: Session, card: C
         answer = f"{card.labels[best]}, expected {card.labels[entry['top1']]}"
         yield Check(f"{name}.top1", best == entry["top1"], answer)
     limit = card.document["golden_tolerance"]["own_scores" if own else "scores"]
-    if clear or own:
+    if clear or (own and limit <= MOST_NEAR_THE_BORDER):
         yield Check(f"{name}.scores", worst <= limit, f"differ by at most {worst:.2g}, allowed {limit:.2g}")
 
 

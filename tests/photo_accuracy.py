@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from device.classify import Card, PictureError, Session, open_session, prepare, read_card, wilson_interval
 from tests.photos import photo_like
@@ -16,10 +17,21 @@ PHOTOS = 500
 LEAST = 0.95
 
 
-def is_right(session: Session, card: Card, index: int, label: int) -> bool:
-    """Draw the photo of a test digit, which depends on its index alone, and classify it."""
-    digit = np.asarray(TEST.open(index))
-    photo = photo_like(digit, np.random.default_rng(index))
+def opened(path: Path) -> tuple[Session, Card]:
+    """Return an artifact's session and card."""
+    card = read_card(path)
+    if card is None:
+        raise SystemExit(f"{path}: has no card")
+    return open_session(path, card), card
+
+
+def photo_of(index: int) -> Image.Image:
+    """Draw the photo of a test digit, which depends on its index alone."""
+    return photo_like(np.asarray(TEST.open(index)), np.random.default_rng(index))
+
+
+def is_right(session: Session, card: Card, photo: Image.Image, label: int) -> bool:
+    """Classify a photo; one in which no digit is found is wrong."""
     try:
         output = session.infer(session.tensor(prepare(photo, card)))
     except PictureError:
@@ -29,13 +41,14 @@ def is_right(session: Session, card: Card, index: int, label: int) -> bool:
 
 def main(paths: list[str]) -> int:
     """Print each artifact's share of right answers with its interval."""
+    models = {path: opened(Path(path)) for path in paths}
+    rights = dict.fromkeys(models, 0)
+    for index in range(PHOTOS):
+        photo = photo_of(index)  # the dear part: once for all models
+        for path, (session, card) in models.items():
+            rights[path] += is_right(session, card, photo, int(TEST.labels[index]))
     short = False
-    for path in map(Path, paths):
-        card = read_card(path)
-        if card is None:
-            raise SystemExit(f"{path}: has no card")
-        session = open_session(path, card)
-        right = sum(is_right(session, card, index, int(TEST.labels[index])) for index in range(PHOTOS))
+    for path, right in rights.items():
         low, high = wilson_interval(right, PHOTOS)
         short |= right < LEAST * PHOTOS
         print(

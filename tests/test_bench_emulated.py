@@ -213,6 +213,14 @@ class TestComparison:
         assert "self-test: golden[0].top1" in wrong
         assert "golden[0]: 0 there, 1 here" in wrong
 
+    def test_lets_the_picture_near_the_border_be_another_class_but_in_the_same_litert_no_more_than_a_step_off(
+        self, found: Found
+    ) -> None:
+        found.card.document["golden"][0]["clear"] = False
+        there = self.shifted(found, 0.91, runtime_version="3")
+        assert deviations(found, there, self.result(found)) == []
+        assert "golden[0]: scores differ" in deviations(found, {**there, "runtime_version": "2"}, self.result(found))[0]
+
 
 class TestCounts:
     def test_are_differences_between_marks_and_the_median_of_the_steady_ones(self) -> None:

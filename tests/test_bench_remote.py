@@ -93,8 +93,8 @@ def measure(*devices: Path, pictures: Path, model: Path = READY) -> tuple[Finish
     with contextlib.redirect_stdout(said):
         names, how_long = ",".join(map(str, devices)), Mode(64, 0.0, 1)
         found = find_artifacts([model])
-        failed = measure_devices(names, found, ["litert"], how_long, [1], pictures, False, None, results, output)
-    return Finished(int(failed), said.getvalue(), ""), load_results(output)
+        failures = measure_devices(names, found, ["litert"], how_long, [1], pictures, False, None, results, output)
+    return Finished(int(bool(failures)), said.getvalue(), "\n".join(failures)), load_results(output)
 
 
 def wrapped_python(folder: Path, script: str) -> str:
@@ -212,6 +212,7 @@ class TestRun:
         result, results = measure(device_file(tmp_path, server, python=python), pictures=pictures)
         assert result.code == 1
         assert "FAIL: self-test" in result.stdout
+        assert "FAIL: self-test" in result.stderr
         assert any("self-test" in deviation for deviation in results.rows[0]["golden"]["deviations"])
 
     @pytest.mark.parametrize("name", ["board", "emulated-board"])

@@ -87,6 +87,18 @@ class TestDeviations:
         assert result.stdout.splitlines()[-1].startswith("FAIL")
         assert ".scores" in result.stdout.splitlines()[-1]
 
+    @pytest.mark.parametrize(("key", "passes"), [("int8.tflite", False), ("int8.onnx", True), ("dynamic_int8.tflite", True)])
+    def test_near_the_border_another_score_counts_only_where_it_is_exact(
+        self, tiny: Tiny, tmp_path: Path, key: str, passes: bool
+    ) -> None:
+        def change(document: dict[str, Any]) -> None:
+            border = document["golden"][-1]
+            border["clear"] = False
+            border["scores"]["0"] += 0.2
+
+        result = classify(tampered(tiny, key, tmp_path, change), "--self-test", cwd=tmp_path)
+        assert result.code == (0 if passes else 1), result.stdout
+
     def test_another_preprocessing_is_named_and_code_1(self, tiny: Tiny, tmp_path: Path) -> None:
         def change(document: dict[str, Any]) -> None:
             document["preprocess"].insert(2, ["resize", {"size": 20}])  # ["exif_orientation"], ["gray"], here
