@@ -2,21 +2,17 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from train.cli import run_cli
 
-if TYPE_CHECKING:
-    from bench.results import Results
-
 MODES = ("rapid", "quick", "normal")
 RESULTS = Path("build/bench.json")
-LEAST_RUNS = 2  # that make a trend
 BUDGETS = Path("bench/budgets.toml")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -106,6 +102,7 @@ def run(
     from bench.artifacts import find_artifacts
     from bench.given import Told
     from bench.loadgen import check_installed
+    from bench.publish import write_report
     from bench.results import results_so_far
     from bench.run import MODES as MODE_TABLE, Extras, run as bench_run
     from train.alone import alone
@@ -123,7 +120,7 @@ def run(
 
             named = find_artifacts(files)
             failures = measure_devices(devices, named, runtimes, how_long, threads, data, offline, pictures, results, output)
-            _write_report(results, output)
+            write_report(results, output)
             for failure in failures:  # last, where a log that was cut still shows it
                 click.echo(f"failed: {failure}", err=True)
             return 1 if failures else 0
@@ -136,7 +133,7 @@ def run(
         results.merge(outcome.measured, outcome.skipped, here, outcome.evidence)
         results.save(output)
         history.append(history.path_beside(output), history.lines_of([row.to_json() for row in outcome.measured], here))
-        _write_report(results, output)
+        write_report(results, output)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return 1 if outcome.crashed else 0
@@ -149,9 +146,10 @@ def run(
 )
 def report(file: Path, trend: bool | None) -> None:
     """Write report.html and report.md beside FILE (build/bench.json) again and print the table."""
+    from bench.publish import write_report
     from bench.results import load_results
 
-    _write_report(load_results(file), file, trend)
+    write_report(load_results(file), file, trend)
 
 
 @main.command()
@@ -193,6 +191,7 @@ def compare(first: Path, second: Path, across: tuple[str, ...], as_json: bool) -
     accelerator, threads, machine, governor, runtime_version, data_set.
     """
     from bench import compare as side_by_side
+    from bench.publish import print_table
     from bench.results import load_results
     from device.classify import EdgeproofError
 
@@ -204,7 +203,7 @@ def compare(first: Path, second: Path, across: tuple[str, ...], as_json: bool) -
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=1))
         return
-    _print_table(side_by_side.COLUMNS, [side_by_side.cells(row) for row in found.rows])
+    print_table(side_by_side.COLUMNS, [side_by_side.cells(row) for row in found.rows])
     for line in side_by_side.summary(found, str(first), str(second)):
         click.echo(line)
 
@@ -367,39 +366,6 @@ def save(folder: Path, files: tuple[Path, ...], results: Path, budgets: Path) ->
 
     saved = save_baseline(folder, find_artifacts(files), load_sound_results(results), load_budgets(budgets))
     click.echo(f"wrote {folder}: {len(saved.artifacts)} artifacts, {len(saved.results.rows)} rows")
-
-
-def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from device.classify import printable
-
-    shown = Table(*columns)
-    for cells in rows:
-        shown.add_row(*(Text(printable(cell)) for cell in cells))  # no markup: "[0.1]" is an interval
-    console = Console() if Console().is_terminal else Console(width=200)
-    console.print(shown)
-
-
-def _write_report(results: "Results", path: Path, trend: bool | None = None) -> None:
-    from bench.history import History, load_history, path_beside
-    from bench.page import page
-    from bench.report import COLUMNS, markdown, notes, table
-    from device.classify import printable
-    from train.files import write_bytes
-
-    report_path = path.with_name(path.stem.replace("bench", "report", 1) + ".md")
-    past = load_history(path_beside(path)) if trend or (trend is None and path_beside(path).exists()) else History((), 0)
-    if trend is None and past.runs < LEAST_RUNS:
-        past = History((), 0)
-    write_bytes(report_path, markdown(results).encode())
-    write_bytes(report_path.with_suffix(".html"), page(results, past).encode())
-    _print_table(COLUMNS, table(results.rows))
-    for note in notes(results):
-        click.echo(printable(note))
-    click.echo(f"wrote {path}, {path.with_suffix('.npz')}, {report_path} and {report_path.with_suffix('.html')}")
 
 
 if __name__ == "__main__":

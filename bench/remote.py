@@ -1,11 +1,10 @@
 """A bench run on devices over SSH: everything is measured there, by the very classify.py that a user runs there."""
 
-import hashlib
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,36 +14,30 @@ import numpy.typing as npt
 from bench import device_health
 from bench.artifacts import Found
 from bench.device_answers import RowCrashed, RowRefused, read_answers, read_bench
-from bench.device_file import CHECKOUT, Device
+from bench.device_file import Device
 from bench.device_golden import Golden, HostAnswers, compare, job, read_marked
 from bench.device_health import Health
 from bench.device_pictures import SHARD, DevicePictures, DevicePictureStore
+from bench.device_program import CLASSIFY, PROCESS_LIMIT_S, DeviceProgram
 from bench.device_rows import DeviceMeasurement, describe, health_json
 from bench.emulated import NOT_A_LATENCY
-from bench.emulated.device import find_emulated
-from bench.emulated.emulator import find_emulator, write_python_command
-from bench.emulated.userspace import find_user_space
 from bench.link import Link
-from bench.loopback import loopback_server
 from bench.measurement import NS_PER_MS, Accuracy, Artifact, Measurement, Samples, Skipped, Startup, Subject
 from bench.provision import Place, provide
+from bench.reach import reachable
 from bench.run import ACCURACY_SIZES, Mode, startup_of
 from bench.runtimes import find_runtime
 from bench.ssh import DeviceLost
 from convert.check import check
 from convert.target import Target, Wheel, wheels
-from device.classify import EXIT_FAILED, EXIT_OK, EXIT_USAGE, EdgeproofError, printable
+from device.classify import EdgeproofError, printable
 from train.files import sha256_of
 
 Say = Callable[[str], None]
 
-CLASSIFY = CHECKOUT / "device" / "classify.py"
-MARKED = CHECKOUT / "bench" / "marked.py"
 ACCURACY_LIMIT_S = 60.0
 TRIAL_PICTURES = 20
-PROCESS_LIMIT_S = 900.0
 CLOCK_TOLERANCE_S = 60
-WATCH_EVERY_S = 1.0
 EMULATED_PICTURES = 100  # an emulated inference takes some twenty times as long
 
 
@@ -139,7 +132,7 @@ class DeviceRun:
     def __init__(self, device: Device, request: Request, say: Say, stopping: threading.Event) -> None:
         self._device, self._request, self._say, self._stopping = device, request, say, stopping
         self._link: Link | None = None
-        self._pushed: set[str] = set()
+        self._program: DeviceProgram
         self._cpuinfo = ""
         self._code = CLASSIFY.read_bytes()  # once: whoever edits it meanwhile changes no run that is under way
         self._processes = 1 if device.emulated else request.mode.processes
@@ -177,24 +170,24 @@ class DeviceRun:
         self._environment = describe(device, link.facts, place, health, self._cpuinfo)
         if not device.emulated:
             self._say(device_health.summary(health))
-        self._push(self._program, self._code)
+        self._program = DeviceProgram(link, place.runner, self._code)
         for row in self._going():
-            self._push(row.file, row.found.path.read_bytes())
+            self._program.push(row.file, row.found.path.read_bytes())
         for row in self._going():
-            self._push_shards(self._pictures(row), 1)
+            self._program.push_pictures(self._pictures(row), 1)
         self._say(f"golden pictures of {len(self._going())} rows")
         for row in self._going():
-            self._guarded(row, lambda row: self._golden(row, place))
+            self._guarded(row, self._golden)
         if device.emulated:  # has answered its pictures with the golden ones, and no time of it is a latency
             return
         schedule = [row for row in self._going() for _ in range(self._processes)]
         random.Random(self._request.seed).shuffle(schedule)  # a board's heat then hits all rows alike
         self._say(f"latency in {len(schedule)} processes, one at a time in random order")
         for row in schedule:
-            self._guarded(row, lambda row: self._latency(row, place))
+            self._guarded(row, self._latency)
         self._say(f"accuracy of {len(self._going())} rows")
         for row in self._going():
-            self._guarded(row, lambda row: self._accuracy(row, place))
+            self._guarded(row, self._accuracy)
 
     # -- what there is to do
 
@@ -238,74 +231,26 @@ class DeviceRun:
     # -- on the device
 
     @property
-    def _program(self) -> str:
-        """Return the name of classify.py there: by content."""
-        return f"files/{hashlib.sha256(self._code).hexdigest()}/classify.py"
-
-    @property
     def _far(self) -> Link:
         assert self._link is not None
         return self._link
 
-    def _push(self, name: str, data: bytes) -> None:
-        digest = hashlib.sha256(data).hexdigest()
-        if name in self._pushed:
-            return
-        if not self._far.ask("have", names={name: digest}, limit_s=300)["have"]:
-            self._far.push(name, data, digest)
-        self._pushed.add(name)
-
-    def _push_shards(self, pictures: DevicePictures, count: int) -> None:
-        """See to it that the first `count` pictures are there."""
-        shards = pictures.shards(count)
-        missing = {shard.folder: shard for shard in shards if shard.folder not in self._pushed}
-        there = self._far.ask("have", names=dict.fromkeys(missing, ""))["have"] if missing else []
-        for folder, shard in missing.items():
-            if folder not in there:
-                self._far.push(folder, shard.archive, shard.sha256, unpack=True)
-            self._pushed.add(folder)
-
-    def _classify(
-        self, row: Row, place: Place, arguments: Sequence[str], limit_s: float, watch: bool = False
-    ) -> dict[str, Any]:
+    def _classify(self, row: Row, arguments: Sequence[str], limit_s: float, watch: bool = False) -> dict[str, Any]:
         """Run classify.py there on a row's artifact. Raises RowRefused or RowCrashed."""
-        argv = [*place.runner, self._program, row.file, *arguments, "--json"]
-        argv += ["--threads", str(row.subject.threads)]
-        argv += ["--runtime", row.wheel.runtime] if row.found.format == "tflite" else []
-        watched: dict[str, Any] = {"watch": list(device_health.WATCHED), "watch_every_s": WATCH_EVERY_S} if watch else {}
-        result = self._far.ask("run", limit_s + 60, argv=argv, kill_after_s=limit_s, **watched)
-        last = (str(result["errors"]).strip().splitlines() or ["it said nothing"])[-1]
-        if result["timed_out"]:
-            raise RowCrashed(f"its process was stopped after {limit_s:.0f} s")
-        if result["code"] == EXIT_USAGE:
-            raise RowRefused(last)
-        if result["code"] not in (EXIT_OK, EXIT_FAILED):
-            killed = " (killed: out of memory?)" if result["code"] == -9 else ""
-            raise RowCrashed(f"its process ended with {result['code']}{killed}: {last}")
-        if result["code"] == EXIT_FAILED and not str(result["output"]).strip():
-            raise RowCrashed(last)  # classify.py itself tells how the process that it supervises ended
-        return result
+        runtime = ["--runtime", row.wheel.runtime] if row.found.format == "tflite" else []
+        argv = [row.file, *arguments, "--threads", str(row.subject.threads), *runtime]
+        return self._program.classify(argv, limit_s, watch)
 
-    def _golden(self, row: Row, place: Place) -> str:
+    def _golden(self, row: Row) -> str:
         """Let the artifact prove itself there: bench/marked.py calls the functions of the very same classify.py.
 
         On an emulated device, where each start of a process takes seconds, test pictures are answered along with it.
         """
-        marked = MARKED.read_bytes()
-        folder = f"files/{hashlib.sha256(marked + self._code).hexdigest()}"
-        self._push(f"{folder}/marked.py", marked)
-        self._push(f"{folder}/device/classify.py", self._code)
-        self._push(f"{folder}/device/__init__.py", CLASSIFY.with_name("__init__.py").read_bytes())
         pictures, emulated = self._pictures(row), bool(self._device.emulated)
         count = self._most(pictures) if emulated else 0
-        self._push_shards(pictures, count)
+        self._program.push_pictures(pictures, count)
         phases = job(row.found, row.wheel.runtime, row.subject.threads, pictures.sources(count))
-        asked = phases.to_json(row.file, None).encode()
-        path = f"files/{hashlib.sha256(asked).hexdigest()}/job.json"
-        self._push(path, asked)
-        argv = [*place.runner, f"{folder}/marked.py", path]
-        ran = self._far.ask("run", PROCESS_LIMIT_S + 60, argv=argv, kill_after_s=PROCESS_LIMIT_S)
-        brought = read_marked(ran)
+        brought = read_marked(self._program.run_phases(phases, row.file))
         row.golden = compare(row.found, brought, self._request.golden_here.of(row.found, row.wheel.runtime))
         said = "no golden pictures inside" if row.golden is None else row.golden.text
         if not emulated:
@@ -320,13 +265,13 @@ class DeviceRun:
         row.predictions = np.array(brought["predictions"], np.uint16)
         return f"{said}; {int((row.predictions == pictures.labels[:count]).sum()):,} of {count:,} right; {NOT_A_LATENCY}"
 
-    def _latency(self, row: Row, place: Place) -> str:
+    def _latency(self, row: Row) -> str:
         mode, pictures = self._request.mode, self._pictures(row)
         sources = pictures.sources(min(SHARD, len(pictures.order)))
         queries, seconds = -(-mode.queries // mode.processes), mode.duration_s / mode.processes
         arguments = ["--bench", "--queries", str(queries), "--seconds", str(seconds), *sources]
         before = self._health()
-        result = self._classify(row, place, arguments, PROCESS_LIMIT_S + seconds, watch=True)
+        result = self._classify(row, arguments, PROCESS_LIMIT_S + seconds, watch=True)
         during = [device_health.parse(files) for files in result["watched"]]
         brought = read_bench(result["output"], row.wheel.runtime)
         row.healths.append((before, during, self._health()))
@@ -337,18 +282,18 @@ class DeviceRun:
         row.peak_rss_bytes = max(row.peak_rss_bytes, brought["peak_rss_bytes"])
         return f"p50 {np.median(row.latencies_ns[-1]) / NS_PER_MS:.4f} ms"
 
-    def _accuracy(self, row: Row, place: Place) -> str:
+    def _accuracy(self, row: Row) -> str:
         pictures = self._pictures(row)
         total = self._most(pictures)
         count = min(TRIAL_PICTURES, total)
-        row.predictions, spent_ms = self._answers(row, place, pictures.sources(count), count, PROCESS_LIMIT_S)
+        row.predictions, spent_ms = self._answers(row, pictures.sources(count), count, PROCESS_LIMIT_S)
         if count < total:
             picture_s = spent_ms / 1000 / count
             sizes = (total, *(size for size in ACCURACY_SIZES if size < total))
             count = next((size for size in sizes if size * picture_s <= ACCURACY_LIMIT_S), sizes[-1])
-            self._push_shards(pictures, count)
+            self._program.push_pictures(pictures, count)
             limit_s = PROCESS_LIMIT_S + 3 * count * picture_s
-            row.predictions, _ = self._answers(row, place, pictures.sources(count), count, limit_s)
+            row.predictions, _ = self._answers(row, pictures.sources(count), count, limit_s)
         correct = int((row.predictions == pictures.labels[:count]).sum())
         cut = "" if count == total else f", the first {count:,} only: all would take over a minute"
         return f"{correct:,} of {count:,} right{cut}"
@@ -357,10 +302,8 @@ class DeviceRun:
         asked = self._request.most_pictures or (EMULATED_PICTURES if self._device.emulated else len(pictures.order))
         return min(asked, len(pictures.order))
 
-    def _answers(
-        self, row: Row, place: Place, sources: Sequence[str], count: int, limit_s: float
-    ) -> tuple[npt.NDArray[np.uint16], float]:
-        output = self._classify(row, place, [*sources, "--top", "1"], limit_s)["output"]
+    def _answers(self, row: Row, sources: Sequence[str], count: int, limit_s: float) -> tuple[npt.NDArray[np.uint16], float]:
+        output = self._classify(row, [*sources, "--top", "1"], limit_s)["output"]
         return read_answers(output, row.found.card.labels, count)
 
     def _health(self) -> Health:
@@ -420,42 +363,9 @@ class DeviceRun:
         )
 
 
-@contextmanager
-def reachable(device: Device) -> Iterator[Device]:
-    """Start an SSH server for a device that lives on this machine, and fill in how to reach it."""
-    if not device.loopback:
-        yield device
-        return
-    try:
-        stack = ExitStack()
-        python = local_python(device)
-        server = stack.enter_context(loopback_server())
-    except EdgeproofError as error:
-        raise DeviceLost(str(error)) from error
-    with stack:
-        yield replace(
-            device,
-            host="127.0.0.1",
-            user=server.user,
-            port=server.port,
-            key=str(server.key),
-            known_hosts=str(server.known_hosts),
-            python=python,
-            folder=device.folder.replace("{checkout}", str(CHECKOUT)),
-        )
-
-
 def _emulated_startup(startup_ns: Sequence[int]) -> Startup:
     import_ms, load_ms, first_ms = (ns / NS_PER_MS for ns in startup_ns)
     return Startup(import_ms, load_ms, first_ms)
-
-
-def local_python(device: Device) -> tuple[str, ...]:
-    """Return the command that starts Python of a device on this machine. Raises EdgeproofError where it is not built."""
-    if not device.emulated:
-        return tuple(word.replace("{checkout}", str(CHECKOUT)) for word in device.python)
-    emulated = find_emulated(device.name)
-    return (str(write_python_command(emulated, find_user_space(emulated), find_emulator(emulated.qemu))),)
 
 
 def _wanted(request: Request) -> list[tuple[Found, Wheel]]:

@@ -25,8 +25,8 @@ from tests.torture.jail import CPU_LIMIT_S, Case, Jail
 from tests.torture.judge import content, judge
 
 PART = "inputs"
-SHORT_EVERY = 25  # of many inputs of one kind the short form takes one in so many
-SLOW, SHORT_SLOW = 20, 10  # of a command that takes one in so many in the full form, the short one takes so many in all
+SHORT_EVERY = 60  # of many inputs of one kind the short form takes one in so many
+SLOW, SHORT_SLOW = 20, 5  # of a command that takes one in so many in the full form, the short one takes so many in all
 FEW = 48  # inputs of a kind: so many are tried all
 OWN_BUDGETS = Path(documents.__file__).with_name("budgets.toml")  # of what the baseline holds
 PICTURE = GOOD.parent / "pictures"
