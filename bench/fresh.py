@@ -1,7 +1,8 @@
-"""Fresh processes, one at a time: the only place where the gate touches how a row is measured."""
+"""Fresh processes, one at a time or taking turns: the only place where the gate touches how a row is measured."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
@@ -11,9 +12,10 @@ import numpy.typing as npt
 
 from bench.artifacts import Found
 from bench.pictures import PictureStore
-from bench.process import RowCrashed, RowRefused, Workers, available_memory_bytes
+from bench.process import RowCrashed, RowRefused, Talk, Workers, available_memory_bytes
 from bench.run import Row, subject_of
-from bench.worker import Task
+from bench.turns import Round, take_turns
+from bench.worker import Job, Task
 from device.classify import EdgeproofError
 from train.files import scratch_folder
 
@@ -75,6 +77,11 @@ class FreshProcesses:
     ) -> None:
         self._exit.close()
 
+    @property
+    def running(self) -> int:
+        """Return how many processes there are at this moment."""
+        return self._workers.running
+
     def process(self, side: Side) -> Process:
         """Measure in one new process. Raises SideFailed where it is refused or dies."""
         names = ("latency_ns", "startup_ns", "runtime_version")
@@ -82,6 +89,13 @@ class FreshProcesses:
             side, "latency", names, queries=PROCESS_QUERIES, duration_ns=PROCESS_DURATION_NS
         )
         return Process(latency_ns, startup_ns, str(version))
+
+    def round(self, sides: Sequence[Side], order: random.Random) -> Round:
+        """Let a new process of each side take turns, started in random order. Raises SideFailed as `process` does."""
+        with ExitStack() as stack:
+            places = order.sample(range(len(sides)), len(sides))
+            partners = {place: stack.enter_context(self._partner(sides[place])) for place in places}
+            return take_turns([partners[place] for place in range(len(sides))], order)
 
     def answers(self, side: Side) -> Answers:
         """Return the answers to all test pictures of the artifact's data set. Raises SideFailed as `process` does."""
@@ -92,12 +106,35 @@ class FreshProcesses:
         (predictions,) = self._run(side, "accuracy", ("predictions",), sizes=sizes, limit_s=ACCURACY_LIMIT_S)
         return Answers(predictions.astype(np.int64), pictures.labels)
 
+    @contextmanager
+    def _partner(self, side: Side) -> Iterator["_Partner"]:
+        with _named(side), self._workers.talking_to(self._job(side, "turns")) as talk:
+            yield _Partner(side, talk)
+
     def _run(self, side: Side, task: Task, names: tuple[str, ...], **more: Any) -> list[npt.NDArray[Any]]:
+        with _named(side), self._workers.result_of(self._job(side, task, **more)) as result:
+            return [np.array(result[name]) for name in names]
+
+    def _job(self, side: Side, task: Task, **more: Any) -> Job:
         found = side.found
         row = Row(found, subject_of(found, side.runtime, side.threads), self._pictures.of(found))
-        try:
-            job = replace(row.job(task, **more), files=())  # the model alone, not whole pictures: twice the processes
-            with self._workers.result_of(job) as result:
-                return [np.array(result[name]) for name in names]
-        except (RowRefused, RowCrashed) as failure:
-            raise SideFailed(side, str(failure)) from failure
+        return replace(row.job(task, **more), files=())  # the model alone, not whole pictures: twice the processes
+
+
+@dataclass(frozen=True)
+class _Partner:
+    side: Side
+    talk: Talk
+
+    def ask(self) -> dict[str, Any]:
+        with _named(self.side):
+            return self.talk.ask()
+
+
+@contextmanager
+def _named(side: Side) -> Iterator[None]:
+    """Say of a process that fails which side it was."""
+    try:
+        yield
+    except (RowRefused, RowCrashed) as failure:
+        raise SideFailed(side, str(failure)) from failure

@@ -1,5 +1,6 @@
 """`bench gate`: today's artifacts against a baseline's, measured side by side in this job on this machine."""
 
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from bench import interval
 from bench.artifacts import Found
@@ -17,7 +19,8 @@ from bench.device_match import DEVICES, HOST, names_of
 from bench.fresh import Answers, Process, Side, SideFailed
 from bench.interval import Interval
 from bench.results import Row, load_results
-from bench.rounds import CANDIDATE, Judgement, looks
+from bench.rounds import Judgement, looks
+from bench.turns import Round
 from bench.verdict import Finding, Verdict, judge
 from convert.paired import Paired
 from device.classify import EdgeproofError, RuntimeMissing
@@ -32,6 +35,8 @@ class Measures(Protocol):
     """Measures sides in fresh processes."""
 
     def process(self, side: Side) -> Process: ...
+
+    def round(self, sides: Sequence[Side], order: random.Random) -> Round: ...
 
     def answers(self, side: Side) -> Answers: ...
 
@@ -169,12 +174,15 @@ def _held(pair: Pair, limit: Limit, measures: Measures, setting: Setting, say: S
 
 
 def _latency(pair: Pair, limit: Limit, measures: Measures, setting: Setting, say: Say, note: str) -> Finding:
-    def p50_ns(side: int) -> float:
-        return float(np.median(measures.process(pair.candidate if side == CANDIDATE else pair.base).latency_ns))
+    order = random.Random(setting.seed)
+    sides = [pair.base, pair.base, pair.candidate]  # BASE, AGAIN, CANDIDATE
+
+    def one_round() -> npt.NDArray[np.float64]:
+        return measures.round(sides, order).log_ratios
 
     end_s = setting.clock() + setting.max_time_s
     judgement: Judgement | None = None
-    for judgement in looks(p50_ns, limit.value, lambda: end_s - setting.clock(), setting.seed):
+    for judgement in looks(one_round, limit.value, lambda: end_s - setting.clock()):
         say(f"  {judgement.rounds} rounds: p50 {_times(judgement.ratio)}, {judgement.verdict.value}")
     assert judgement is not None
     ratio = judgement.ratio

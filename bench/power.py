@@ -1,11 +1,12 @@
-"""How often the gate errs: its false alarms and what it finds, simulated and from recorded processes (`make gate-power`).
+"""How often the gate errs: its false alarms and what it finds, simulated and from recorded rounds (`make gate-power`).
 
-python -m bench.power record [--neighbour] MODEL_FILE...   p50 of fresh processes of this machine, into build/gate_noise.json
+python -m bench.power record [--neighbour] MODEL_FILE...   rounds of equal sides on this machine, into build/gate_noise.json
 python -m bench.power simulate                             docs/gate-power.md and docs/gate-power.png
 """
 
 import math
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,16 +17,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.rounds import AGAIN, BASE, CANDIDATE, FIRST_LOOK, looks
+from bench.rounds import BASE, CANDIDATE, FIRST_LOOK, looks
 from bench.verdict import Verdict
 from train.files import read_json, write_bytes, write_json
 
 TRIALS = 2_000
 SLOWER = (0.0, 0.02, 0.05, 0.10, 0.20)
-PROCESS_S = 0.8  # one fresh process all told: 0.3 s of inference, the rest start-up and warm-up
+ROUND_S = 2.4  # three fresh processes all told: 0.3 s of inference each, the rest start-up and warm-up
 RECORDED = Path("build/gate_noise.json")
 TABLE, PLOT = Path("docs/gate-power.md"), Path("docs/gate-power.png")
-PROCESSES_A_FILE = 20 * 3 * FIRST_LOOK  # twenty A/A comparisons at the first look
+ROUNDS_A_FILE = 20 * FIRST_LOOK  # twenty A/A comparisons at the first look
 
 Random = np.random.Generator
 Logs = npt.NDArray[np.float64]  # (rounds, 3), as in bench.rounds
@@ -36,7 +37,7 @@ class Noise:
     """How the p50s of processes of one file scatter."""
 
     name: str
-    draw: Callable[[Random, int], Logs]  # of so many rounds, without any slow-down
+    draw: Callable[[Random, int], tuple[Logs, Logs]]  # of so many rounds: as the gate sees them, and each p50 by itself
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Setting:
 
     @property
     def rounds(self) -> int:
-        return max(FIRST_LOOK, int(self.seconds / PROCESS_S) // 3)
+        return max(FIRST_LOOK, int(self.seconds / ROUND_S))
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,12 @@ class Rates:
 
 def normal(name: str, scatter: float, drift: float = 0.0) -> Noise:
     """Return lognormal scatter, the machine drifting by a fraction of one over the rounds."""
-    return Noise(name, lambda random, rounds: random.normal(0, scatter, (rounds, 3)) + _drift(rounds, drift))
+    return Noise(name, _alike(lambda random, rounds: random.normal(0, scatter, (rounds, 3)) + _drift(rounds, drift)))
 
 
 def heavy(name: str, scatter: float) -> Noise:
     """Return scatter of the same standard deviation with the tails of Student's t, 3 degrees of freedom."""
-    return Noise(name, lambda random, rounds: random.standard_t(3, (rounds, 3)) * scatter / math.sqrt(3))
+    return Noise(name, _alike(lambda random, rounds: random.standard_t(3, (rounds, 3)) * scatter / math.sqrt(3)))
 
 
 def hiccups(name: str, scatter: float, share: float, slower: float) -> Noise:
@@ -78,23 +79,50 @@ def hiccups(name: str, scatter: float, share: float, slower: float) -> Noise:
         slowed = random.random((rounds, 3)) < share
         return random.normal(0, scatter, (rounds, 3)) + slowed * math.log1p(slower)
 
-    return Noise(name, draw)
+    return Noise(name, _alike(draw))
 
 
-def recorded(name: str, logs: npt.NDArray[np.float64]) -> Noise:
-    """Return the recorded processes (n,) themselves: a random stretch in its own order, the sides at random in each round.
+def _alike(draw: Callable[[Random, int], Logs]) -> Callable[[Random, int], tuple[Logs, Logs]]:
+    """Return a noise that taking turns takes nothing from: it lies in the processes, not in what the machine does."""
+
+    def both(random: Random, rounds: int) -> tuple[Logs, Logs]:
+        logs = draw(random, rounds)
+        return logs, logs.copy()
+
+    return both
+
+
+def recorded(name: str, rounds_of: "Recording") -> Noise:
+    """Return recorded rounds themselves: a random stretch in its own order, the sides at random in each round.
 
     So a drift of the machine stays in it. Where the recording is shorter than a comparison, it goes on turned round.
     """
 
-    def draw(random: Random, rounds: int) -> Logs:
-        circle = np.concatenate([logs, logs[::-1]])
-        start = int(random.integers(len(circle)))
-        stretch = np.take(circle, range(start, start + 3 * rounds), mode="wrap")
-        shuffled: Logs = random.permuted(stretch.reshape(rounds, 3), axis=1)
-        return shuffled
+    def draw(random: Random, rounds: int) -> tuple[Logs, Logs]:
+        places = np.concatenate([np.arange(len(rounds_of.turns)), np.arange(len(rounds_of.turns))[::-1]])
+        start = int(random.integers(len(places)))
+        stretch = np.take(places, range(start, start + rounds), mode="wrap")
+        sides = random.permuted(np.tile(np.arange(3), (rounds, 1)), axis=1)
+        turns, alone = (np.take_along_axis(logs[stretch], sides, axis=1) for logs in (rounds_of.turns, rounds_of.alone))
+        return turns, alone
 
     return Noise(name, draw)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Rounds of three processes of one and the same file, logarithms (rounds, 3)."""
+
+    turns: Logs  # of the ratios that taking turns gives
+    alone: Logs  # of each process's own p50, as those see it who compare processes
+
+    @property
+    def text(self) -> str:
+        """Say how much both scatter."""
+        turns, alone = (
+            100 * (logs[:, CANDIDATE] - logs[:, :CANDIDATE].mean(axis=1)).std(ddof=1) for logs in (self.turns, self.alone)
+        )
+        return f"a round's ratio scatters by {turns:.1f} %, by {alone:.1f} % without turns"
 
 
 # Standard deviations from process to process, measured over 40 fresh processes each on one pinned core (README's machine)
@@ -122,28 +150,29 @@ def simulate(setting: Setting, slower: float, trials: int = TRIALS, seed: int = 
     verdicts: list[Verdict] = []
     alarms: list[dict[str, bool]] = []
     rounds = 0
-    for trial in range(trials):
-        logs = setting.noise.draw(random, setting.rounds)
-        logs[:, CANDIDATE] += math.log1p(slower)
-        judgement = _last_look(logs, setting.max_regression, trial)
+    for _ in range(trials):
+        logs, alone = setting.noise.draw(random, setting.rounds)
+        for sides in (logs, alone):
+            sides[:, CANDIDATE] += math.log1p(slower)
+        judgement = _last_look(logs, setting.max_regression)
         verdicts.append(judgement[0])
         rounds += judgement[1]
-        alarms.append({name: rule(logs[:, BASE], logs[:, CANDIDATE]) for name, rule in OTHER_RULES.items()})
+        alarms.append({name: rule(alone[:, BASE], alone[:, CANDIDATE]) for name, rule in OTHER_RULES.items()})
     counted = {verdict: verdicts.count(verdict) / trials for verdict in (Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE)}
     return Rates(counted, {name: sum(a[name] for a in alarms) / trials for name in OTHER_RULES}, rounds / trials)
 
 
-def _last_look(logs: Logs, max_regression: float, seed: int) -> tuple[Verdict, int]:
-    """Feed the gate the processes of each side in turn; time is counted in processes."""
-    sides: dict[int, Iterator[float]] = {side: iter(np.exp(logs[:, side])) for side in (BASE, AGAIN, CANDIDATE)}
+def _last_look(logs: Logs, max_regression: float) -> tuple[Verdict, int]:
+    """Feed the gate the rounds in turn; time is counted in rounds."""
     used = 0
 
-    def measure(side: int) -> float:
+    def measure() -> npt.NDArray[np.float64]:
         nonlocal used
         used += 1
-        return next(sides[side])
+        logs_of_one: npt.NDArray[np.float64] = logs[used - 1]
+        return logs_of_one
 
-    *_, judgement = looks(measure, max_regression, lambda: float(logs.size - used), seed)
+    *_, judgement = looks(measure, max_regression, lambda: float(len(logs) - used))
     return judgement.verdict, judgement.rounds
 
 
@@ -165,22 +194,25 @@ OTHER_RULES: Mapping[str, Callable[[npt.NDArray[np.float64], npt.NDArray[np.floa
 
 
 def record(files: Sequence[Path], say: Callable[[str], None], neighbour: bool = False) -> None:
-    """Measure fresh processes of each file in LiteRT or onnxruntime and write the logarithms of their p50s, in order.
+    """Measure rounds of three equal sides of each file in LiteRT or onnxruntime and write their logarithms, in order.
 
     With a neighbour they share one core with a process that never rests.
     """
     from bench.artifacts import find_artifacts
     from bench.fresh import FreshProcesses, Side
 
+    order = random.Random(0)
     document = read_json(RECORDED) if RECORDED.exists() else {}
     condition = "neighbour on the core" if neighbour else "as the machine was"
     with _busy_core() if neighbour else nullcontext(), FreshProcesses(say) as fresh:
         for found in find_artifacts(files):
             side = Side(found, "litert" if found.format == "tflite" else "onnxruntime")
-            logs = [math.log(float(np.median(fresh.process(side).latency_ns))) for _ in range(PROCESSES_A_FILE)]
-            document[f"{found.card.model} {found.card.variant}, {condition}"] = logs
+            rounds = [fresh.round([side] * 3, order) for _ in range(ROUNDS_A_FILE)]
+            turns, alone = (np.array(logs) for logs in zip(*((r.log_ratios, np.log(r.p50_ns)) for r in rounds), strict=True))
+            name = f"{found.card.model} {found.card.variant}, {condition}"
+            document[name] = {"turns": turns.tolist(), "alone": alone.tolist()}
             write_json(RECORDED, document)
-            say(f"{found.path}: {len(logs)} processes, their p50s differ by {100 * np.std(logs, ddof=1):.1f} %")
+            say(f"{found.path}: {len(rounds)} rounds: {Recording(turns, alone).text}")
 
 
 @contextmanager
@@ -197,20 +229,19 @@ def _busy_core() -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
-def real_pairs(logs: npt.NDArray[np.float64]) -> list[Verdict]:
-    """Judge each stretch of a recording that fills a first look as an A/A comparison of its own, at a budget of 5 %."""
-    size = 3 * FIRST_LOOK
-    stretches = [logs[start : start + size].reshape(FIRST_LOOK, 3) for start in range(0, len(logs) - size + 1, size)]
-    shuffled = [np.random.default_rng(number).permuted(stretch, axis=1) for number, stretch in enumerate(stretches)]
-    return [_last_look(stretch, 0.05, 0)[0] for stretch in shuffled]
+def real_pairs(logs: Logs) -> list[Verdict]:
+    """Judge each stretch of recorded rounds that fills a first look as an A/A comparison of its own, at a budget of 5 %."""
+    starts = range(0, len(logs) - FIRST_LOOK + 1, FIRST_LOOK)
+    return [_last_look(logs[start : start + FIRST_LOOK], 0.05)[0] for start in starts]
 
 
 def report(trials: int, say: Callable[[str], None]) -> None:
     """Simulate every setting and write the table and the plot."""
     noises = [*MEASURED, *WORSE]
     lines = [f"Budget `max_regression = 0.05`, 60 s of measuring, {trials:,} trials each. FAIL in percent:", ""]
-    kept = {name: np.array(logs) for name, logs in (read_json(RECORDED) if RECORDED.exists() else {}).items()}
-    noises += [recorded(f"{name}, recorded ({100 * logs.std(ddof=1):.1f} %)", logs) for name, logs in kept.items()]
+    document = read_json(RECORDED) if RECORDED.exists() else {}
+    kept = {name: Recording(*(np.array(logs[part]) for part in ("turns", "alone"))) for name, logs in document.items()}
+    noises += [recorded(f"{name}, recorded", recording) for name, recording in kept.items()]
     curves = {noise.name: [simulate(Setting(noise), slower, trials) for slower in SLOWER] for noise in noises}
     lines += _table(curves, lambda rates: rates.verdicts[Verdict.FAIL])
     lines += ["", "INCONCLUSIVE in percent, the rest being PASS:", ""]
@@ -218,15 +249,16 @@ def report(trials: int, say: Callable[[str], None]) -> None:
     lines += ["", "Other rules on the very same samples, alarms in percent at no slow-down / at 10 %:", "", *_others(curves)]
     longer = {
         f"{noise.name}, {seconds:.0f} s": [simulate(Setting(noise, 0.02, seconds), slower, trials) for slower in SLOWER]
-        for noise in (MEASURED[2], MEASURED[3])
+        for noise in (MEASURED[2], MEASURED[3], *noises[len(MEASURED) + len(WORSE) :])
         for seconds in (60.0, 180.0)
     }
     lines += ["", "Budget `max_regression = 0.02`. FAIL in percent:", ""]
     lines += _table(longer, lambda rates: rates.verdicts[Verdict.FAIL])
-    for name, logs in kept.items():
-        verdicts = real_pairs(logs)
+    for name, recording in kept.items():
+        verdicts = real_pairs(recording.turns)
         told = ", ".join(f"{verdicts.count(verdict)} {verdict.value}" for verdict in Verdict if verdict in verdicts)
-        lines += ["", f"Real A/A comparisons of {name} (first look, {len(verdicts)} of them): {told}."]
+        lines += ["", f"{name}, {len(recording.turns)} rounds: {recording.text}."]
+        lines += [f"Real A/A comparisons of it (first look, {len(verdicts)} of them): {told}."]
     write_bytes(
         TABLE,
         (

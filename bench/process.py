@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,6 +46,11 @@ class Workers:
         self._lock = threading.Lock()
         self._stopped = False
 
+    @property
+    def running(self) -> int:
+        """Return how many processes there are at this moment."""
+        return len(self._running)
+
     def stop(self) -> None:
         """End all processes; none starts any more."""
         with self._lock:
@@ -62,7 +67,7 @@ class Workers:
                     _, errors = process.communicate(job_json(job, result.name, self.memory_bytes), timeout=TIMEOUT_S)
                 except subprocess.TimeoutExpired as error:
                     raise RowCrashed(f"its process was stopped after {TIMEOUT_S} s") from error
-            self._check(process.returncode, errors)
+            self.check(process.returncode, errors)
             with np.load(result.name, allow_pickle=False) as arrays:
                 yield arrays
 
@@ -92,7 +97,19 @@ class Workers:
             errors.seek(0)
             if interrupted:
                 raise KeyboardInterrupt
-            self._check(code, errors.read())
+            self.check(code, errors.read())
+
+    @contextmanager
+    def talking_to(self, job: Job) -> Iterator["Talk"]:
+        """Start a job that is asked things while it runs, and end it. Raises RowRefused or RowCrashed."""
+        with tempfile.TemporaryFile("w+", dir=self.scratch) as errors, self._started(errors) as process:
+            watch = threading.Timer(TIMEOUT_S, process.kill)
+            watch.daemon = True
+            watch.start()
+            try:
+                yield Talk(self, process, errors, job_json(job, "", self.memory_bytes))
+            finally:
+                watch.cancel()
 
     @contextmanager
     def _started(self, errors: IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
@@ -120,7 +137,8 @@ class Workers:
             with self._lock:
                 self._running.discard(process)
 
-    def _check(self, code: int, errors: str) -> None:
+    def check(self, code: int, errors: str) -> None:
+        """Say how a process ended, unless it ended well. Raises RowRefused, RowCrashed or Stopped."""
         if code == 0:
             return
         if self._stopped:
@@ -131,6 +149,30 @@ class Workers:
         if code == EXIT_FELL_BACK:
             raise RowCrashed(told)
         raise RowCrashed(f"{how_it_ended(code)} (memory bound {self.memory_bytes / 1e6:,.0f} MB): {told}")
+
+
+class Talk:
+    """A measuring process that answers each line with one of JSON."""
+
+    def __init__(self, workers: Workers, process: "subprocess.Popen[str]", errors: IO[str], job: str) -> None:
+        self._workers, self._process, self._errors = workers, process, errors
+        self.ready = self.ask(job)
+
+    def ask(self, line: str = "") -> dict[str, Any]:
+        """Return the answer to a line. Raises RowRefused, RowCrashed or Stopped where the process ends instead."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):  # it has ended: how, is said below
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        for answer in self._process.stdout:
+            if answer.startswith("{"):  # the libraries may print what they please
+                found: dict[str, Any] = json.loads(answer)
+                return found
+        code = self._process.wait(STOP_S)
+        self._errors.seek(0)
+        self._workers.check(code, self._errors.read())
+        raise RowCrashed("its process ended before it had answered")
 
 
 def reason(errors: str) -> str:

@@ -1,11 +1,9 @@
 """Comparing two artifacts over rounds of fresh processes: what the rounds say, and when to stop.
 
-A round is one process of the baseline, one more of the baseline, and one of the candidate, in random order: one process is
-one sample, since the p50 of the same file differs by some percent from process to process while it is steady within one.
+A round is one process of the baseline, one more of the baseline, and one of the candidate, all fresh and taking turns
+(bench/turns.py): one process is one sample, since the p50 of the same file differs by some percent from process to process.
 """
 
-import math
-import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -66,23 +64,21 @@ def judge_rounds(logs: LogP50s, max_regression: float, error: float) -> Judgemen
 
 
 def looks(
-    measure: Callable[[int], float],
+    measure: Callable[[], npt.NDArray[np.float64]],
     max_regression: float,
     seconds_left: Callable[[], float],
-    seed: int = 0,
     error: float = ERROR,
 ) -> Iterator[Judgement]:
     """Yield a judgement after each look, the last one being what stands: decided, or out of time.
 
-    `measure` takes BASE, AGAIN or CANDIDATE and returns the p50 of one new process in any unit; `seconds_left` says how much
-    time there is. The first look is taken whatever it costs.
+    `measure` returns a round: the logarithms of the p50s of BASE, AGAIN and CANDIDATE (3,) in any unit; `seconds_left` says
+    how much time there is. The first look is taken whatever it costs.
     """
-    order = random.Random(seed)
     logs = np.empty((0, 3))
     look, wanted = 0, FIRST_LOOK
     while True:
         before_s = seconds_left()
-        new = np.array([_round(measure, order) for _ in range(wanted - len(logs))])
+        new = np.array([measure() for _ in range(wanted - len(logs))])
         round_s = (before_s - seconds_left()) / len(new)
         logs = np.concatenate([logs, new])
         judgement = judge_rounds(logs, max_regression, error_of_look(look, error))
@@ -91,10 +87,3 @@ def looks(
         if judgement.verdict is not Verdict.INCONCLUSIVE or fitting < len(logs) * LEAST_GROWTH:
             return
         look, wanted = look + 1, len(logs) + min(len(logs), fitting)
-
-
-def _round(measure: Callable[[int], float], order: random.Random) -> list[float]:
-    sides = [BASE, AGAIN, CANDIDATE]
-    order.shuffle(sides)
-    found = {side: math.log(measure(side)) for side in sides}
-    return [found[side] for side in (BASE, AGAIN, CANDIDATE)]

@@ -1,8 +1,8 @@
 """One fresh process that measures one row: run as `python -m bench.worker` with a job as JSON on standard input.
 
 A process of its own gives a row's start-up and peak memory for itself, and a model that crashes costs its row, not the
-run. The result goes to the file that the job names; standard output belongs to the libraries, and to a sustained
-run's lines of JSON, one a minute.
+run. The result goes to the file that the job names; standard output belongs to the libraries, and to the lines of JSON of
+a sustained run, one a minute, and of turns, one for each further line on standard input.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from bench import profiling, sustain, watch, whole_path
+from bench import profiling, sustain, turns, watch, whole_path
 from bench.given import Given
 from bench.given_session import GivenSession
 from bench.measurement import NO_PATH
@@ -34,7 +34,7 @@ TRIAL_PICTURES = 20
 TENSORS = 64  # that latency is measured over, in turn
 PR_SET_PDEATHSIG = 1
 
-Task = Literal["accuracy", "latency", "profile", "sustain", "loadgen"]
+Task = Literal["accuracy", "latency", "profile", "sustain", "loadgen", "turns"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class ScoresWatched:
 
 def main() -> int:
     """Run the job on standard input. A refusal is one line on standard error and exit code 3."""
-    job = Job(**json.load(sys.stdin))
+    job = Job(**json.loads(sys.stdin.readline()))
     confine(job.memory_bytes, job.parent_id)
     try:
         run(job)
@@ -158,11 +158,12 @@ def run(job: Job) -> None:
             raise EdgeproofError(f"{job.runtime} has no profiler of operations here: profile in litert or onnxruntime")
         operations = runtime.profile(Path(job.path), card, job.threads, startup.tensors)
         _save(job, session, operations=json.dumps(profiling.to_json(operations)))
+    elif job.task == "turns":
+        turns.answer(session.infer, startup.tensors, sys.stdin, _print)
     else:
         warm_up(session.infer, startup.tensors)
         for minute in sustain.minutes(session.infer, startup.tensors, job.duration_ns):
-            sys.stdout.write(json.dumps(minute.to_json()) + "\n")
-            sys.stdout.flush()
+            _print(minute.to_json())
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,11 @@ def under_loadgen(session: Session | GivenSession, tensors: list[Any], job: Job)
         session.infer, tensors, folder, queries=job.queries, duration_ns=job.duration_ns, expected_ns=expected_ns
     )
     return result.to_json(folder)
+
+
+def _print(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
 
 
 def _save(job: Job, session: Session | GivenSession, **measured: Any) -> None:

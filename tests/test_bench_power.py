@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench import power
-from bench.power import MEASURED, WORSE, Setting, real_pairs, recorded, simulate
+from bench.power import MEASURED, WORSE, Recording, Setting, real_pairs, recorded, simulate
 from bench.verdict import Verdict
 from tests.conftest import ROOT
 
@@ -34,15 +34,16 @@ def test_the_same_seed_gives_the_same_rates() -> None:
 
 
 def test_a_recording_is_drawn_in_its_order_with_the_sides_at_random() -> None:
-    noise = recorded("ascending", np.arange(90.0))
-    drawn = noise.draw(np.random.default_rng(2), 8)
+    ascending = np.arange(90.0).reshape(30, 3)
+    drawn, alone = recorded("ascending", Recording(ascending, ascending * 2)).draw(np.random.default_rng(2), 8)
     assert drawn.shape == (8, 3)
     assert np.ptp(np.sort(drawn, axis=1), axis=1).max() <= 2
     assert (np.diff(drawn, axis=1) < 0).any()
+    assert (alone == 2 * drawn).all()
 
 
 def test_a_recording_is_judged_in_stretches_of_its_own() -> None:
-    logs = np.random.default_rng(0).normal(0, 0.01, 24 * 5 + 7)
+    logs = np.random.default_rng(0).normal(0, 0.01, (8 * 5 + 7, 3))
     assert real_pairs(logs) == [Verdict.PASS] * 5
 
 
