@@ -31,7 +31,7 @@ def run(short: bool) -> list[Count]:
 
 
 def seeds() -> Mapping[str, list[bytes]]:
-    """Return the good files that each target of guided_target.py starts from."""
+    """Return the good files that each target of _guided_target.py starts from."""
     return {
         "tflite": [GOOD.read_bytes()],
         "card": [good_tflite()[1].encode()],
@@ -49,7 +49,7 @@ def _fuzzed(target: str) -> Count:
         for number, data in enumerate(seeds()[target]):
             (corpus / f"seed{number}").write_bytes(data)
         while tried < CASES and not lost:
-            command = [sys.executable, "-m", "tests.torture.guided_target", target, str(corpus)]
+            command = [sys.executable, "-m", "tests.torture._guided_target", target, str(corpus)]
             command += [f"-runs={PROCESS_CASES}", f"-seed={1 + tried}", f"-artifact_prefix={name}/"]
             command += [f"-timeout={MOST_S}", f"-rss_limit_mb={MOST_MB}"]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)

@@ -1,4 +1,4 @@
-"""A process that atheris feeds: python -m tests.torture.guided_target TARGET CORPUS [libFuzzer's options].
+"""A process that atheris feeds: python -m tests.torture._guided_target TARGET CORPUS [libFuzzer's options].
 
 Whatever the bytes: they are read, or refused with an EdgeproofError. Anything else ends the process and is kept.
 """
