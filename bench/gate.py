@@ -183,7 +183,7 @@ def _latency(pair: Pair, limit: Limit, measures: Measures, setting: Setting, say
     end_s = setting.clock() + setting.max_time_s
     judgement: Judgement | None = None
     for judgement in looks(one_round, limit.value, lambda: end_s - setting.clock()):
-        say(f"  {judgement.rounds} rounds: p50 {_times(judgement.ratio)}, {judgement.verdict.value}")
+        say(f"  {judgement.rounds} rounds: latency {_times(judgement.ratio)}, {judgement.verdict.value}")
     assert judgement is not None
     ratio = judgement.ratio
     measured = Interval(ratio.value - 1, ratio.low - 1, ratio.high - 1)
