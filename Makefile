@@ -14,7 +14,7 @@ KERAS := $(foreach model,$(MODELS),build/$(model)/$(model).keras)
 CONVERTED := $(foreach model,$(MODELS),build/$(model)/converted)
 TRAIN_SOURCES := $(filter-out $(addprefix train/,__main__.py alone.py cli.py speed.py sweep.py),$(wildcard train/*.py)) device/classify.py
 CONVERT_SOURCES := $(filter-out convert/__main__.py,$(wildcard convert/*.py))
-READS_ONLY := advice baseline budget charts check compare device_match doctor fresh gate history interval latency_charts overhead page pairs power promise publish \
+READS_ONLY := advice baseline budget charts check compare device_match doctor faster fresh gate history interval latency_charts overhead page pairs power promise publish \
   quality ratio reasons recommend remeasure repeatability report rounds row_check soundness tell trend_charts turns verdict words # these judge and show measurements, and change none
 BENCH_SOURCES := $(filter-out bench/__main__.py $(READS_ONLY:%=bench/%.py),$(wildcard bench/*.py bench/runtimes/*.py))
 

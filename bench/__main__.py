@@ -209,6 +209,27 @@ def compare(first: Path, second: Path, across: tuple[str, ...], as_json: bool) -
 
 
 @main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="In this one; may be given again.")
+@click.option("--rounds", default=8, show_default=True, type=click.IntRange(2), help="Fresh processes of each.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the order of processes.")
+def faster(files: tuple[Path, ...], runtimes: tuple[str, ...], rounds: int, seed: int) -> None:
+    """How many times as fast as the first FILE the others are: measured in processes that take turns, each 15 ms.
+
+    So all meet the same moments of the machine, and the 95 % intervals are some percent wide even on a shared one. In LiteRT
+    or onnxruntime without --runtime; with several, each file in each that opens it, the first one being compared with.
+    """
+    from bench.artifacts import find_artifacts
+    from bench.faster import faster as compare_in_turns, lines, sides_of
+    from bench.fresh import FreshProcesses
+
+    sides = sides_of(find_artifacts(files), runtimes)
+    with FreshProcesses(click.echo) as fresh:
+        for line in lines(sides, compare_in_turns(sides, rounds, fresh, seed)):
+            click.echo(line)
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def doctor(as_json: bool) -> int:
     """Say what this machine can measure and what to fix first; exit code 1 where there is something to fix."""

@@ -1,9 +1,9 @@
 """Processes that take turns: each is fresh, and all of a round meet the same moments of the machine.
 
-Measured one after the other, processes of one and the same file differ by what the machine does meanwhile: on a shared one
-by 17 % here. Taking turns of some milliseconds, 1.7 % of that were left, in no more time. They compare the lower quartile of
-their queries, since the time slices of a neighbour on the core fall into the slower ones: beside one that never rests 1.3 %
-were left, 8 % where medians were compared.
+Measured one after the other, processes of one and the same file differ by what the machine does meanwhile: ratios of them
+scattered by 6 to 7 % on a shared machine, and by 16 % beside a process that never rests on the same core. Taking turns of
+some milliseconds, 1 % and 1.7 % of that were left, in no more time. They compare the lower quartile of their queries, since
+the time slices of a neighbour fall into the slower ones: with medians 8 % were left there.
 """
 
 import random
