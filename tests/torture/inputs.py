@@ -95,8 +95,11 @@ def models(work: Workspace) -> list[Trial]:
 def tflite(work: Workspace) -> list[Trial]:
     """Return what is done with a `.tflite`: the same, and classifying in the older runtime."""
     old = ("--runtime", "tflite_runtime", "--labels", str(work.labels))
-    last = Trial("`classify.py` in tflite-runtime", "classify", lambda path: (str(path), str(work.picture), *old))
-    return [*models(work), last]
+    others = [
+        Trial("`classify.py` in tflite-runtime", "classify", lambda path: (str(path), str(work.picture), *old)),
+        Trial("`bench faster`", "bench", lambda path: ("faster", str(path), str(GOOD), "--rounds", "2"), every=SLOW),
+    ]
+    return [*models(work), *others]
 
 
 def run(short: bool) -> list[Count]:
