@@ -12,6 +12,7 @@ from device.classify import CheckFailed
 from train.augment import augment
 from train.checkpoint import Checkpoint, Progress
 from train.data import Labels, Pixels, batches, empty_array
+from train.fused import with_fused_normalization
 from train.spec import Augmentation, Phase, Recipe
 
 CACHE_BATCH = 125
@@ -75,7 +76,9 @@ class _PhaseRun:
     def __init__(self, network: Any, phase: Phase, train: Examples, val: Examples, seed: int) -> None:
         self.network, self.phase, self.seed = network, phase, seed
         self.count = len(train.labels) if phase.images is None else min(phase.images, len(train.labels))
-        self.lower, self.trained = split_network(network, phase)
+        lower, trained = split_network(network, phase)
+        self.lower = None if lower is None else with_fused_normalization(lower)
+        self.trained = with_fused_normalization(trained)
         self.val_labels = val.labels
         if self.lower is None:
             self.inputs: npt.NDArray[Any] = train.pixels[: self.count]
