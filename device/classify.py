@@ -27,9 +27,10 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional, Union
+from typing import Any, Callable, NamedTuple, NoReturn, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -1867,6 +1868,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 # ---- the process ----------------------------------------------------------------------------------------------------
 
 
+def reopen_closed_output() -> None:
+    """Open standard output on nothing where the caller closed it: else the next file opened would be descriptor 1."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # until the end
+
+
 def supervised(command: Callable[[], int]) -> int:
     """Run the command in a child process and end with its exit code; where a runtime or a decoder crashes, a line and 1.
 
@@ -1881,11 +1888,11 @@ def supervised(command: Callable[[], int]) -> int:
     if child == 0:
         _end_with_parent()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return command()
+        _end_at_once(command())
     code = _ended(child, awaited)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if code >= 0:
-        os._exit(code)  # this process has nothing to tidy up, and an interpreter takes its time for it
+        _end_at_once(code)
     if -code in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):  # somebody's wish, so it is passed on as how this one ends
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
@@ -1903,6 +1910,13 @@ def _ended(child: int, awaited: set[signal.Signals]) -> int:
         ended, status = os.waitpid(child, os.WNOHANG)  # 0: it was only stopped, by Ctrl-Z
         if ended:
             return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
+
+
+def _end_at_once(code: int) -> NoReturn:
+    """End this process: there is nothing to tidy up, and an interpreter with a runtime in it takes its time for that."""
+    with suppress(OSError):  # who went away, or what is full, was told of already
+        sys.stdout.flush()
+    os._exit(code)
 
 
 def _end_with_parent() -> None:
@@ -1940,4 +1954,5 @@ def confine_memory(limit_bytes: int) -> None:
 
 
 if __name__ == "__main__":
+    reopen_closed_output()
     sys.exit(supervised(main))

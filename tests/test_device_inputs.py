@@ -193,10 +193,9 @@ def test_classifying_a_tflite_imports_nothing_that_a_bare_script_would_not_but_w
 ) -> None:
     # Start-up is imports: these are the expensive ones that crept in before, and that a picture does not need.
     code = (
-        "import runpy, sys\n"
-        f"sys.argv = ['classify.py', {str(tiny.artifact('int8.tflite'))!r}, {str(digit_png)!r}]\n"
-        f"try: runpy.run_path({str(CLASSIFY)!r}, run_name='__main__')\n"
-        "except SystemExit as end: assert end.code == 0\n"
+        "import sys\n"
+        "from device.classify import main\n"
+        f"assert main([{str(tiny.artifact('int8.tflite'))!r}, {str(digit_png)!r}]) == 0\n"
         "print('LOADED', sorted({'importlib.metadata', 'email', 'cv2', 'picamera2', 'onnxruntime', 'asyncio', 'unittest'}"
         " & set(sys.modules)))"
     )

@@ -26,6 +26,7 @@ from train.alone import alone
 from train.files import reading_together, replacing, replacing_folder, replacing_together, scratch_folder, sweep, write_bytes
 
 HOOK = ROOT / "tests" / "torture" / "planted"
+READY = ROOT / "data" / "ready"
 NEVER_REACHED = 100
 PATIENCE_S = 60
 
@@ -234,6 +235,21 @@ class TestDisk:
         (line,) = done.stderr.decode().splitlines()
         assert line.startswith(f"{arguments[1]}: standard output")
         assert "No space left on device" in line
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [ROOT / "device" / "classify.py", READY / "mnist_cnn_crop.int8.tflite", READY / "pictures"],
+            ["-m", "train", "list"],
+        ],
+        ids=["classify", "train"],
+    )
+    def test_a_closed_standard_output_changes_nothing_else(self, tmp_path: Path, arguments: list[str | Path]) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        closed = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, *arguments]
+        done = subprocess.run(closed, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, check=False)
+        assert done.returncode == 0
+        assert b"Traceback" not in done.stderr
 
 
 class TestInterrupt:

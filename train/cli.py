@@ -11,7 +11,16 @@ from typing import Never
 
 import click
 
-from device.classify import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, NEWLINE, EdgeproofError, printable
+from device.classify import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_USAGE,
+    NEWLINE,
+    EdgeproofError,
+    printable,
+    reopen_closed_output,
+)
 
 INTERRUPTS_AT_MOST = 2
 
@@ -50,6 +59,7 @@ def _say_what_the_system_refused(error: OSError, name: str) -> None:
 
 def run_cli(command: click.Command, name: str) -> Never:
     """Run a click command and exit: 0 done, 1 failed, 2 unusable, 130 interrupted (Ctrl-C or SIGTERM)."""
+    reopen_closed_output()
     signal.signal(signal.SIGTERM, _terminated)
     _end_at_the_second_interrupt(name)
     try:
