@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from train.files import read_json, write_bytes, write_json
 
 TRIALS = 2_000
 SLOWER = (0.0, 0.02, 0.05, 0.10, 0.20)
-ROUND_S = 2.4  # three fresh processes all told: 0.3 s of inference each, the rest start-up and warm-up
+ROUND_S = 2.4  # of drawn noise: three fresh processes all told, 0.3 s of inference each, the rest start-up and warm-up
 RECORDED = Path("build/gate_noise.json")
 TABLE, PLOT = Path("docs/gate-power.md"), Path("docs/gate-power.png")
 ROUNDS_A_FILE = 20 * FIRST_LOOK  # twenty A/A comparisons at the first look
@@ -38,6 +39,7 @@ class Noise:
 
     name: str
     draw: Callable[[Random, int], tuple[Logs, Logs]]  # of so many rounds: as the gate sees them, and each p50 by itself
+    round_s: float = ROUND_S
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Setting:
 
     @property
     def rounds(self) -> int:
-        return max(FIRST_LOOK, int(self.seconds / ROUND_S))
+        return max(FIRST_LOOK, int(self.seconds / self.noise.round_s))
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def recorded(name: str, rounds_of: "Recording") -> Noise:
         turns, alone = (np.take_along_axis(logs[stretch], sides, axis=1) for logs in (rounds_of.turns, rounds_of.alone))
         return turns, alone
 
-    return Noise(name, draw)
+    return Noise(name, draw, rounds_of.round_s)
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class Recording:
 
     turns: Logs  # of the ratios that taking turns gives
     alone: Logs  # of each process's own p50, as those see it who compare processes
+    round_s: float = ROUND_S  # how long one took; more beside a neighbour
 
     @property
     def text(self) -> str:
@@ -206,12 +209,14 @@ def record(files: Sequence[Path], say: Callable[[str], None], neighbour: bool = 
     with _busy_core() if neighbour else nullcontext(), FreshProcesses(say) as fresh:
         for found in find_artifacts(files):
             side = Side(found, "litert" if found.format == "tflite" else "onnxruntime")
+            start_s = time.monotonic()
             rounds = [fresh.round([side] * 3, order) for _ in range(ROUNDS_A_FILE)]
+            round_s = (time.monotonic() - start_s) / len(rounds)
             turns, alone = (np.array(logs) for logs in zip(*((r.log_ratios, np.log(r.p50_ns)) for r in rounds), strict=True))
             name = f"{found.card.model} {found.card.variant}, {condition}"
-            document[name] = {"turns": turns.tolist(), "alone": alone.tolist()}
+            document[name] = {"turns": turns.tolist(), "alone": alone.tolist(), "round_s": round_s}
             write_json(RECORDED, document)
-            say(f"{found.path}: {len(rounds)} rounds: {Recording(turns, alone).text}")
+            say(f"{found.path}: {len(rounds)} rounds of {round_s:.1f} s: {Recording(turns, alone).text}")
 
 
 @contextmanager
@@ -239,7 +244,9 @@ def report(trials: int, say: Callable[[str], None]) -> None:
     """Simulate every setting and write the table and the plot."""
     lines = [f"Budget `max_regression = 0.05`, 60 s of measuring, {trials:,} trials each. FAIL in percent:", ""]
     document = read_json(RECORDED) if RECORDED.exists() else {}
-    kept = {name: Recording(*(np.array(logs[part]) for part in ("turns", "alone"))) for name, logs in document.items()}
+    kept = {
+        name: Recording(np.array(one["turns"]), np.array(one["alone"]), one["round_s"]) for name, one in document.items()
+    }
     noises = [recorded(name, recording) for name, recording in kept.items()]
     curves = {noise.name: [simulate(Setting(noise), slower, trials) for slower in SLOWER] for noise in (*noises, *DRAWN)}
     lines += _table(curves, lambda rates: rates.verdicts[Verdict.FAIL])
@@ -256,7 +263,7 @@ def report(trials: int, say: Callable[[str], None]) -> None:
     for name, recording in kept.items():
         verdicts = real_pairs(recording.turns)
         told = ", ".join(f"{verdicts.count(verdict)} {verdict.value}" for verdict in Verdict if verdict in verdicts)
-        lines += ["", f"{name}, {len(recording.turns)} rounds: {recording.text}."]
+        lines += ["", f"{name}, {len(recording.turns)} rounds of {recording.round_s:.1f} s: {recording.text}."]
         lines += [f"Real A/A comparisons of it (first look, {len(verdicts)} of them): {told}."]
     write_bytes(
         TABLE,

@@ -43,6 +43,12 @@ def test_a_recording_is_drawn_in_its_order_with_the_sides_at_random() -> None:
     assert (alone == 2 * drawn).all()
 
 
+def test_rounds_that_take_longer_are_fewer() -> None:
+    logs = np.zeros((30, 3))
+    slow, fast = (recorded("even", Recording(logs, logs, round_s)) for round_s in (5.0, 2.0))
+    assert [Setting(noise, seconds=60).rounds for noise in (slow, fast)] == [12, 30]
+
+
 def test_a_recording_is_judged_in_stretches_of_its_own() -> None:
     logs = np.random.default_rng(0).normal(0, 0.01, (8 * 5 + 7, 3))
     assert real_pairs(logs) == [Verdict.PASS] * 5
