@@ -1914,8 +1914,9 @@ def _ended(child: int, awaited: set[signal.Signals]) -> int:
 
 def _end_at_once(code: int) -> NoReturn:
     """End this process: there is nothing to tidy up, and an interpreter with a runtime in it takes its time for that."""
-    with suppress(OSError):  # who went away, or what is full, was told of already
-        sys.stdout.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError):  # closed by the caller; gone away or full, which was told of already
+            stream.flush()
     os._exit(code)
 
 

@@ -166,7 +166,8 @@ def _become(case: Case, output: int, errors: int) -> None:
 
 def _command(case: Case) -> int:
     sys.argv = [case.command, *case.argv]
-    sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)  # by the line, as an interpreter's is
     if case.command == "classify":
         from device import classify
 
