@@ -127,6 +127,31 @@ class TestFit:
         history = fit(network, Recipe((PLAIN, replace(PLAIN, name="more"))), examples(), examples(), 0, verbose=0)
         assert [(epoch.phase, epoch.epoch) for epoch in history] == [("train", 1), ("train", 2), ("more", 3), ("more", 4)]
 
+    def test_a_phase_sets_the_dropout_that_it_names(self) -> None:
+        network = find_model("mnist_cnn").build(10)
+        dropout = next(layer for layer in network.layers if layer.name.startswith("dropout"))
+        for named, rate in ((None, 0.5), (0.25, 0.25)):
+            split_network(network, replace(PLAIN, dropout=named))
+            assert dropout.rate == rate
+
+    def test_a_step_is_traced_once_over_the_pixels_that_are_seen(self) -> None:
+        import keras
+        from keras import layers
+
+        traced = []
+
+        class Watching(layers.ReLU):  # type: ignore[misc]  # keras is untyped
+            def call(self, inputs: Any, training: bool | None = None) -> Any:
+                if training:
+                    traced.append(tuple(inputs.shape[1:3]))
+                return super().call(inputs)
+
+        image = keras.Input((28, 28, 1))
+        x = layers.MaxPooling2D(4)(layers.Conv2D(2, 3)(Watching()(image)))  # 26×26 in six windows of four: 24, from 26
+        x = layers.Dense(10, activation="softmax")(layers.Flatten()(x))
+        fit(keras.Model(image, x), Recipe((PLAIN,)), examples(), examples(), 0, verbose=0)
+        assert traced == [(26, 26)]
+
     def test_frozen_layers_stay_as_they_are(self) -> None:
         network = find_model("mnist_cnn").build(10)
         names = [layer.name for layer in network.layers if layer.weights]

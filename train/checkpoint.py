@@ -75,8 +75,7 @@ class Checkpoint:
             raise EdgeproofError(f"{self._folder}: is damaged ({error}): start anew without --resume") from error
 
     def restore_optimizer(self, trained: Any) -> None:
-        """Load the optimizer's state of the last finished epoch into a compiled model."""
-        trained.optimizer.build(trained.trainable_variables)
+        """Load the optimizer's state of the last finished epoch into a compiled model, whose optimizer is built."""
         trained.load_weights(self._folder / read_json(self._state_path)["files"]["trained"])
 
 

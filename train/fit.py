@@ -14,6 +14,7 @@ from train.checkpoint import Checkpoint, Progress
 from train.data import Labels, Pixels, batches, empty_array
 from train.fused import with_fused_normalization
 from train.spec import Augmentation, Phase, Recipe
+from train.unseen import without_unseen_pixels
 
 CACHE_BATCH = 125
 VALIDATION_BATCH = 500
@@ -78,7 +79,7 @@ class _PhaseRun:
         self.count = len(train.labels) if phase.images is None else min(phase.images, len(train.labels))
         lower, trained = split_network(network, phase)
         self.lower = None if lower is None else with_fused_normalization(lower)
-        self.trained = with_fused_normalization(trained)
+        self.trained = without_unseen_pixels(with_fused_normalization(trained))
         self.val_labels = val.labels
         if self.lower is None:
             self.inputs: npt.NDArray[Any] = train.pixels[: self.count]
@@ -100,6 +101,8 @@ class _PhaseRun:
             loss=_loss(phase, self.trained.output.shape[-1]),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         )
+        # Keras would have its variables made by the first step, which then is traced twice: seconds for MobileNetV2.
+        self.trained.optimizer.build(self.trained.trainable_variables)
         if checkpoint is not None and progress.epochs:
             checkpoint.restore_optimizer(self.trained)
         callbacks = [_recorder(self, history, progress.phase, checkpoint)]
@@ -168,7 +171,7 @@ def _gather(inputs: npt.NDArray[Any], labels: Labels, indices: Any) -> tuple[Any
 
 
 def split_network(network: Any, phase: Phase) -> tuple[Any | None, Any]:
-    """Return the part of a keras.Model that stays frozen in this phase (or None) and the part that trains."""
+    """Return the part of a keras.Model that stays frozen in this phase (or None) and the part that trains, set up for it."""
     import keras
 
     if phase.frozen_through is None:
@@ -180,6 +183,8 @@ def split_network(network: Any, phase: Phase) -> tuple[Any | None, Any]:
     for layer in network.layers:
         normalizes = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = layer.name not in frozen and (phase.train_batch_normalization or not normalizes)
+        if phase.dropout is not None and isinstance(layer, keras.layers.Dropout):
+            layer.rate = phase.dropout
     return lower, upper
 
 

@@ -41,6 +41,7 @@ class Phase:
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     cosine: bool = False  # warm up over the first tenth, then fall to 0.2 % along a cosine; else constant
     label_smoothing: float = 0.0
+    dropout: float | None = None  # of the network's Dropout layers; None: as they are
     weight_average: float = 0.0  # momentum of an exponential moving average of the weights; 0: none
     augmentation: Augmentation | None = None
     frozen_through: str | None = None
