@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import train.fit
 from device.classify import CheckFailed, EdgeproofError
 from train.augment import random_affine
 from train.fit import Examples, fit, frozen_output, split_network
@@ -121,6 +122,26 @@ class TestFit:
         first, again, other = trained_weights(phase, 1), trained_weights(phase, 1), trained_weights(phase, 2)
         assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
         assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+    @pytest.mark.parametrize(("batch_size", "at_once"), [(16, 4), (2, 32), (1, 32)])
+    def test_steps_taken_at_once_give_the_weights_of_single_ones(
+        self, monkeypatch: pytest.MonkeyPatch, batch_size: int, at_once: int
+    ) -> None:
+        phase = replace(PLAIN, batch_size=batch_size, cosine=True, weight_average=0.9)
+        together = trained_weights(phase, 1)
+        assert train.fit._steps_at_once(64 // batch_size, 93_962) == at_once
+        monkeypatch.setattr(train.fit, "STEPS_AT_ONCE", 1)
+        for ours, single in zip(together, trained_weights(phase, 1), strict=True):
+            assert ours == pytest.approx(single, abs=1e-5)
+
+    def test_a_prime_number_of_steps_and_a_large_network_go_step_by_step(self) -> None:
+        assert train.fit._steps_at_once(37, 93_962) == train.fit._steps_at_once(64, 2_000_000) == 1
+
+    @pytest.mark.parametrize("name", ["mnist_cnn", "mnist_cnn_crop"])
+    def test_the_network_itself_never_holds_an_optimizer(self, name: str) -> None:
+        network = find_model(name).build(10)
+        fit(network, Recipe((PLAIN,)), examples(), examples(), 0, verbose=0)
+        assert not network.compiled
 
     def test_history_counts_epochs_over_all_phases(self) -> None:
         network = find_model("mnist_cnn").build(10)

@@ -20,6 +20,8 @@ CACHE_BATCH = 125
 VALIDATION_BATCH = 500
 WARM_UP_SHARE = 0.1
 COSINE_FLOOR = 0.002
+STEPS_AT_ONCE = 32  # at the most, between two returns to Python
+SMALL_PARAMETERS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class _PhaseRun:
             optimizer=_optimizer(phase, steps * phase.epochs),
             loss=_loss(phase, self.trained.output.shape[-1]),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            steps_per_execution=_steps_at_once(steps, self.trained.count_params()),
         )
         # Keras would have its variables made by the first step, which then is traced twice: seconds for MobileNetV2.
         self.trained.optimizer.build(self.trained.trainable_variables)
@@ -148,6 +151,17 @@ class _PhaseRun:
         return _untuned(indices.map(lambda at: _gather(self.val_inputs, self.val_labels, at)).prefetch(2))
 
 
+def _steps_at_once(steps: int, parameters: int) -> int:
+    """Return how many steps of an epoch TensorFlow takes between two returns to Python; the weights are the same.
+
+    A step of a small network is over in milliseconds, a tenth of it or more Python's. One of a large network takes long
+    enough by itself, and Ctrl-C waits until TensorFlow returns.
+    """
+    if parameters > SMALL_PARAMETERS:
+        return 1
+    return next(count for count in range(STEPS_AT_ONCE, 0, -1) if steps % count == 0)
+
+
 def _untuned(dataset: Any) -> Any:
     """Return the tf.data.Dataset without autotuning, which has nothing to tune here.
 
@@ -174,8 +188,8 @@ def split_network(network: Any, phase: Phase) -> tuple[Any | None, Any]:
     """Return the part of a keras.Model that stays frozen in this phase (or None) and the part that trains, set up for it."""
     import keras
 
-    if phase.frozen_through is None:
-        lower, upper = None, network
+    if phase.frozen_through is None:  # a view too: what is saved is the network, which never holds an optimizer
+        lower, upper = None, keras.Model(network.input, network.output)
     else:
         middle = network.get_layer(phase.frozen_through).output
         lower, upper = keras.Model(network.input, middle), keras.Model(middle, network.output)
@@ -260,9 +274,9 @@ def _recorder(run: _PhaseRun, history: list[Epoch], number: int, checkpoint: Che
         def on_epoch_begin(self, *_: object) -> None:
             self.start_s = time.monotonic()
 
-        def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        def on_train_batch_end(self, _batch: int, logs: dict[str, float] | None = None) -> None:
             # A loss that has left the numbers does not come back; the metric is a running mean and keeps it.
-            if batch % 50 == 0 and logs:
+            if logs:
                 self._check(logs["loss"])
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
