@@ -28,6 +28,19 @@ class TestMnist:
         assert mnist.val.labels[:5].tolist() == [5, 0, 4, 1, 9]  # the first labels of the training file
         assert mnist.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
 
+    def test_a_recipe_may_train_on_more_and_its_card_opens_the_same_split_again(self, mnist: Dataset) -> None:
+        dataset = request_dataset(Request("mnist_cnn", recipe="best"), ())
+        assert (len(dataset.train), len(dataset.val)) == (58_000, 2_000)
+        assert np.array_equal(dataset.val.labels, mnist.val.labels[:2_000])
+        assert dataset.test.sha256 == mnist.test.sha256
+        again = data.open_dataset(DataReference.from_json(dataset.reference.to_json()))
+        assert (again.train.sha256, again.val.sha256) == (dataset.train.sha256, dataset.val.sha256)
+
+    @pytest.mark.parametrize("held_out", [0, -1, 60_000])
+    def test_a_split_with_an_empty_part_is_refused(self, held_out: int) -> None:
+        with pytest.raises(EdgeproofError, match="validation pictures: expected 1 to 59,999"):
+            data.load_mnist(held_out)
+
     def test_parts_have_different_hashes(self, mnist: Dataset) -> None:
         assert len({mnist.train.sha256, mnist.val.sha256, mnist.test.sha256}) == 3
 
@@ -148,6 +161,7 @@ class TestOrders:
             counts = np.bincount(mnist.test.labels[order[:size]], minlength=10)
             assert np.abs(counts - share * size).max() <= 1
 
-    def test_references_survive_json(self) -> None:
-        reference = DataReference("d", "/some/where", 3, ("cat/1.png",))
+    @pytest.mark.parametrize("held_out", [None, 4_000])
+    def test_references_survive_json(self, held_out: int | None) -> None:
+        reference = DataReference("d", "/some/where", 3, ("cat/1.png",), held_out=held_out)
         assert DataReference.from_json(reference.to_json()) == reference

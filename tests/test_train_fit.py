@@ -148,6 +148,17 @@ class TestFit:
         history = fit(network, Recipe((PLAIN, replace(PLAIN, name="more"))), examples(), examples(), 0, verbose=0)
         assert [(epoch.phase, epoch.epoch) for epoch in history] == [("train", 1), ("train", 2), ("more", 3), ("more", 4)]
 
+    @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+    def test_weight_decay_takes_its_share_of_every_kernel(self, optimizer: Any) -> None:
+        free, decayed = (
+            trained_weights(replace(PLAIN, optimizer=optimizer, weight_decay=decay), 1) for decay in (1e-9, 10.0)
+        )
+        steps = 2 * 64 // PLAIN.batch_size
+        kept = (1 - 10.0 * PLAIN.learning_rate) ** steps
+        kernels = [(a, b) for a, b in zip(free, decayed, strict=True) if a.ndim > 1]  # biases begin at nothing
+        for a, b in kernels:
+            assert np.linalg.norm(b) == pytest.approx(kept * np.linalg.norm(a), rel=0.05)
+
     def test_a_phase_sets_the_dropout_that_it_names(self) -> None:
         network = find_model("mnist_cnn").build(10)
         dropout = next(layer for layer in network.layers if layer.name.startswith("dropout"))

@@ -110,9 +110,12 @@ class DataReference:
     skipped: tuple[str, ...] = ()  # unreadable pictures that were left out, relative to the folder
     role: Literal["training", "calibration"] = "training"  # calibration: of a model that was trained elsewhere
     validation: str | None = None  # another folder to verify with; for the role calibration alone
+    held_out: int | None = None  # so many of MNIST's training pictures are validation; None: as in the tutorial
 
     def to_json(self) -> dict[str, Any]:
         document = {"name": self.name, "path": self.path, "seed": self.seed, "skipped": list(self.skipped)}
+        if self.held_out is not None:
+            document |= {"held_out": self.held_out}
         if self.role == "calibration":
             document |= {"role": self.role, "validation": self.validation}
         return document
@@ -122,6 +125,7 @@ class DataReference:
         path = document.get("path")
         seed, skipped = int(document.get("seed", 0)), tuple(document.get("skipped", ()))
         calibrates, other = document.get("role") == "calibration", document.get("validation")
+        held_out = document.get("held_out")
         return DataReference(
             str(document.get("name")),
             None if path is None else str(path),
@@ -129,6 +133,7 @@ class DataReference:
             skipped,
             "calibration" if calibrates else "training",
             None if other is None else str(other),
+            None if held_out is None else int(held_out),
         )
 
 
@@ -163,19 +168,27 @@ def open_dataset(reference: DataReference, labels: Sequence[str] = ()) -> Datase
 
         return load_calibration(reference, labels)
     if reference.path is None:
-        return load_mnist()
+        return load_mnist(reference.held_out)
     return load_folder(Path(reference.path), reference.seed, reference.skipped)
 
 
-def load_mnist() -> Dataset:
-    """Return MNIST (LeCun, Cortes, Burges): 48,000 training, 12,000 validation and 10,000 test pictures of 28×28."""
+def load_mnist(held_out: int | None = None) -> Dataset:
+    """Return MNIST (LeCun, Cortes, Burges): 60,000 training and 10,000 test pictures of 28×28.
+
+    The first `held_out` of the training pictures (None: 12,000) are the validation part.
+    Raises EdgeproofError where that leaves a part empty.
+    """
+    first = MNIST_VALIDATION_IMAGES if held_out is None else held_out
+    if not 0 < first < MNIST_TRAINING_IMAGES:
+        raise EdgeproofError(
+            f"MNIST with {first:,} validation pictures: expected 1 to {MNIST_TRAINING_IMAGES - 1:,} of its training pictures"
+        )
     images = _read_idx("mnist/train-images-idx3-ubyte.gz", (MNIST_TRAINING_IMAGES, 28, 28))
     labels = _read_idx("mnist/train-labels-idx1-ubyte.gz", (MNIST_TRAINING_IMAGES,))
     test_images = _read_idx("mnist/t10k-images-idx3-ubyte.gz", (10_000, 28, 28))
     test_labels = _read_idx("mnist/t10k-labels-idx1-ubyte.gz", (10_000,))
-    first = MNIST_VALIDATION_IMAGES
     return Dataset(
-        reference=DataReference("mnist"),
+        reference=DataReference("mnist", held_out=held_out),
         labels=tuple("0123456789"),
         train=array_split(images[first:], labels[first:]),
         val=array_split(images[:first], labels[:first]),

@@ -239,14 +239,16 @@ def _optimizer(phase: Phase, steps: int) -> Any:
             warmup_target=phase.learning_rate,
             warmup_steps=warm_up,
         )
-    average = {"use_ema": True, "ema_momentum": phase.weight_average} if phase.weight_average else {}
+    options: dict[str, Any] = {"weight_decay": phase.weight_decay} if phase.weight_decay else {}
+    if phase.weight_average:
+        options |= {"use_ema": True, "ema_momentum": phase.weight_average}
     kinds = {
         "adam": keras.optimizers.Adam,
         "adamw": keras.optimizers.AdamW,
         "rmsprop": keras.optimizers.RMSprop,
         "sgd": keras.optimizers.SGD,
     }
-    return kinds[phase.optimizer](rate, **average)
+    return kinds[phase.optimizer](rate, **options)
 
 
 def _loss(phase: Phase, classes: int) -> Any:

@@ -138,7 +138,8 @@ def _trained(
 def request_dataset(request: Request, steps: Sequence[Step]) -> Dataset:
     """Open the pictures that a request asks for. Raises EdgeproofError that lists unusable ones, unless skipped."""
     if request.data is None:
-        return open_dataset(DataReference("mnist"))
+        recipe = find_model(request.model).spec.recipe(request.recipe or DEFAULT_RECIPE)
+        return open_dataset(DataReference("mnist", held_out=recipe.held_out))
     dataset = load_folder(request.data, request.seed)
     skipped: list[str] = []
     while bad := unusable(dataset, steps):  # again after leaving some out: parts that are drawn are others then

@@ -42,6 +42,7 @@ class Phase:
     cosine: bool = False  # warm up over the first tenth, then fall to 0.2 % along a cosine; else constant
     label_smoothing: float = 0.0
     dropout: float | None = None  # of the network's Dropout layers; None: as they are
+    weight_decay: float = 0.0  # a step takes this, times the rate, of each weight; 0: the optimizer's own, 0.004 of adamw
     weight_average: float = 0.0  # momentum of an exponential moving average of the weights; 0: none
     augmentation: Augmentation | None = None
     frozen_through: str | None = None
@@ -58,6 +59,7 @@ class Recipe:
     phases: tuple[Phase, ...]
     validation_images: int | None = None  # look at the first N of a seeded order after each epoch; None: all
     at_most_images: int | None = None  # taken by itself where the training part holds no more than this
+    held_out: int | None = None  # so many of MNIST's training pictures are validation; None: as in the tutorial
 
 
 @dataclass(frozen=True)

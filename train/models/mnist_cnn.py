@@ -13,20 +13,17 @@ DEFAULT = Phase(
     epochs=20,
     batch_size=128,
     learning_rate=6e-3,
+    optimizer="adamw",
+    weight_decay=0.02,  # without it 60 epochs are no better than 40, their scores surer and less right
     cosine=True,
     dropout=0.25,  # the tutorial's half holds so small a network back: it needs 24 epochs to get as far
     weight_average=0.999,
     augmentation=Augmentation(rotation_degrees=10.0, scale=0.1, shift_pixels=0.7),
 )
-FAST = replace(DEFAULT, epochs=4, learning_rate=3e-3, dropout=None, weight_average=0.99, augmentation=None)
-FEW = replace(DEFAULT, epochs=20, batch_size=32, learning_rate=4e-3, dropout=None, copies_an_epoch=20)
-LONGER = replace(
-    DEFAULT,
-    epochs=60,
-    learning_rate=4e-3,
-    dropout=None,
-    augmentation=Augmentation(rotation_degrees=12.0, scale=0.12, shift_pixels=0.7, shear=0.1, stroke=0.15),
-)
+LONGER = replace(DEFAULT, epochs=60)
+UNDECAYED = replace(DEFAULT, optimizer="adam", weight_decay=0.0, dropout=None)
+FAST = replace(UNDECAYED, epochs=4, learning_rate=3e-3, weight_average=0.99, augmentation=None)
+FEW = replace(UNDECAYED, epochs=20, batch_size=32, learning_rate=4e-3, copies_an_epoch=20)
 
 SPEC = ModelSpec(
     name="mnist_cnn",
@@ -40,7 +37,7 @@ SPEC = ModelSpec(
     ),
     recipes={
         "default": Recipe(phases=(DEFAULT,), validation_images=4_000),
-        "best": Recipe(phases=(LONGER,), validation_images=4_000),
+        "best": Recipe(phases=(LONGER,), held_out=2_000),
         "fast": Recipe(phases=(FAST,)),
         "few": Recipe(phases=(FEW,), at_most_images=2_000),
         "tutorial": Recipe(phases=(Phase(name="train", epochs=5, batch_size=32, learning_rate=1e-3),)),

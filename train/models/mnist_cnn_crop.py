@@ -12,9 +12,7 @@ from train.models.mnist_cnn import DEFAULT, SIDE, digits_network
 from train.spec import ModelSpec
 
 CROP = 3
-# In 15 epochs, at twice this rate and half the dropout, validation accuracy is the same, but three seeds have 99.31 to
-# 99.49 % of the test pictures right; this way 99.45 to 99.51 %.
-GENTLER = replace(DEFAULT, epochs=24, learning_rate=2e-3, dropout=0.5)
+SHORTER = replace(DEFAULT, epochs=16, dropout=0.35)  # it sees all of a digit, and learns it in less
 
 SPEC = ModelSpec(
     name="mnist_cnn_crop",
@@ -22,7 +20,7 @@ SPEC = ModelSpec(
     width=SIDE,
     channels=1,
     preprocess=mnist_cnn.SPEC.preprocess,
-    recipes={**mnist_cnn.SPEC.recipes, "default": replace(mnist_cnn.SPEC.recipes["default"], phases=(GENTLER,))},
+    recipes={**mnist_cnn.SPEC.recipes, "default": replace(mnist_cnn.SPEC.recipes["default"], phases=(SHORTER,))},
 )
 
 
