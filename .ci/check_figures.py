@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 # 0.1 points under the README's means; mobilenet_v2's seeds lie 0.14 points apart: 0.1 under the 99.4 % that it is to reach.
-LEAST_TOP1 = {"mnist_cnn": 0.9914, "mnist_cnn_crop": 0.9938, "mobilenet_v2": 0.993}
+LEAST_TOP1 = {"mnist_cnn": 0.9922, "mnist_cnn_crop": 0.9938, "mobilenet_v2": 0.993}
 ROWS = {"keras": {"keras"}, "tflite": {"litert", "tflite_runtime"}, "onnx": {"onnxruntime"}}
 VARIANTS = {
     ("float32", "keras"),
