@@ -161,6 +161,14 @@ class TestOrders:
             counts = np.bincount(mnist.test.labels[order[:size]], minlength=10)
             assert np.abs(counts - share * size).max() <= 1
 
+    @pytest.mark.parametrize(
+        "document",
+        [5, "mnist", {"seed": "x"}, {"seed": 1.5}, {"held_out": []}, {"held_out": True}, {"skipped": 3}, {"skipped": [1]}],
+    )
+    def test_a_reference_of_another_form_is_refused(self, document: object) -> None:
+        with pytest.raises(EdgeproofError, match=r"the card's data set .*: train the model again"):
+            DataReference.from_json(document)
+
     @pytest.mark.parametrize("held_out", [None, 4_000])
     def test_references_survive_json(self, held_out: int | None) -> None:
         reference = DataReference("d", "/some/where", 3, ("cat/1.png",), held_out=held_out)

@@ -121,20 +121,30 @@ class DataReference:
         return document
 
     @staticmethod
-    def from_json(document: Mapping[str, Any]) -> "DataReference":
-        path = document.get("path")
-        seed, skipped = int(document.get("seed", 0)), tuple(document.get("skipped", ()))
-        calibrates, other = document.get("role") == "calibration", document.get("validation")
-        held_out = document.get("held_out")
+    def from_json(document: object) -> "DataReference":
+        """Read one from a card. Raises EdgeproofError for anything that to_json would not write."""
+        if not isinstance(document, Mapping):
+            raise EdgeproofError(f"the card's data set is {document!r:.60}, expected an object: train the model again")
+        path, other = document.get("path"), document.get("validation")
+        skipped = document.get("skipped", ())
+        if not isinstance(skipped, list | tuple) or not all(isinstance(name, str) for name in skipped):
+            raise EdgeproofError(f"the card's data set has skipped {skipped!r:.60}, expected names: train the model again")
         return DataReference(
             str(document.get("name")),
             None if path is None else str(path),
-            seed,
-            skipped,
-            "calibration" if calibrates else "training",
+            _whole_number(document, "seed") or 0,
+            tuple(skipped),
+            "calibration" if document.get("role") == "calibration" else "training",
             None if other is None else str(other),
-            None if held_out is None else int(held_out),
+            _whole_number(document, "held_out"),
         )
+
+
+def _whole_number(document: Mapping[str, Any], name: str) -> int | None:
+    value = document.get(name)
+    if value is not None and type(value) is not int:
+        raise EdgeproofError(f"the card's data set has {name} {value!r:.60}, expected a whole number: train the model again")
+    return value
 
 
 @dataclass(frozen=True)
