@@ -1,1 +1,1 @@
-"""The measuring room: accuracy, latency, memory and size of every artifact in every runtime, with their uncertainty."""
+"""Measuring: accuracy, latency, memory and size of every artifact in every runtime, with their uncertainty."""

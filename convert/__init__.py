@@ -1,1 +1,1 @@
-"""The conversion room: from a trained Keras model to artifacts that carry their card and prove what their name says."""
+"""Converting: from a trained Keras model to verified artifacts, each with its card inside."""

@@ -1,1 +1,1 @@
-"""The device room: `classify.py` is the one file that is copied to a device."""
+"""What runs on a device: one picture through one model file. Needs only the standard library, numpy and Pillow."""

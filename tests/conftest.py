@@ -1,6 +1,8 @@
 """Fixtures: the project's commands, and a tiny model that was trained and converted by them once a session."""
 
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,13 +13,21 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from convert.variant import VARIANTS
-from train.data import Dataset, load_mnist
+from bench.runtimes import can_be_installed
+from common.native_lines import ask_for_silence
+from convert.variants import VARIANTS
+from train.data.dataset import Dataset
+from train.data.mnist import load_mnist
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAINING_A_CLASS, OTHER_A_CLASS = 60, 8
 CONVERTED = tuple(variant for variant in VARIANTS if not variant.by_doctor)  # what `tiny` holds
 
+# The TFLite runtimes that there are for this Python, and what needs the one that some Pythons have none of
+TFLITE = tuple(name for name in ("litert", "tflite_runtime") if can_be_installed(name))
+needs_tflite_runtime = pytest.mark.skipif("tflite_runtime" not in TFLITE, reason="tflite-runtime is not for this Python")
+
+ask_for_silence()  # of what tests import themselves, and of the programs that they start without a command line
 # A shell starts what runs in its background with SIGINT ignored, which every command that a test starts would inherit
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -32,22 +42,22 @@ class Finished:
 
     @property
     def error_line(self) -> str:
-        """Return the last line on standard error: the libraries may have written others before it."""
+        """Return the last line on standard error: libraries may have written lines before it."""
         assert "Traceback" not in self.stderr, self.stderr
         return self.stderr.strip().splitlines()[-1]
 
 
 def run(arguments: Sequence[str | Path], cwd: Path, python: str = sys.executable, **environment: str) -> Finished:
     """Run Python with arguments in a folder, with the project importable, as a user does from the checkout."""
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     command = [python, *map(str, arguments)]
     result = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=600, check=False)
     return Finished(result.returncode, result.stdout, result.stderr)
 
 
-def run_room(room: str, *arguments: str | Path, cwd: Path) -> Finished:
-    """Run `python -m ROOM ARGUMENTS`."""
-    return run(["-m", room, *arguments], cwd)
+def run_module(module: str, *arguments: str | Path, cwd: Path) -> Finished:
+    """Run `python -m MODULE ARGUMENTS`."""
+    return run(["-m", module, *arguments], cwd)
 
 
 def classify(*arguments: str | Path, cwd: Path) -> Finished:
@@ -84,28 +94,44 @@ def digit_folder(mnist: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @dataclass(frozen=True)
 class Tiny:
-    """A small trained and converted model: badly trained, but whole."""
+    """A small trained and converted model: its accuracy is low, but all its files are there."""
 
     workspace: Path  # holds build/
     folder: Path  # build/mnist_cnn@tiny
     data: Path
 
     def artifact(self, key: str) -> Path:
-        """Return the path of "int8.tflite" and the like."""
+        """Return the path of an artifact, given its key, such as "int8.tflite"."""
         return self.folder / f"mnist_cnn.{key}"
+
+
+def make_tiny(shared: Path) -> None:
+    """Train and convert in a folder, with the commands, as a user does; the pictures are in it."""
+    options = ["--data", str(shared / "digits"), "--recipe", "tutorial", "--name", "tiny"]
+    workspace = shared / "workspace"
+    workspace.mkdir(exist_ok=True)
+    trained = run_module("train", "run", "mnist_cnn", *options, cwd=workspace)
+    assert trained.code == 0, trained.stderr
+    every = ",".join(variant.key for variant in CONVERTED)
+    converted = run_module("convert", "run", "mnist_cnn@tiny", "--variants", every, cwd=workspace)
+    assert converted.code == 0, converted.stderr
 
 
 @pytest.fixture(scope="session")
 def tiny(digit_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    workspace = tmp_path_factory.mktemp("workspace")
-    options = ["--data", str(digit_folder), "--recipe", "tutorial", "--name", "tiny"]
-    trained = run_room("train", "run", "mnist_cnn", *options, cwd=workspace)
-    assert trained.code == 0, trained.stderr
-    folder = workspace / "build" / "mnist_cnn@tiny"
-    every = ",".join(variant.key for variant in CONVERTED)
-    converted = run_room("convert", "run", "mnist_cnn@tiny", "--variants", every, cwd=workspace)
-    assert converted.code == 0, converted.stderr
-    return Tiny(workspace, folder, digit_folder)
+    """Return a copy that tests may write into: one worker of pytest-xdist makes it, the others wait and copy it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tiny"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "made").exists():
+            shutil.copytree(digit_folder, shared / "digits", dirs_exist_ok=True)
+            make_tiny(shared)
+            (shared / "made").touch()
+    workspace = tmp_path_factory.mktemp("tiny") / "workspace"
+    shutil.copytree(shared / "workspace", workspace)
+    return Tiny(workspace, workspace / "build" / "mnist_cnn@tiny", shared / "digits")
 
 
 @pytest.fixture(scope="session")

@@ -1,1 +1,1 @@
-"""The training room: data, model specifications and the training recipes."""
+"""Training: data, model specifications and the training recipes."""

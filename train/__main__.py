@@ -1,15 +1,15 @@
 """The command `python -m train`."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from train.cli import run_cli
+from common.cli import Commands, run_cli
+from common.native_lines import filtered
 
 
-@click.group()
+@click.group(cls=Commands)
 def main() -> None:
     """Train image classifiers; each run leaves build/MODEL/ with the model, its card and its history."""
 
@@ -17,7 +17,7 @@ def main() -> None:
 @main.command()
 @click.argument("model")
 @click.option(
-    "--recipe", help="How to train; `list` shows each model's recipes. Without: what suits the number of pictures."
+    "--recipe", help="How to train; `list` shows each model's recipes. By default, what suits the number of pictures."
 )
 @click.option("--data", type=click.Path(path_type=Path), help="A folder of class folders of pictures instead of MNIST.")
 @click.option("--name", help="Write to build/MODEL@NAME/; made from the other options unless given.")
@@ -26,27 +26,28 @@ def main() -> None:
     type=click.Choice(["imagenet", "bundled", "none"]),
     default="imagenet",
     show_default=True,
-    help="What a pretrained model starts from.",
+    help="The weights that a pretrained model starts from.",
 )
-@click.option("--freeze", is_flag=True, help="Train the head alone; the pretrained base stays as it is.")
+@click.option("--freeze", is_flag=True, help="Train only the head; the pretrained base stays as it is.")
 @click.option(
     "--frame",
     type=click.Choice(["whole", "digit"]),
     default="whole",
     show_default=True,
-    help="What of a folder's pictures the model sees: the middle of the whole, or one handwritten digit, found and framed.",
+    help="How a folder's pictures are cut: the middle of the whole picture, or one handwritten digit, found and framed.",
 )
+@click.option("--side", type=click.IntRange(1), help="Side of the model's pictures; mobilenet_v2: 96 to 224 by 32.")
 @click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read, instead of refusing the folder.")
-@click.option("--resume", is_flag=True, help="Go on after the last epoch that an interrupted run finished.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
+@click.option("--resume", is_flag=True, help="Continue after the last epoch that an interrupted run finished.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random.")
+@filtered()
 def run(model: str, resume: bool, **options: Any) -> None:
     """Train MODEL, test it once, and write build/MODEL/."""
-    from device.classify import printable
+    from device.safe_text import printable
     from train.run import Request, run as train_run
 
     request = Request(model, **options)
-    verbose = 1 if sys.stdout.isatty() else 2  # a progress bar for people, a line an epoch for logs
-    outcome = train_run(request, click.echo, verbose, resume)
+    outcome = train_run(request, click.echo, resume)
     for path in outcome.skipped:
         click.echo(f"skipped, not usable: {printable(path)}")
     low, high = outcome.ci95
@@ -62,27 +63,29 @@ def run(model: str, resume: bool, **options: Any) -> None:
 @click.argument("model")
 @click.option("--set", "texts", multiple=True, metavar="NAME=A,B", help="A setting and its values; may be given again.")
 @click.option("--data", type=click.Path(path_type=Path), help="A folder of class folders of pictures instead of MNIST.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Points trained at a time, here.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Points to train at a time, here.")
 @click.option("--dask", metavar="ADDRESS", help="Train on the Dask cluster of this scheduler, as tcp://host:8786.")
+@filtered()
 def sweep(model: str, texts: tuple[str, ...], data: Path | None, jobs: int, dask: str | None) -> int:
     """Train MODEL with every combination of settings and compare them on the validation part.
 
-    What is finished is not trained again; a point that fails is a row with its reason and is tried again next time.
+    Finished points are not trained again. A point that fails is a row with its reason, and is tried again next time.
     """
+    from common.lock import exclusive
+    from common.tables import table_lines
     from train import sweep as sweeps
-    from train.alone import alone
-    from train.data import DataReference, load_folder
+    from train.data.dataset import DataReference
+    from train.data.folders import load_folder
 
     points = sweeps.parse_grid(model, texts)
     folder = sweeps.sweep_folder(model)
     reference = DataReference("mnist") if data is None else load_folder(data).reference
-    with alone(folder / model), sweeps.executor_for(jobs, dask) as executor:
+    with exclusive(folder / model), sweeps.executor_for(jobs, dask) as executor:
         done = sweeps.sweep(model, points, executor, folder, click.echo, reference)
         sweeps.write_summary(model, done, folder)
     header, rows = sweeps.table(done)
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    for row in [header, *rows]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in table_lines(header, rows, ("parameters", "s", "val loss")):
+        click.echo(line)
     click.echo(f"wrote {folder}/sweep.md, sweep.json and sweep.png")
     return 1 if any(point.error for point in done) else 0
 
@@ -90,11 +93,13 @@ def sweep(model: str, texts: tuple[str, ...], data: Path | None, jobs: int, dask
 @main.command(name="list")
 def list_models() -> None:
     """List the models and their recipes."""
-    from train.spec import find_model, model_names
+    from train.models import find_model, model_names
 
     for name in model_names():
         spec = find_model(name).spec
-        click.echo(f"{name}: {spec.height}×{spec.width}×{spec.channels}, recipes {', '.join(spec.recipes)}")
+        sides = find_model(name).sides
+        others = f" (--side {', '.join(map(str, sides))})" if sides else ""
+        click.echo(f"{name}: {spec.height}×{spec.width}×{spec.channels}{others}, recipes {', '.join(spec.recipes)}")
 
 
 if __name__ == "__main__":

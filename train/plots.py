@@ -5,8 +5,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from train.files import replacing
-from train.fit import Epoch
+from common.files import replacing
+from train.fitting.fit import Epoch
 
 LAYERS_A_COLUMN = 40
 LAYER_COLORS = {

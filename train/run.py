@@ -3,24 +3,35 @@
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from device.classify import CARD_SCHEMA, EdgeproofError, Step, wilson_interval
-from train.alone import alone
-from train.checkpoint import Checkpoint
-from train.data import DataReference, Dataset, load_folder, open_dataset, seeded_order, unusable
-from train.evaluate import probabilities
-from train.files import BUILD, json_bytes, replacing_together, sha256_of
-from train.fit import Epoch, Examples, fit
+from common.files import json_bytes, replacing_together, sha256_of
+from common.lock import exclusive
+from common.paths import BUILD
+from common.version import tool_versions
+from device.card import CARD_SCHEMA, Step
+from device.errors import EdgeproofError
+from device.pictures.picture_files import left_out_text
+from device.preprocessing.whole_picture import whole_picture_steps
+from device.scoring import wilson_interval
+from train.data.dataset import DataReference, Dataset, seeded_order
+from train.data.folders import load_folder, unusable
+from train.data.open_dataset import open_dataset
+from train.data.pen_digits import prepared_pen_digits
+from train.fitting.checkpoint import Checkpoint
+from train.fitting.fit import Epoch, Examples, fit
+from train.fitting.predict import probabilities
+from train.fitting.unsure import unsure_below
+from train.models import Model, find_model
 from train.plots import plot_history, plot_layers
-from train.spec import DEFAULT_RECIPE, Model, ModelSpec, Recipe, Weights, find_model, whole_picture_steps
+from train.spec import DEFAULT_RECIPE, ModelSpec, Recipe, Weights
 
 TOOLS = ("tensorflow-cpu", "keras", "numpy", "pillow")
 SAMPLES_SHOWN = 8
+CALIBRATION_DIGITS = 1_000  # drawn by code
 
 Frame = Literal["whole", "digit"]
 
@@ -30,19 +41,21 @@ class Request:
     """What to train: everything that a result depends on."""
 
     model: str
-    recipe: str | None = None  # None: the one that is meant for so many training pictures
+    recipe: str | None = None  # None: the one that suits the number of training pictures
     data: Path | None = None
     name: str | None = None  # of the folder, build/MODEL@NAME
     weights: Weights = "imagenet"
     seed: int = 0
     frame: Frame = "whole"  # of pictures in folders; MNIST's are framed digits
-    freeze: bool = False  # train the head alone
+    freeze: bool = False  # train only the head
     skip_bad: bool = False  # leave unreadable pictures out
+    side: int | None = None  # of the model's pictures; None: the model's own
 
     @property
     def folder(self) -> Path:
         """Return build/MODEL for the defaults, build/MODEL@NAME for anything else."""
         parts = [] if self.data is None else [self.data.resolve().name]
+        parts += [] if self.side is None or self.side == find_model(self.model).spec.height else [str(self.side)]
         parts += [] if self.recipe in (None, DEFAULT_RECIPE) else [self.recipe]
         parts += [] if self.weights == "imagenet" else [f"weights-{self.weights}"]
         parts += ["frozen"] if self.freeze else []
@@ -62,7 +75,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run reached on the test part, where its files are, and a few of its answers."""
+    """The result of a run: its figures on the test part, its files, and a few of its answers."""
 
     folder: Path
     correct: int
@@ -79,13 +92,13 @@ class Outcome:
         return wilson_interval(self.correct, self.total)
 
 
-def run(request: Request, say: Callable[[str], None], verbose: int = 0, resume: bool = False) -> Outcome:
-    """Train, evaluate on the test part once, and write the files. `say` takes lines for people; `verbose` is Keras's.
+def run(request: Request, say: Callable[[str], None], resume: bool = False) -> Outcome:
+    """Train, evaluate on the test part once, and write the files. `say` takes lines for people.
 
     With `resume` the run goes on after the last epoch that an interrupted one finished, with the same result.
-    Raises EdgeproofError for a request that cannot be met, before anything on disk is touched.
+    Raises EdgeproofError for a request that cannot be met, before anything on disk is changed.
     """
-    model = find_model(request.model)
+    model = find_model(request.model).at_side(request.side)
     model.spec.recipe(request.recipe or DEFAULT_RECIPE)
     if request.name and not request.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise EdgeproofError(f"--name {request.name!r}: expected letters, digits, '-', '_' and '.' only")
@@ -96,9 +109,11 @@ def run(request: Request, say: Callable[[str], None], verbose: int = 0, resume: 
     recipe = model.spec.recipe(recipe_name)
     if request.freeze:
         recipe = head_alone(request.model, recipe)
+    if dataset.left_out:
+        say(f"left out: {left_out_text(dataset.left_out)}")
     say(f"{request.model}, recipe {recipe_name}: {len(dataset.labels)} classes, {parts}")
-    with alone(request.folder / request.model):
-        return _trained(request, model, recipe_name, recipe, dataset, steps, say, verbose, resume)
+    with exclusive(request.folder / request.model):
+        return _trained(request, model, recipe_name, recipe, dataset, steps, say, resume)
 
 
 def _trained(
@@ -109,10 +124,9 @@ def _trained(
     dataset: Dataset,
     steps: Sequence[Step],
     say: Callable[[str], None],
-    verbose: int,
     resume: bool,
 ) -> Outcome:
-    """Do what was asked for and found possible."""
+    """Train as requested, once the request is known to be possible."""
     import keras
 
     train, val = prepared_examples(dataset, steps, recipe, request.seed)
@@ -127,25 +141,33 @@ def _trained(
         say(checkpoint.describe())
     else:
         checkpoint.discard()
-    history = fit(network, recipe, train, val, request.seed, verbose, checkpoint)
+    history = fit(network, recipe, train, val, request.seed, checkpoint, say)
     outcome = _evaluate(network, dataset, steps, request.folder)
     card = common_card(request, recipe_name, model.spec, dataset, steps, weights, outcome)
+    if dataset.reference.path is None:  # a digit model: for other pictures nothing says what is unlike them
+        card["min_score"] = _min_score(network, val, steps, request.seed)
     _write(outcome.folder, request.model, network, history, card)
     checkpoint.discard()
     return outcome
 
 
+def _min_score(network: Any, val: Examples, steps: Sequence[Step], seed: int) -> float:
+    """Return below which score an answer is unsure, by validation pictures and by digits drawn by code."""
+    drawn, labels = prepared_pen_digits(CALIBRATION_DIGITS, steps, seed)
+    return unsure_below(probabilities(network, val.pixels), val.labels, probabilities(network, drawn), labels)
+
+
 def request_dataset(request: Request, steps: Sequence[Step]) -> Dataset:
-    """Open the pictures that a request asks for. Raises EdgeproofError that lists unusable ones, unless skipped."""
+    """Open the pictures of a request. Raises EdgeproofError that lists unusable ones, unless they are skipped."""
     if request.data is None:
         recipe = find_model(request.model).spec.recipe(request.recipe or DEFAULT_RECIPE)
         return open_dataset(DataReference("mnist", held_out=recipe.held_out))
     dataset = load_folder(request.data, request.seed)
     skipped: list[str] = []
-    while bad := unusable(dataset, steps):  # again after leaving some out: parts that are drawn are others then
+    while bad := unusable(dataset, steps):  # skipping some changes the random split, so check again
         if not request.skip_bad:
             listed = "".join(f"\n  {path}: {reason}" for path, reason in bad.items())
-            raise EdgeproofError(f"{request.data}: {len(bad)} unusable pictures; mend them, or give --skip-bad:{listed}")
+            raise EdgeproofError(f"{request.data}: {len(bad)} unusable pictures; repair them, or give --skip-bad:{listed}")
         skipped = sorted([*skipped, *bad])
         dataset = load_folder(request.data, request.seed, skipped=skipped)
     return dataset
@@ -169,6 +191,7 @@ def _settings(request: Request, recipe_name: str, dataset: Dataset, weights: str
         "recipe": recipe_name,
         "freeze": request.freeze,
         "frame": request.frame,
+        "side": request.side,
         "seed": request.seed,
         "weights": weights,
         "train_sha256": dataset.train.sha256,
@@ -176,16 +199,16 @@ def _settings(request: Request, recipe_name: str, dataset: Dataset, weights: str
 
 
 def steps_for(spec: ModelSpec, digits: bool) -> tuple[Step, ...]:
-    """Return the model's own preprocessing for digits; for pictures of anything: upright, sized, the middle cut out."""
+    """Return the model's own preprocessing for digits; for other pictures: turned upright, scaled, the middle cut out."""
     if digits:
         return spec.preprocess
-    return whole_picture_steps(spec.height, spec.channels)
+    return whole_picture_steps(spec.height, spec.width, spec.channels)
 
 
 def prepared_examples(
     dataset: Dataset, steps: Sequence[Step], recipe: Recipe, seed: int, most_training: int | None = None
 ) -> tuple[Examples, Examples]:
-    """Prepare the training (at most so many) and validation pictures that the recipe uses, in a seeded order."""
+    """Prepare the training (at most `most_training`) and validation pictures that the recipe uses, in a seeded order."""
     limits = [phase.images if most_training is None else most_training for phase in recipe.phases]
     most = None if None in limits else max(limit for limit in limits if limit is not None)
     train_order = seeded_order(len(dataset.train), seed)[:most]
@@ -236,13 +259,13 @@ def common_card(
             "dataset": reference.to_json(),
             "dataset_sha256": {part: split.sha256 for part, split in parts.items()},
             "dataset_count": {part: len(split) for part, split in parts.items()},
-            "tools": {tool: metadata.version(tool) for tool in TOOLS},
+            "tools": tool_versions(TOOLS),
         },
     }
 
 
 def _write(folder: Path, name: str, network: Any, history: Sequence[Epoch], card: dict[str, Any]) -> None:
-    """Write the model, its card and its pictures, all or none; the model last: it is what make goes by."""
+    """Write the model, its card and its pictures, all or none; the model last, because make checks for it."""
     summary = io.StringIO()
     network.summary(print_fn=lambda line: summary.write(line + "\n"))
     names = ("summary.txt", "history.json", "history.png", "layers.png", f"{name}.card.json", f"{name}.keras")

@@ -1,11 +1,9 @@
 """Training a grid of settings: resumable, on this machine or on a Dask cluster, compared on the validation part."""
 
-import ctypes
 import hashlib
 import itertools
 import json
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
@@ -15,22 +13,27 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from device.classify import EdgeproofError
-from train.data import DataReference, open_dataset
-from train.files import BUILD, read_json, replacing, write_bytes, write_json
-from train.spec import DEFAULT_RECIPE, Augmentation, ModelSpec, Phase, Recipe, find_model
+from common.extras import how_to_add
+from common.files import read_json, replacing, write_bytes, write_json
+from common.paths import BUILD
+from common.progress import task_progress
+from device.errors import EdgeproofError
+from device.process import end_with_parent
+from train.data.dataset import DataReference
+from train.data.open_dataset import open_dataset
+from train.models import find_model
+from train.spec import DEFAULT_RECIPE, Augmentation, ModelSpec, Phase, Recipe
 
 Settings = dict[str, Any]
 PHASE_FIELDS = {field.name for field in fields(Phase)} - {"name", "augmentation", "frozen_through"}
 AUGMENTATION_FIELDS = {field.name for field in fields(Augmentation)}
 RUN_FIELDS = {"recipe", "seed", "training_images"}
 NONE = "–"
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One trained setting of the grid, or why it failed."""
+    """One trained setting of the grid, or the reason why it failed."""
 
     settings: Settings
     val_accuracy: float | None = None
@@ -82,9 +85,9 @@ def sweep(
     say: Callable[[str], None],
     data: DataReference | None = None,
 ) -> list[Point]:
-    """Train every point that `folder` does not hold yet and return all of them, in the grid's order.
+    """Train every point that is not in `folder` yet and return all points, in the grid's order.
 
-    Each is written the moment it is done, so that an interrupted sweep goes on where it was.
+    Each is written as soon as it is done, so that an interrupted sweep can continue.
     """
     reference = data or DataReference("mnist")
     paths = [_point_path(folder, model, reference, settings) for settings in points]
@@ -97,15 +100,17 @@ def sweep(
         for path, settings in zip(paths, points, strict=True)
         if path not in done
     }
-    for future in as_completed(futures):
-        path, settings = futures[future]
-        try:
-            point = Point(**future.result())
-        except Exception as error:  # a point that fails, or whose process died, is a row with its reason
-            point = Point(settings, error=f"{type(error).__name__}: {error}".splitlines()[0])
-        write_json(path, vars(point))
-        done[path] = point
-        say(describe(point))
+    with task_progress("training points", len(futures)) as advance:
+        for future in as_completed(futures):
+            path, settings = futures[future]
+            try:
+                point = Point(**future.result())
+            except Exception as error:  # a point that fails, or whose process died, is a row with its reason
+                point = Point(settings, error=f"{type(error).__name__}: {error}".splitlines()[0])
+            write_json(path, vars(point))
+            done[path] = point
+            say(describe(point))
+            advance(1)
     return [done[path] for path in paths]
 
 
@@ -115,8 +120,8 @@ def _point_path(folder: Path, model: str, reference: DataReference, settings: Se
 
 
 def train_point(model: str, settings: Settings, reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Train one point and return it as JSON; runs in whatever process the executor has. The test part is not touched."""
-    from train.fit import fit
+    """Train one point and return it as JSON; runs in a process of the executor. The test part is not used."""
+    from train.fitting.fit import fit
     from train.run import prepared_examples, steps_for
 
     found = find_model(model)
@@ -134,7 +139,7 @@ def train_point(model: str, settings: Settings, reference: Mapping[str, Any]) ->
     if found.load_pretrained is not None:
         found.load_pretrained(network, "bundled", lambda _: None)
     start_s = time.monotonic()
-    history = fit(network, recipe, train, val, seed, verbose=0)
+    history = fit(network, recipe, train, val, seed)
     seconds = time.monotonic() - start_s
     last = history[-1]
     parameters = int(network.count_params())
@@ -143,7 +148,7 @@ def train_point(model: str, settings: Settings, reference: Mapping[str, Any]) ->
 
 
 def apply_settings(spec: ModelSpec, settings: Settings) -> Recipe:
-    """Return the recipe with its last phase changed as the settings say, and with the whole validation part to judge by."""
+    """Return the recipe with the settings applied to its last phase, and with the whole validation part."""
     recipe = replace(spec.recipe(str(settings.get("recipe", DEFAULT_RECIPE))), validation_images=None)
     last = recipe.phases[-1]
     bounds = {name: settings[name] for name in AUGMENTATION_FIELDS & set(settings)}
@@ -159,28 +164,21 @@ def executor_for(jobs: int, dask: str | None) -> Iterator[Executor]:
     Raises EdgeproofError where Dask is not installed or the address does not answer.
     """
     if dask is None:
-        # A fresh process a point: TensorFlow does not survive a fork, and one that dies takes no other with it.
+        # A fresh process for each point: TensorFlow does not survive a fork, and a crash must not end other points.
         context, own = get_context("spawn"), os.getpid()
-        with ProcessPoolExecutor(jobs, context, _end_with, (own,), max_tasks_per_child=1) as pool:
+        with ProcessPoolExecutor(jobs, context, end_with_parent, (own,), max_tasks_per_child=1) as pool:
             yield pool
         return
     try:
         from distributed import Client
     except ImportError as error:
-        raise EdgeproofError(f"--dask: {error}: pip install distributed in .venv") from error
+        raise EdgeproofError(f"--dask: {error}: {how_to_add('dask')}") from error
     try:
         client = Client(dask, timeout="10s")
     except (OSError, ValueError, TimeoutError) as error:
         raise EdgeproofError(f"--dask {dask}: no scheduler answers: start one with `dask scheduler`") from error
     with client:
         yield client.get_executor(pure=False, retries=2)
-
-
-def _end_with(parent_id: int) -> None:
-    """Have the kernel end this process with the sweep that started it, however that ends."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_id:  # it ended before the kernel was told
-        os._exit(1)
 
 
 def sweep_folder(model: str) -> Path:
@@ -222,7 +220,7 @@ def write_summary(model: str, points: Sequence[Point], folder: Path) -> None:
 
 
 def _plot(model: str, points: Sequence[Point], path: Path) -> None:
-    """Draw validation accuracy against training time, the marks sized by parameters."""
+    """Draw validation accuracy over training time; the size of a mark shows the number of parameters."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5), layout="constrained")

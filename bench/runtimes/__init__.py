@@ -1,18 +1,21 @@
-"""One file a runtime, found by its name. Each module is a runtime: see `Runtime` for what it offers."""
+"""One file for each runtime, found by its name. Each module is a runtime: `Runtime` says what it must offer."""
 
 import importlib
 import pkgutil
+import sys
+from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.accelerators import Device, probe
-from bench.given import Given
-from bench.given_session import GivenSession
-from bench.profiling import Operation
-from device.classify import Card, CheckFailed, EdgeproofError, ModelError, RuntimeMissing
+from bench.artifacts.cardless import CardlessInput
+from bench.machine.accelerators import Accelerator, probe
+from bench.runtimes.support.cardless_session import CardlessSession
+from bench.runtimes.support.operation_profile import Operation
+from device.card import Card
+from device.errors import CheckFailed, EdgeproofError, ModelError, RuntimeMissing
 
 
 class Session(Protocol):
@@ -25,7 +28,7 @@ class Session(Protocol):
         """Turn pixels (H, W, C), uint8, 0..255, into the model's input."""
 
     def infer(self, tensor: Any) -> Any:
-        """Run the model; this is what latency means."""
+        """Run the model; this call is timed as latency."""
 
     def scores(self, output: Any) -> npt.NDArray[np.float32]:
         """Turn the model's output into scores (classes,), float32."""
@@ -34,8 +37,9 @@ class Session(Protocol):
 class Runtime(Protocol):
     """What a module in this folder offers."""
 
+    TITLE: str  # its name as its makers write it
     FORMATS: frozenset[str]  # endings of the files that it opens, without the dot
-    DISTRIBUTIONS: tuple[str, ...]  # the packages that bring it; any one is enough
+    DISTRIBUTIONS: tuple[str, ...]  # the packages that install it; any one is enough
 
     def import_library(self) -> None:
         """Import the library. Raises RuntimeMissing with what to install."""
@@ -45,46 +49,71 @@ class Runtime(Protocol):
 
 
 @runtime_checkable
-class OpensGiven(Protocol):
+class Preferred(Protocol):
+    """The runtime in which a format is measured by default."""
+
+    PREFERRED: Literal[True]
+
+
+@runtime_checkable
+class EndsWithPython(Protocol):
+    """A runtime whose last release has no wheel for newer Pythons."""
+
+    LAST_PYTHON: tuple[int, int]
+
+
+@runtime_checkable
+class SlowOnX86(Protocol):
+    """A runtime whose quantized operations are slow on x86."""
+
+    QUANTIZED_ON_X86: str  # why
+
+
+@runtime_checkable
+class OpensCardless(Protocol):
     """A runtime that opens models without a card too."""
 
-    def open_given(self, path: Path, given: Given, threads: int) -> GivenSession:
+    def open_cardless(self, path: Path, cardless: CardlessInput, threads: int) -> CardlessSession:
         """Open a model that was not made here. Raises ModelError where the runtime refuses it."""
 
 
 @runtime_checkable
 class Profiles(Protocol):
-    """A runtime that tells the time of each operation."""
+    """A runtime that reports the time of each operation."""
 
     def profile(self, path: Path, card: Card | None, threads: int, inputs: Any) -> list[Operation]:
         """Time each operation over `inputs` as `Session.tensor` gives them. Raises EdgeproofError where it cannot."""
 
 
-def open_model(runtime: Runtime, path: Path, card: Card | None, given: Given | None, threads: int) -> Session | GivenSession:
-    """Open a model with its card, or one that was not made here with what a person told. Raises ModelError."""
-    if given is None:
+def open_model(
+    runtime: Runtime, path: Path, card: Card | None, cardless: CardlessInput | None, threads: int
+) -> Session | CardlessSession:
+    """Open a model with its card, or one that was not made here with what the options say. Raises ModelError."""
+    if cardless is None:
         assert card is not None
         return runtime.open_session(path, card, threads)
-    if not isinstance(runtime, OpensGiven):
+    if not isinstance(runtime, OpensCardless) and card is not None and not cardless.shapes:
+        return runtime.open_session(path, card, threads)
+    if not isinstance(runtime, OpensCardless):
         raise ModelError(f"{path}: has no card, and {getattr(runtime, '__name__', runtime)} opens only models that have one")
-    session = runtime.open_given(path, given, threads)
+    session = runtime.open_cardless(path, cardless, threads)
     if card is not None:
         try:
-            session.check_fits(card.labels, (card.height, card.width, card.channels))
+            session.fit(card)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
     return session
 
 
 class FellBack(CheckFailed):
-    """A session that was asked for on an accelerator computed something elsewhere: its row is an error, never a figure."""
+    """A session on an accelerator computed something elsewhere: its row is an error, never a figure."""
 
 
 @runtime_checkable
 class Accelerated(Protocol):
-    """What the module of a runtime on an accelerator offers besides."""
+    """What the module of a runtime on an accelerator offers in addition."""
 
-    API: str  # whose driver knows the device: "vulkan" or "cuda"
+    API: str  # of the device's driver: "vulkan" or "cuda"
 
     def check_installed(self) -> None:
         """Raise RuntimeMissing with what to install, without importing anything heavy."""
@@ -94,12 +123,12 @@ class Accelerated(Protocol):
 class KnowsWhere(Protocol):
     """A session on an accelerator."""
 
-    def ran_on(self, tensor: Any) -> Device:
-        """Return the device that computed, as the runtime itself tells. Raises FellBack where another one did."""
+    def ran_on(self, tensor: Any) -> Accelerator:
+        """Return the device that computed, as the runtime itself reports. Raises FellBack where another one did."""
 
 
-def find_device(name: str) -> Device | None:
-    """Return the device that a runtime will compute on, None for a CPU's. Raises RuntimeMissing with what to do."""
+def find_accelerator(name: str) -> Accelerator | None:
+    """Return the accelerator that a runtime will compute on, None for the CPU. Raises RuntimeMissing with what to do."""
     runtime = find_runtime(name)
     if not isinstance(runtime, Accelerated):
         return None
@@ -107,13 +136,50 @@ def find_device(name: str) -> Device | None:
     if not found.devices:
         raise RuntimeMissing(f"no GPU: {found.problem}")
     runtime.check_installed()
-    # Where there is a real one beside a software one, WebGPU takes the real one
+    # If there are a real and a software device, WebGPU takes the real one
     return min(found.devices, key=lambda device: device.software)
+
+
+def check_installed(name: str) -> None:
+    """Raise RuntimeMissing with the reason where none of the packages that bring a runtime is installed."""
+    runtime = find_runtime(name)
+    if any(_is_installed(distribution) for distribution in runtime.DISTRIBUTIONS):
+        return
+    if not can_be_installed(name):
+        here = ".".join(map(str, sys.version_info[:2]))
+        last = ".".join(map(str, cast("EndsWithPython", runtime).LAST_PYTHON))
+        raise RuntimeMissing(f"its last release is for Python {last} on Linux, this is {here}: it cannot be installed here")
+    runtime.import_library()  # it says what to install
+
+
+def can_be_installed(name: str) -> bool:
+    """Say whether there is a release of a runtime for this Python and platform."""
+    runtime = find_runtime(name)
+    here = sys.version_info[:2]
+    return not isinstance(runtime, EndsWithPython) or (here <= runtime.LAST_PYTHON and sys.platform == "linux")
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def runtime_names() -> list[str]:
     """Return the names of the runtimes: the files in this folder."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+
+
+def preferred_runtimes() -> list[str]:
+    """Return the runtimes in which an artifact is measured by default: one for each format."""
+    return [name for name in runtime_names() if isinstance(find_runtime(name), Preferred)]
+
+
+def cpu_runtimes() -> list[str]:
+    """Return the runtimes that need no accelerator."""
+    return [name for name in runtime_names() if not isinstance(find_runtime(name), Accelerated)]
 
 
 def find_runtime(name: str) -> Runtime:

@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: the reference that the artifacts are held against."""
+"""Keras on TensorFlow: the reference that artifacts are compared with."""
 
 import importlib
 from pathlib import Path
@@ -8,8 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.runtimes import Session
-from device.classify import Card, ModelError, RuntimeMissing
+from common.extras import how_to_add
+from device.card import Card
+from device.errors import ModelError, RuntimeMissing
 
+TITLE = "Keras"
 FORMATS = frozenset({"keras"})
 DISTRIBUTIONS = ("keras",)
 BATCH = 250
@@ -22,7 +25,7 @@ class KerasSession:
         import keras
         import tensorflow as tf
 
-        if not on_gpu:  # a TensorFlow with CUDA would take the GPU unasked, and the row would say "cpu"
+        if not on_gpu:  # else a TensorFlow with CUDA takes the GPU, and the row says "cpu"
             tf.config.set_visible_devices([], "GPU")
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -61,7 +64,7 @@ def import_library() -> None:
         importlib.import_module("tensorflow")
         importlib.import_module("keras")
     except ImportError as error:
-        raise RuntimeMissing(f"keras cannot be imported ({error}): pip install tensorflow-cpu") from error
+        raise RuntimeMissing(f"keras cannot be imported ({error}): {how_to_add('train')}") from error
 
 
 def open_session(path: Path, card: Card, threads: int) -> Session:  # noqa: ARG001  # every runtime is opened alike

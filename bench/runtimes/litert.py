@@ -1,19 +1,23 @@
-"""LiteRT: the ai-edge-litert wheel, TFLite's present home."""
+"""LiteRT: the wheel ai-edge-litert, the successor of tflite-runtime."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.given import Given
-from bench.given_session import GivenSession, InterpreterModel
-from bench.profiling import Operation
+from bench.artifacts.cardless import CardlessInput
 from bench.runtimes import Session
-from device.classify import Card, import_tflite, open_session as open_on_device
+from bench.runtimes.support.cardless_session import CardlessSession, InterpreterModel
+from bench.runtimes.support.operation_profile import Operation
+from device.card import Card
+from device.open_model import open_session as open_on_device
+from device.runtimes import import_tflite
 
 NAME = "litert"
-PROFILE_NOTE = "whole microseconds, cut off: what is short reads low; timing each operation itself takes time"
+PROFILE_NOTE = "whole microseconds, rounded down, so short operations read low; timing each operation takes time itself"
+TITLE = "LiteRT"
 FORMATS = frozenset({"tflite"})
 DISTRIBUTIONS = ("ai-edge-litert",)
+PREFERRED = True
 
 
 def import_library() -> None:
@@ -26,13 +30,13 @@ def open_session(path: Path, card: Card, threads: int) -> Session:
     return open_on_device(path, card, threads, NAME)
 
 
-def open_given(path: Path, given: Given, threads: int) -> GivenSession:
+def open_cardless(path: Path, cardless: CardlessInput, threads: int) -> CardlessSession:
     """Open a `.tflite` that was not made here."""
-    return GivenSession(InterpreterModel(path, threads, NAME, given.shapes), given)
+    return CardlessSession(InterpreterModel(path, threads, NAME, cardless.shapes))
 
 
 def profile(path: Path, card: Card | None, threads: int, inputs: Sequence[Any]) -> list[Operation]:  # noqa: ARG001
-    """Time each operation over the inputs, each an array or a tuple of one an input."""
-    from bench import litert_profiler
+    """Time each operation over the inputs, each an array, or a tuple with an array for each input."""
+    from bench.runtimes.support import litert_profiler
 
     return litert_profiler.profile(path, threads, [each if isinstance(each, tuple) else (each,) for each in inputs])

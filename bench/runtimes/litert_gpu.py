@@ -1,4 +1,4 @@
-"""LiteRT's GPU accelerator: CompiledModel on WebGPU, which the ai-edge-litert wheel brings, over Vulkan."""
+"""LiteRT's GPU accelerator: CompiledModel on WebGPU over Vulkan, from the wheel ai-edge-litert."""
 
 import importlib
 import importlib.util
@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.accelerators import Device
-from bench.native_log import captured
+from bench.machine.accelerators import Accelerator
 from bench.runtimes import FellBack, Session
-from device.classify import Card, ModelError, RuntimeMissing, TfliteSession, check_card_fits, import_tflite
+from bench.runtimes.support.native_log import captured
+from device.card import Card
+from device.errors import ModelError, RuntimeMissing
+from device.runtimes import TfliteSession, import_tflite
 
+TITLE = "LiteRT"
 FORMATS = frozenset({"tflite"})
 DISTRIBUTIONS = ("ai-edge-litert",)
 API = "vulkan"
@@ -22,7 +25,7 @@ ADAPTER = re.compile(r"Selected adapter: (?P<name>.*), arch=.*adapterType=(?P<ty
 
 
 class LitertGpuSession(TfliteSession):
-    """A `.tflite` compiled for the GPU. It is never compiled for GPU and CPU: that falls back without a word."""
+    """A `.tflite` compiled for the GPU. It is never compiled for GPU and CPU, which would fall back silently."""
 
     def __init__(self, path: Path, threads: int) -> None:
         from ai_edge_litert.compiled_model import CompiledModel
@@ -37,7 +40,7 @@ class LitertGpuSession(TfliteSession):
             cpu_options=CpuOptions(num_threads=threads),
             gpu_options=GpuOptions(enforce_f32=True),  # float16 arithmetic would be another model
         )
-        with captured() as log:  # the device's name and the cause of a failure stand nowhere else
+        with captured() as log:  # only the log has the device's name and the cause of a failure
             try:
                 self._model = CompiledModel.from_file(str(path), options=options)
                 self._inputs, self._outputs = self._model.create_input_buffers(0), self._model.create_output_buffers(0)
@@ -51,7 +54,7 @@ class LitertGpuSession(TfliteSession):
         return metadata.version("ai-edge-litert")
 
     def _read_details(self, path: Path) -> None:
-        """Read shapes and quantization, which CompiledModel does not tell, without preparing any operation."""
+        """Read shapes and quantization, which CompiledModel does not give, without preparing any operation."""
         interpreter = import_tflite("litert")[1](model_path=str(path))
         self._take_details(path, interpreter.get_input_details(), interpreter.get_output_details())
         self.output_dtype = np.dtype(interpreter.get_output_details()[0]["dtype"])
@@ -67,20 +70,20 @@ class LitertGpuSession(TfliteSession):
         output: npt.NDArray[Any] = self._outputs[0].read(self._values, self.output_dtype)
         return output
 
-    def ran_on(self, tensor: Any) -> Device:  # noqa: ARG002  # it is known since the model was compiled
-        """Return the adapter that LiteRT logged. Raises FellBack unless LiteRT's C API calls all of it accelerated."""
-        from bench.litert_placement import is_all_on_accelerator
+    def ran_on(self, tensor: Any) -> Accelerator:  # noqa: ARG002  # it is known since the model was compiled
+        """Return the adapter that LiteRT logged. Raises FellBack unless LiteRT's C API says that all is accelerated."""
+        from bench.runtimes.support.litert_placement import is_all_on_accelerator
 
         found = ADAPTER.search(self._log)
         if found is None:
             raise FellBack(f"{self._path}: LiteRT logged no GPU adapter: it fell back to the CPU, or its log has changed")
         if not is_all_on_accelerator(self._path):
             raise FellBack(f"{self._path}: fell back: LiteRT ran operations of it outside the GPU")
-        return Device(API, found["name"], software="CPU" in found["type"])
+        return Accelerator(API, found["name"], software="CPU" in found["type"])
 
 
 def _cause(log: str) -> str:
-    """Return the first line of LiteRT's log that names an error, without its place in the source."""
+    """Return the first line of LiteRT's log that names an error, without the source position."""
     lines = [line for line in log.splitlines() if line.startswith(("ERROR", "E0000"))]
     return re.sub(r"^\S+ (\d\S+ +\d+ )?\[?[\w./]+:\d+\]? ?", "", lines[0]).strip() if lines else "it gives no reason"
 
@@ -101,7 +104,7 @@ def import_library() -> None:
 
 
 def open_session(path: Path, card: Card, threads: int) -> Session:
-    """Compile a `.tflite` for the GPU alone."""
+    """Compile a `.tflite` only for the GPU."""
     session = LitertGpuSession(path, threads)
-    check_card_fits(path, card, session.input_shape, session.output_shape)
+    session.fit(path, card)
     return session

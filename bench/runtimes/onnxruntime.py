@@ -8,15 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.given import Given
-from bench.given_session import GivenSession, OnnxModel
-from bench.profiling import DURATION_NS, RUNS, WARM_UP_RUNS, Event, Operation, operations
+from bench.artifacts.cardless import CardlessInput
 from bench.runtimes import Session
-from device.classify import Card, RuntimeMissing, open_session as open_on_device
+from bench.runtimes.support.cardless_session import CardlessSession, OnnxModel
+from bench.runtimes.support.operation_profile import DURATION_NS, RUNS, WARM_UP_RUNS, Event, Operation, operations
+from device.card import Card
+from device.errors import RuntimeMissing
+from device.open_model import open_session as open_on_device
 
+TITLE = "onnxruntime"
 FORMATS = frozenset({"onnx"})
 PROFILE_NOTE = "whole microseconds; timing each operation takes time itself: trust shares, not the sum"
 DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
+PREFERRED = True
 
 
 def import_library() -> None:
@@ -32,27 +36,27 @@ def open_session(path: Path, card: Card, threads: int) -> Session:
     return open_on_device(path, card, threads)
 
 
-def open_given(path: Path, given: Given, threads: int) -> GivenSession:
+def open_cardless(path: Path, cardless: CardlessInput, threads: int) -> CardlessSession:
     """Open an `.onnx` that was not made here."""
-    return GivenSession(OnnxModel(path, threads, given.shapes), given)
+    return CardlessSession(OnnxModel(path, threads, cardless.shapes))
 
 
 def profile(path: Path, card: Card | None, threads: int, inputs: Sequence[Any]) -> list[Operation]:
-    """Time each operation over the inputs with onnxruntime's own profiler, opened as latency is measured."""
+    """Time each operation over the inputs with onnxruntime's own profiler, opened as for the latency."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors only
     options.enable_profiling = True
-    asked = (card.document.get("session") or {}) if card else {}
+    session_fields = (card.document.get("session") or {}) if card else {}
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as folder:
         options.profile_file_prefix = str(Path(folder) / "profile")
         session = ort.InferenceSession(
             str(path),
             options,
             providers=["CPUExecutionProvider"],
-            disabled_optimizers=asked.get("disabled_optimizers") or None,
+            disabled_optimizers=session_fields.get("disabled_optimizers") or None,
         )
         names = [entry.name for entry in session.get_inputs()]
         begin_ns, runs = time.perf_counter_ns(), 0

@@ -6,16 +6,19 @@ import os
 from pathlib import Path
 from typing import Any
 
-from bench.accelerated_onnx import AcceleratedOnnxSession
 from bench.runtimes import Session
-from device.classify import Card, RuntimeMissing, check_card_fits
+from bench.runtimes.support.onnx_accelerator import AcceleratedOnnxSession
+from common.extras import how_to_add
+from device.card import Card
+from device.errors import RuntimeMissing
 
+TITLE = "onnxruntime"
 FORMATS = frozenset({"onnx"})
 DISTRIBUTIONS = ("onnxruntime-ep-webgpu",)
 API = "vulkan"
 NAME, PLUGIN, PROVIDER = "onnxruntime_webgpu", "onnxruntime_ep_webgpu", "WebGpuExecutionProvider"
-# onnxruntime offers the plug-in the GPUs that it finds on the PCI bus; with this, also where it finds none. The plug-in
-# itself takes the Vulkan device all the same, and a software one only where there is no other.
+# onnxruntime offers the plug-in the GPUs on the PCI bus; with this setting, also if there are none. The plug-in
+# itself takes the Vulkan device anyway, and a software device only if there is no other.
 WITHOUT_PCI_DEVICE = "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER"
 
 
@@ -23,7 +26,7 @@ def check_installed() -> None:
     """Raise RuntimeMissing where onnxruntime or the plug-in is not installed."""
     for module, package in (("onnxruntime", "onnxruntime"), (PLUGIN, "onnxruntime-ep-webgpu")):
         if importlib.util.find_spec(module) is None:
-            raise RuntimeMissing(f"{package} is not installed here: pip install {package}, or `make bench-gpu`")
+            raise RuntimeMissing(f"{package} is not installed here: {how_to_add('webgpu')}, or `make bench-gpu`")
 
 
 def import_library() -> None:
@@ -40,13 +43,13 @@ def _choose(ort: Any, options: Any) -> list[str]:
         ort.register_execution_provider_library("webgpu", plugin.get_library_path())
     devices = [device for device in ort.get_ep_devices() if device.ep_name == PROVIDER]
     if not devices:
-        raise RuntimeMissing("onnxruntime's WebGPU provider finds no device: is libvulkan.so.1 where it can be loaded?")
-    options.add_provider_for_devices(devices[:1], {})  # it takes one and chooses the GPU itself
+        raise RuntimeMissing("onnxruntime's WebGPU provider finds no device: can libvulkan.so.1 be loaded?")
+    options.add_provider_for_devices(devices[:1], {})  # it accepts one and chooses the GPU itself
     return []
 
 
 def open_session(path: Path, card: Card, threads: int) -> Session:
-    """Open an `.onnx` whole on WebGPU."""
+    """Open an `.onnx` with every node on WebGPU."""
     session = AcceleratedOnnxSession(path, card, threads, NAME, PROVIDER, API, _choose)
-    check_card_fits(path, card, session.input_shape, session.output_shape)
+    session.fit(path, card)
     return session

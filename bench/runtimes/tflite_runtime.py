@@ -1,15 +1,20 @@
-"""tflite-runtime: the last wheel of that name (2.14), which many devices in the field have."""
+"""tflite-runtime: the last wheel of that name (2.14), which many existing devices use."""
 
 from pathlib import Path
 
-from bench.given import Given
-from bench.given_session import GivenSession, InterpreterModel
+from bench.artifacts.cardless import CardlessInput
 from bench.runtimes import Session
-from device.classify import Card, import_tflite, open_session as open_on_device
+from bench.runtimes.support.cardless_session import CardlessSession, InterpreterModel
+from device.card import Card
+from device.open_model import open_session as open_on_device
+from device.runtimes import import_tflite
 
 NAME = "tflite_runtime"
+TITLE = "tflite-runtime"
 FORMATS = frozenset({"tflite"})
 DISTRIBUTIONS = ("tflite-runtime",)
+LAST_PYTHON = (3, 11)
+QUANTIZED_ON_X86 = "tflite-runtime's x86 wheel runs quantized operations in plain reference code, not in XNNPACK"
 
 
 def import_library() -> None:
@@ -22,6 +27,6 @@ def open_session(path: Path, card: Card, threads: int) -> Session:
     return open_on_device(path, card, threads, NAME)
 
 
-def open_given(path: Path, given: Given, threads: int) -> GivenSession:
+def open_cardless(path: Path, cardless: CardlessInput, threads: int) -> CardlessSession:
     """Open a `.tflite` that was not made here."""
-    return GivenSession(InterpreterModel(path, threads, NAME, given.shapes), given)
+    return CardlessSession(InterpreterModel(path, threads, NAME, cardless.shapes))

@@ -1,9 +1,9 @@
-"""The small convolutional network of a well-known MNIST tutorial, to the letter: 93,962 parameters at ten classes."""
+"""The small convolutional network of a well-known MNIST tutorial, unchanged: 93,962 parameters at ten classes."""
 
 from dataclasses import replace
 from typing import Any
 
-from device.classify import Step
+from device.card import Step
 from train.spec import Augmentation, ModelSpec, Phase, Recipe
 
 SIDE = 28
@@ -14,9 +14,9 @@ DEFAULT = Phase(
     batch_size=128,
     learning_rate=6e-3,
     optimizer="adamw",
-    weight_decay=0.02,  # without it 60 epochs get no more right than 40, at a higher validation loss
+    weight_decay=0.02,  # without it 60 epochs are no better than 40, at a higher validation loss
     cosine=True,
-    dropout=0.25,  # the tutorial's half holds so small a network back: it needs 24 epochs to get as far
+    dropout=0.25,  # the tutorial's 0.5 slows so small a network: it needs 24 epochs for the same accuracy
     weight_average=0.999,
     augmentation=Augmentation(rotation_degrees=10.0, scale=0.1, shift_pixels=0.7),
 )
@@ -33,7 +33,7 @@ SPEC = ModelSpec(
     preprocess=(
         Step("exif_orientation"),
         Step("gray"),
-        Step("digit_frame", {"size": 28, "box": 20}),  # MNIST's own: its pictures pass as they are
+        Step("stroke_frame", {"size": 28, "box": 20}),  # as MNIST's own pictures are: they pass unchanged
     ),
     recipes={
         "default": Recipe(phases=(DEFAULT,), validation_images=4_000),
@@ -48,7 +48,7 @@ SPEC = ModelSpec(
 def build(classes: int, filters: int = 32) -> Any:
     """Return the untrained keras.Model: (N, 28, 28, 1) pixels 0..255 to (N, classes) probabilities.
 
-    `filters` is the first convolution's; each further one has twice as many.
+    `filters` is the number of the first convolution; each further one has twice as many.
     """
     import keras
     from keras import layers

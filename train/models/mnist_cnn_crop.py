@@ -12,7 +12,7 @@ from train.models.mnist_cnn import DEFAULT, SIDE, digits_network
 from train.spec import ModelSpec
 
 CROP = 3
-SHORTER = replace(DEFAULT, epochs=16, dropout=0.35)  # it sees all of a digit, and learns it in less
+SHORTER = replace(DEFAULT, epochs=16, dropout=0.35)  # it sees all of a digit, and needs fewer epochs
 
 SPEC = ModelSpec(
     name="mnist_cnn_crop",

@@ -1,14 +1,15 @@
-"""MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) at 96×96×3 with ImageNet weights and a head of its own."""
+"""MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) with ImageNet weights and a head of its own, at 96×96×3 or more."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from device.classify import Step
-from train.data import bundled
+from device.card import Step
+from train.data.mnist import bundled
 from train.spec import Augmentation, ModelSpec, Phase, Recipe, Weights
 
 SIDE = 96
+SIDES = (96, 128, 160, 192, 224)  # the same weights fit all; photos need more pixels than digits
 BUNDLED_WEIGHTS = "weights/mobilenet_v2_1.0_imagenet.weights.h5"
 
 SLIGHT = Augmentation(rotation_degrees=10.0, scale=0.1, shift_pixels=5.0)
@@ -30,7 +31,7 @@ FINE_TUNE = Phase(
     cosine=True,
     label_smoothing=0.05,
     augmentation=SLIGHT,
-    frozen_through="block_5_add",  # what the lower blocks see is the same in all pictures: edges and textures
+    frozen_through="block_5_add",  # the lower blocks see what all pictures have: edges and textures
     copies=2,
     images=24_000,  # 20,000 cost 0.14 points of test accuracy (seed 0)
 )
@@ -43,14 +44,14 @@ SPEC = ModelSpec(
     preprocess=(
         Step("exif_orientation"),
         Step("gray"),
-        Step("digit_frame", {"size": 28, "box": 20}),  # MNIST's own: its pictures pass as they are
+        Step("stroke_frame", {"size": 28, "box": 20}),  # as MNIST's own pictures are: they pass unchanged
         Step("resize", {"size": SIDE, "filter": "bilinear"}),
         Step("rgb"),
     ),
     recipes={
         "default": Recipe(phases=(HEAD, FINE_TUNE), validation_images=2_000),
         "best": Recipe(phases=(HEAD, replace(FINE_TUNE, epochs=4, images=None)), validation_images=2_000),
-        # A handful of pictures a class: many copies, augmented strongly, and BatchNormalization as ImageNet left it, since
+        # A few pictures a class: many strongly augmented copies, and BatchNormalization as it is after ImageNet, since
         # so few pictures cannot estimate its statistics.
         "few": Recipe(
             phases=(
@@ -75,10 +76,34 @@ BATCH_NORMALIZATION_MOMENTUM = 0.9
 
 def build(classes: int) -> Any:
     """Return the keras.Model with random weights: (N, 96, 96, 3) pixels 0..255 to (N, classes) probabilities."""
+    return build_at(SIDE, classes)
+
+
+def spec_at(side: int) -> ModelSpec:
+    """Return the model's spec at another side: its pictures are shifted by the same share of the side."""
+    factor = side / SIDE
+    resize = Step("resize", {"size": side, "filter": "bilinear"})
+    steps = tuple(resize if step.name == resize.name else step for step in SPEC.preprocess)
+    recipes = {
+        name: replace(recipe, phases=tuple(_shifted(phase, factor) for phase in recipe.phases))
+        for name, recipe in SPEC.recipes.items()
+    }
+    return replace(SPEC, height=side, width=side, preprocess=steps, recipes=recipes)
+
+
+def _shifted(phase: Phase, factor: float) -> Phase:
+    if phase.augmentation is None:
+        return phase
+    shift = phase.augmentation.shift_pixels * factor
+    return replace(phase, augmentation=replace(phase.augmentation, shift_pixels=shift))
+
+
+def build_at(side: int, classes: int) -> Any:
+    """Return the keras.Model with random weights: (N, side, side, 3) pixels 0..255 to (N, classes) probabilities."""
     import keras
     from keras import layers
 
-    image = keras.Input((SIDE, SIDE, 3), name="image")
+    image = keras.Input((side, side, 3), name="image")
     scaled = layers.Rescaling(1 / 127.5, offset=-1)(image)
     base = keras.applications.MobileNetV2(input_tensor=scaled, include_top=False, weights=None)
     for layer in base.layers:
@@ -91,26 +116,27 @@ def build(classes: int) -> Any:
 
 
 def load_pretrained(model: Any, source: Weights, say: Callable[[str], None]) -> str:
-    """Put ImageNet weights into the base of `model` and return which ones these were, for the card.
+    """Put ImageNet weights into the base of `model` and return their source, for the card.
 
-    `source` is "imagenet" (Keras's own, from its cache or by download; where they cannot be had, the bundled copy, and
-    one line to `say` that says so) or "bundled".
+    `source` is "imagenet" (Keras's own, from its cache or by download; where that fails, the bundled copy, and
+    a line to `say` that says so) or "bundled".
     """
     import keras
 
+    shape = tuple(model.input_shape[1:])
     base = None
     used = "Keras's ImageNet weights"
     if source == "imagenet":
         try:
-            base = keras.applications.MobileNetV2(input_shape=(SIDE, SIDE, 3), include_top=False, weights="imagenet")
+            base = keras.applications.MobileNetV2(input_shape=shape, include_top=False, weights="imagenet")
         except Exception as error:  # Keras raises a bare Exception where the download fails
             reason = str(error).rpartition(": ")[2]
-            say(f"{used} cannot be had here ({reason}): the bundled copy is used, data/{BUNDLED_WEIGHTS}")
+            say(f"{used} cannot be loaded here ({reason}): the bundled copy is used, data/{BUNDLED_WEIGHTS}")
     if base is None:
         path = bundled(BUNDLED_WEIGHTS)
-        base = keras.applications.MobileNetV2(input_shape=(SIDE, SIDE, 3), include_top=False, weights=None)
+        base = keras.applications.MobileNetV2(input_shape=shape, include_top=False, weights=None)
         base.load_weights(path)
         used = f"bundled {path.name}"
-    for layer in base.layers[1:]:  # all but the input
+    for layer in base.layers[1:]:  # all except the input
         model.get_layer(layer.name).set_weights(layer.get_weights())
     return used

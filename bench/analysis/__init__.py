@@ -1,0 +1,1 @@
+"""Analysis of measured rows: comparisons, recommendations and their wording."""

@@ -1,0 +1,1 @@
+"""What is measured: artifacts, models without a card, and test pictures."""

@@ -1,0 +1,1 @@
+"""Budgets, the baseline and the gate."""

@@ -1,0 +1,43 @@
+"""Output for GitHub Actions: annotations at the budget's line, and the step's summary."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench.budgets.export.lines import details, limit, measured
+from bench.budgets.export.markdown import markdown
+from bench.budgets.finding import Finding
+from common.verdict import Verdict
+
+MOST_ANNOTATIONS = 10  # GitHub shows ten for each step and drops the rest
+
+
+def annotations(findings: Sequence[Finding], environ: Mapping[str, str]) -> list[str]:
+    """Return workflow commands for failed budgets, then for undecided ones; none outside of GitHub Actions."""
+    if environ.get("GITHUB_ACTIONS") != "true":
+        return []
+    failed = [finding for finding in findings if finding.verdict is Verdict.FAIL]
+    undecided = [finding for finding in findings if finding.verdict is Verdict.INCONCLUSIVE]
+    return [_annotation(finding) for finding in [*failed, *undecided][:MOST_ANNOTATIONS]]
+
+
+def add_summary(findings: Sequence[Finding], title: str, environ: Mapping[str, str]) -> None:
+    """Append Markdown to the step's summary, if GitHub gives a file for it."""
+    if environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as file:
+            file.write(markdown(findings, title))
+
+
+def _annotation(finding: Finding) -> str:
+    level = "error" if finding.verdict is Verdict.FAIL else "warning"
+    title = f"{finding.verdict.value}: {finding.limit.name} of {finding.subject}"
+    message = f"limit {limit(finding)}, measured {measured(finding)}; {details(finding)}. {finding.advice}"
+    place = f"file={_property(finding.limit.place.file)},line={finding.limit.place.line}"
+    return f"::{level} {place},title={_property(title)}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

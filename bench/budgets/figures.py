@@ -1,0 +1,130 @@
+"""The figures of one row that a budget may limit: a function for each, from a case to the measured value."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.results.measurement import NS_PER_MS, Samples
+from bench.results.row import ResultRow
+from bench.results.store import Results
+from bench.stats import intervals, percentiles
+from common.interval import Interval, of_share
+
+PERCENTILES: Mapping[str, float] = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
+MEASURE_LONGER = "measure longer: `edgeproof bench check --measure --max-time 300`"
+
+
+@dataclass(frozen=True)
+class OtherVariant:
+    """A relative limit: a percentile of the latency, divided by that of another variant."""
+
+    percentile: str  # a key of PERCENTILES
+    variant: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row whose figure is needed, and the results with which it may be compared."""
+
+    row: ResultRow
+    results: Results
+    error: float  # of the interval, two-sided
+    other: OtherVariant | None = None  # of a relative limit
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measured figure: an interval, or the reason why there is none."""
+
+    interval: Interval | None = None
+    samples: str = ""
+    reason: str = ""
+    advice: str = ""
+    skipped: bool = False  # no such figure was measured at all
+    pictures_needed: Callable[[float], int | None] | None = None  # number of pictures that would show that a limit is kept
+
+
+Figure = Callable[[Case], Measured]
+
+NO_ACCURACY = Measured(reason="accuracy was not measured", advice="measure with labelled pictures")
+
+
+def no_time(row: ResultRow) -> str:
+    """Say why a row's times may not be judged; "" where they may."""
+    return row.why_no_latency or ""
+
+
+def processes_ms(row: ResultRow, results: Results, percentile: str) -> list[float] | None:
+    """Return a latency percentile of each process in milliseconds; None where a process has too few queries for it."""
+    processes = Samples.from_arrays(results.arrays, row.key).latency_ns
+    if percentile == "p50":
+        return [float(np.median(process)) / NS_PER_MS for process in processes]
+    estimates = [percentiles.early_stopping_percentile_ns(process, PERCENTILES[percentile]) for process in processes]
+    return [ns / NS_PER_MS for ns in estimates if ns is not None] if None not in estimates else None
+
+
+def latency(percentile: str) -> Figure:
+    """Return the figure of a percentile in milliseconds: Student's t over the processes."""
+
+    def measure(case: Case) -> Measured:
+        figures = case.row.latency
+        values = processes_ms(case.row, case.results, percentile)
+        samples = f"{figures.processes} processes, {figures.queries:,} queries"
+        if values is None:
+            reason = f"a process has too few queries for its {percentile}"
+            return Measured(None, samples, reason, "measure with --mode normal")
+        found = intervals.of_processes(values, case.error)
+        if not figures.valid and not figures.only_imprecise:
+            return Measured(found, samples, f"not valid: {figures.why_invalid}", "measure on a quiet machine")
+        if found is None:
+            return Measured(None, samples, "one process does not show how processes differ", MEASURE_LONGER)
+        return Measured(found, samples)
+
+    return measure
+
+
+def startup(name: str) -> Figure:
+    """Return the figure of a part of the start-up in milliseconds: Student's t over the processes."""
+    place = ("import_ms", "load_ms", "first_inference_ms").index(name)
+
+    def measure(case: Case) -> Measured:
+        processes = case.row.startup.processes_ms
+        found = intervals.of_processes([process[place] for process in processes], case.error)
+        if found is None:
+            return Measured(None, "", "these results do not hold the start-up of each process", "measure again")
+        return Measured(found, f"{len(processes)} processes")
+
+    return measure
+
+
+def peak_rss_mb(case: Case) -> Measured:
+    """Return the peak resident memory in 1,000,000 bytes."""
+    samples = f"largest of {case.row.latency.processes} processes"
+    return Measured(Interval.exact(case.row.memory.peak_rss_bytes / 1e6), samples)
+
+
+def size_kb(case: Case) -> Measured:
+    """Return the size of the file in 1,000 bytes."""
+    return Measured(Interval.exact(case.row.artifact.size_bytes / 1e3), "the file")
+
+
+def instructions_m(case: Case) -> Measured:
+    """Return the counted instructions of a steady inference, in millions."""
+    count = case.row.instructions
+    if count is None:
+        return Measured(reason="no instruction count in this row", skipped=True)
+    return Measured(Interval.exact(count.steady_inference / 1e6), f"a count on {count.core}")
+
+
+def top1(case: Case) -> Measured:
+    """Return the share of test pictures that are answered correctly."""
+    accuracy = case.row.accuracy
+    if accuracy is None:
+        return NO_ACCURACY
+    return Measured(of_share(accuracy.correct, accuracy.total, case.error), pictures(accuracy.total))
+
+
+def pictures(count: int) -> str:
+    """Return "2,000 pictures"."""
+    return f"{count:,} pictures"

@@ -1,0 +1,263 @@
+"""`bench gate`: new artifacts compared with those of a baseline, both measured now and in turns on this machine."""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.artifacts.find import Artifact
+from bench.budgets.baseline import Baseline, differences, key_of
+from bench.budgets.device_match import names_of
+from bench.budgets.figures import no_time, pictures
+from bench.budgets.finding import Finding, NotJudged
+from bench.budgets.kinds import Comparison, keys_against
+from bench.budgets.limit import Limit
+from bench.budgets.rules import Budgets, refuse_unmatched
+from bench.machine.environment import Environment
+from bench.measure.fresh_processes import Answers, Process, Side, SideFailed
+from bench.measure.interleaving import Round
+from bench.results.instruction_counts import Instructions
+from bench.results.row import HOST, ResultRow
+from bench.results.store import load_results
+from bench.stats.sequential_test import Judgement, judge_sequentially
+from common.files import sha256_of
+from common.interval import Interval
+from common.paired_accuracy import Paired
+from common.progress import task_progress
+from common.verdict import Verdict, judge
+from device.errors import EdgeproofError, RuntimeMissing
+
+Say = Callable[[str], None]
+Clock = Callable[[], float]  # seconds
+CountKey = tuple[str | None, ...]  # the artifact's SHA-256, the runtime, its version, the core and the counter
+
+
+class Measures(Protocol):
+    """Measures sides in fresh processes."""
+
+    def process(self, side: Side) -> Process: ...
+
+    def round(self, sides: Sequence[Side], order: random.Random) -> Round: ...
+
+    def answers(self, side: Side) -> Answers: ...
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A row of the baseline and the artifact that is compared with it."""
+
+    row: ResultRow
+    base: Side
+    candidate: Side
+    limits: tuple[Limit, ...]
+
+    @property
+    def unchanged(self) -> bool:
+        return sha256_of(self.base.found.path) == sha256_of(self.candidate.found.path)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a gate measures."""
+
+    max_time_s: float = 60.0  # to measure each pair's latency
+    seed: int = 0
+    clock: Clock = time.monotonic
+    counts: Mapping[CountKey, float] | None = None  # instructions of steady inference
+
+
+def pairs_of(
+    baseline: Baseline,
+    candidates: Sequence[Artifact],
+    budgets: Budgets,
+    environment: Environment,
+    all_named: bool,
+    devices: Path | None = None,
+) -> list[Pair]:
+    """Return the pairs to compare. With `all_named` only the candidates are compared, else the whole baseline.
+
+    Raises EdgeproofError for an artifact without counterpart, for a rule that matches nothing, and where no budget applies.
+    """
+    before = {key_of(found): found for found in baseline.artifacts}
+    now: dict[tuple[str, str | None, str, str], Artifact] = {}
+    for found in candidates:
+        other = now.setdefault(key_of(found), found)
+        if other is not found and other.path != found.path:
+            raise EdgeproofError(f"{other.path}, {found.path}: both are {_artifact_text(key_of(found))}: name the right one")
+    for key, found in now.items() if all_named else ():
+        if key not in before:
+            raise EdgeproofError(
+                f"{found.path}: the baseline {baseline.folder} has none of {_artifact_text(key)}: save it there first"
+            )
+    if not all_named:
+        refuse_unmatched(
+            budgets.limited("baseline"), [row.subject for row in baseline.results.rows], f"the baseline {baseline.folder}"
+        )
+        for key in before.keys() - now.keys():
+            raise EdgeproofError(
+                f"{baseline.folder}: {_artifact_text(key)} has no counterpart in build/: make it, or name FILE..."
+            )
+    pairs = [
+        Pair(row, Side(before[key], *_runtime_and_threads(row)), Side(now[key], *_runtime_and_threads(row)), tuple(limits))
+        for key in sorted(before.keys() & now.keys(), key=str)
+        for row in baseline.rows_of(before[key])
+        if (limits := _limits(row, budgets, names_of(row.subject.device, {HOST: environment}, devices)))
+    ]
+    if not pairs:
+        raise EdgeproofError(
+            f"{budgets.path}: none of its {', '.join(keys_against('baseline'))} is about what is compared: a gate must "
+            "not pass without a measurement"
+        )
+    return pairs
+
+
+def _limits(row: ResultRow, budgets: Budgets, names: set[str]) -> list[Limit]:
+    """Return the limits of a row; for a row of another machine only those of counts, since times are measured here."""
+    limits = budgets.of(row.subject, names, "baseline")
+    if row.subject.device != HOST:
+        return [limit for limit in limits if _is_count(limit)]
+    return [limit for limit in limits if not limit.kind.timed or not no_time(row)]
+
+
+def _is_count(limit: Limit) -> bool:
+    return limit.kind.comparison is Comparison.COUNTS
+
+
+def counts_in(path: Path) -> dict[CountKey, float]:
+    """Return the instruction counts of steady inference that results hold."""
+    if not path.exists():
+        return {}
+    counts: dict[CountKey, float] = {}
+    for row in load_results(path).rows:
+        if row.instructions is not None:
+            counts[count_key(row, row.instructions, row.artifact.sha256)] = row.instructions.steady_inference
+    return counts
+
+
+def count_key(row: ResultRow, count: Instructions, sha256: str) -> CountKey:
+    """Return the key by which instruction counts are comparable: only those of equal cores and counters are."""
+    return sha256, row.subject.runtime, row.runtime_version, count.core, count.counter, count.user_space_sha256
+
+
+def gate(
+    pairs: Sequence[Pair], baseline: Baseline, environment: Environment, measures: Measures, setting: Setting, say: Say
+) -> list[Finding]:
+    """Compare each pair and judge its budgets; an unchanged file passes without a measurement."""
+    findings: list[Finding] = []
+    for pair in pairs:
+        say(f"{pair.row.key}: {pair.candidate.found.path} against {pair.base.found.path}")
+        if pair.unchanged:
+            findings += [_unchanged(pair, limit) for limit in pair.limits]
+            continue
+        saved = baseline.results.environments.get(pair.row.subject.device)
+        findings += _compare(pair, saved, environment, measures, setting, say)
+    return findings
+
+
+def _compare(
+    pair: Pair, saved: Environment | None, environment: Environment, measures: Measures, setting: Setting, say: Say
+) -> list[Finding]:
+    if all(_is_count(limit) for limit in pair.limits):
+        return [_instructions(pair, limit, setting) for limit in pair.limits]
+    try:
+        version = measures.process(pair.base).runtime_version
+    except RuntimeMissing as missing:
+        reason = f"cannot be measured here: {missing}"
+        return [_finding(pair, limit, Verdict.INCONCLUSIVE, None, "", reason, "") for limit in pair.limits]
+    note = "; ".join(differences(pair.row, saved, environment, version))
+    if note:
+        note = f"baseline {note}; both were measured here"
+    try:
+        return [_held(pair, limit, measures, setting, say, note) for limit in pair.limits]
+    except SideFailed as failure:
+        if failure.side == pair.base:
+            raise
+        reason, advice = f"the candidate does not run: {failure}", "see `edgeproof convert check FILE`"
+        return [_finding(pair, limit, Verdict.FAIL, None, "", reason, advice) for limit in pair.limits]
+
+
+def _held(pair: Pair, limit: Limit, measures: Measures, setting: Setting, say: Say, note: str) -> Finding:
+    if limit.kind.comparison is Comparison.TIMES:
+        return _latency(pair, limit, measures, setting, say, note)
+    if limit.kind.comparison is Comparison.ANSWERS:
+        return _accuracy(pair, limit, measures.answers(pair.base), measures.answers(pair.candidate), note)
+    return _instructions(pair, limit, setting)
+
+
+def _latency(pair: Pair, limit: Limit, measures: Measures, setting: Setting, say: Say, note: str) -> Finding:
+    order = random.Random(setting.seed)
+    sides = [pair.base, pair.base, pair.candidate]  # BASE, AGAIN, CANDIDATE
+
+    def one_round() -> npt.NDArray[np.float64]:
+        log_ratios = measures.round(sides, order).log_ratios
+        advance(1)
+        return log_ratios
+
+    end_s = setting.clock() + setting.max_time_s
+    judgement: Judgement | None = None
+    with task_progress("rounds", timing=True) as advance:
+        for judgement in judge_sequentially(one_round, limit.value, lambda: end_s - setting.clock()):
+            say(f"  {judgement.rounds} rounds: latency {_times(judgement.ratio)}, {judgement.verdict.value}")
+    assert judgement is not None
+    ratio = judgement.ratio
+    measured = Interval(ratio.value - 1, ratio.low - 1, ratio.high - 1)
+    samples = f"{judgement.rounds} rounds of 3 processes, noise floor {judgement.floor - 1:.3f}"
+    advice = {
+        Verdict.FAIL: "find the cause with `edgeproof bench run --profile`, or save a new baseline if that is intended",
+        Verdict.INCONCLUSIVE: "give it more time (--max-time), or use a quieter machine",
+    }.get(judgement.verdict, "")
+    reason = "; ".join(part for part in (judgement.reason, note) if part)
+    return _finding(pair, limit, judgement.verdict, measured, samples, reason, advice)
+
+
+def _accuracy(pair: Pair, limit: Limit, base: Answers, candidate: Answers, note: str) -> Finding:
+    if not np.array_equal(base.labels, candidate.labels):
+        reason = "the two have different test parts"
+        return _finding(pair, limit, Verdict.INCONCLUSIVE, None, "", reason, "save a new baseline of this data set")
+    paired = Paired.of(base.predictions, candidate.predictions, base.labels)
+    measured = paired.judged_drop()
+    samples = f"{pictures(len(base.labels))}, {paired.only_first} right only before, {paired.only_second} right only now"
+    verdict = judge(measured, limit.value, at_most=True)
+    advice = {
+        Verdict.FAIL: "see `edgeproof convert doctor`, or save a new baseline if that is intended",
+        Verdict.INCONCLUSIVE: "test on more pictures, or set a wider limit",
+    }.get(verdict, "")
+    return _finding(pair, limit, verdict, measured, samples, note, advice)
+
+
+def _instructions(pair: Pair, limit: Limit, setting: Setting) -> Finding:
+    before = pair.row.instructions
+    key = count_key(pair.row, before, sha256_of(pair.candidate.found.path)) if before else None
+    now = (setting.counts or {}).get(key) if key else None
+    if before is None or now is None:
+        return _finding(pair, limit, NotJudged.SKIPPED, None, "", "they have no counts of the same counter", "")
+    measured = Interval.exact(now / before.steady_inference - 1)
+    return _finding(pair, limit, judge(measured, limit.value, at_most=True), measured, "a count", "", "")
+
+
+def _unchanged(pair: Pair, limit: Limit) -> Finding:
+    return _finding(pair, limit, Verdict.PASS, Interval.exact(0.0), "the same file, not measured", "", "")
+
+
+def _finding(
+    pair: Pair, limit: Limit, verdict: Verdict | NotJudged, measured: Interval | None, samples: str, reason: str, advice: str
+) -> Finding:
+    return Finding(limit, pair.row.key, verdict, measured, samples, reason, advice)
+
+
+def _runtime_and_threads(row: ResultRow) -> tuple[str, int]:
+    return row.subject.runtime, row.subject.threads
+
+
+def _times(ratio: Interval) -> str:
+    return f"{ratio.value:.3f} times [{ratio.low:.3f}, {ratio.high:.3f}]"
+
+
+def _artifact_text(key: tuple[str, str | None, str, str]) -> str:
+    model, name, variant, file_format = key
+    return f"{model}{f'@{name}' if name else ''} {variant}.{file_format}"

@@ -1,0 +1,45 @@
+"""Output of findings: lines for people, the files that were requested, and the output for GitHub Actions."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.budgets.export import bencher, github, json_text, junit, lines, markdown
+from bench.budgets.finding import Finding, exit_code
+from common.files import write_bytes
+from device.errors import EdgeproofError
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that were requested, and what an undecided budget means for the exit code."""
+
+    inconclusive: str | None = None
+    junit: Path | None = None
+    markdown: Path | None = None
+    bmf: Path | None = None
+    json: Path | None = None
+
+
+def publish(findings: Sequence[Finding], title: str, outputs: Outputs, say: Callable[[str], None]) -> int:
+    """Print and write the findings; return the exit code. Raises EdgeproofError where no budget was judged."""
+    for line in lines.lines(findings):
+        say(line)
+    code = exit_code(findings, outputs.inconclusive)
+    files: dict[Path | None, Callable[[], str]] = {
+        outputs.junit: lambda: junit.junit(findings, outputs.inconclusive),
+        outputs.markdown: lambda: markdown.markdown(findings, title),
+        outputs.bmf: lambda: bencher.bencher(findings),
+        outputs.json: lambda: json_text.plain(findings),
+    }
+    for path, text in files.items():
+        if path is not None:
+            write_bytes(path, text().encode())
+    for line in github.annotations(findings, os.environ):
+        say(line)
+    try:
+        github.add_summary(findings, title, os.environ)
+    except OSError as error:
+        raise EdgeproofError(f"GITHUB_STEP_SUMMARY: cannot be written: {error.strerror}") from error
+    return code

@@ -1,0 +1,92 @@
+"""Commands that judge: check, gate, baseline save."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.commands.options import BUDGETS_HELP, RESULTS, judging
+from common.cli import Commands
+
+
+@click.command()
+@click.argument("results", type=click.Path(path_type=Path), default=RESULTS)
+@click.option("--measure", is_flag=True, help="First measure what has budgets, and longer where there is no verdict.")
+@click.option(
+    "--max-time", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds for --measure in total."
+)
+@judging
+def check(results: Path, measure: bool, max_time: float, budgets: Path | None, **outputs: Any) -> int:
+    """Compare RESULTS (build/bench.json) with the budgets: 0 all pass, 1 one fails, 3 one is inconclusive."""
+    from bench.budgets.check import check as check_results
+    from bench.budgets.output import Outputs, publish
+    from bench.budgets.rules import load_budgets
+    from bench.results.integrity import load_sound_results
+    from common.project import budgets_path
+
+    rules = load_budgets(budgets_path(budgets))
+    if measure:
+        from bench.budgets.remeasure import measure_and_check
+        from common.lock import exclusive
+
+        with exclusive(results):
+            findings = measure_and_check(results, rules, max_time, click.echo)
+    else:
+        findings = check_results(load_sound_results(results), rules)
+    return publish(findings, f"Budgets of {results}", Outputs(**outputs), click.echo)
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Of `baseline save`  [default: of edgeproof.toml]",
+)
+@click.option("--max-time", type=click.FloatRange(min=0), default=60, show_default=True, help="Seconds to measure each row.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order of processes.")
+@judging
+def gate(
+    files: tuple[Path, ...], baseline: Path | None, max_time: float, seed: int, budgets: Path | None, **outputs: Any
+) -> int:
+    """Measure FILE... (default: build/) and the baseline in turns: 0 pass, 1 a regression, 3 inconclusive."""
+    from bench.artifacts.find import find_artifacts
+    from bench.budgets.baseline import load
+    from bench.budgets.gate import Setting, counts_in, gate as gate_pairs, pairs_of
+    from bench.budgets.output import Outputs, publish
+    from bench.budgets.rules import load_budgets
+    from bench.machine import environment
+    from bench.measure.fresh_processes import FreshProcesses
+    from common.project import baseline_path, budgets_path
+
+    rules, before, current = load_budgets(budgets_path(budgets)), load(baseline_path(baseline)), environment.describe()
+    pairs = pairs_of(before, find_artifacts(files), rules, current, all_named=bool(files))
+    with FreshProcesses(click.echo) as fresh:
+        setting = Setting(max_time, seed, counts=counts_in(RESULTS))
+        findings = gate_pairs(pairs, before, current, fresh, setting, click.echo)
+    return publish(findings, f"Against the baseline {before.folder}", Outputs(**outputs), click.echo)
+
+
+@click.group(cls=Commands)
+def baseline() -> None:
+    """Keep artifacts to compare later builds with."""
+
+
+@baseline.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True, help="Results with the rows of FILE..."
+)
+@click.option("--budgets", type=click.Path(path_type=Path), help=f"Budgets that FILE... must keep. {BUDGETS_HELP}")
+def save(folder: Path, files: tuple[Path, ...], results: Path, budgets: Path | None) -> None:
+    """Store FILE... with their results and hashes in DIR; a FILE that breaks a budget is refused."""
+    from bench.artifacts.find import find_artifacts
+    from bench.budgets.baseline import save as save_baseline
+    from bench.budgets.rules import load_budgets
+    from bench.results.integrity import load_sound_results
+    from common.project import budgets_path
+
+    saved = save_baseline(folder, find_artifacts(files), load_sound_results(results), load_budgets(budgets_path(budgets)))
+    click.echo(f"wrote {folder}: {len(saved.artifacts)} artifacts, {len(saved.results.rows)} rows")

@@ -1,0 +1,1 @@
+"""Measuring artifacts in separate processes."""

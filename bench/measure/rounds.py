@@ -1,0 +1,162 @@
+"""The latency of rows in rounds: a fresh process of each row of a model, side by side, in short turns.
+
+Each process starts and warms up while the others wait, so that its start-up and memory are those of a process alone.
+"""
+
+import json
+import random
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.machine import conditions as watch
+from bench.machine.conditions import Conditions
+from bench.machine.memory import available_memory_bytes
+from bench.measure.interleaving import END, Turn, in_turns
+from bench.measure.row import HostRow, Mode, Say, guarded
+from bench.measure.worker_pool import Talk, Workers
+from common.progress import task_progress
+
+PATH_ROUNDS = 2  # the first ones, in which the whole path is timed too: it takes as long as a process's turns
+LEAST_ROUNDS = 2  # of a row that is kept when the run is interrupted: one process does not show how processes differ
+
+
+@dataclass
+class Seat:
+    """A row's process while it takes turns."""
+
+    row: HostRow
+    talk: Talk
+    result: Path
+    queries: int = 0
+    measured_ns: float = 0
+    cpu_ns: int = 0  # that it has used for its turns
+
+
+class Rounds:
+    """Measures the latency of rows, so many rounds as the mode has processes."""
+
+    def __init__(self, workers: Workers, mode: Mode, order: random.Random, say: Say) -> None:
+        self._workers, self._mode, self._order, self._say = workers, mode, order, say
+        self._queries = -(-mode.queries // mode.processes)
+        self._duration_ns = int(mode.duration_s * 1e9 / mode.processes)
+        self._told: set[str] = set()  # models for which too little memory was reported
+
+    def measure(self, rows: Sequence[HostRow]) -> None:
+        """Measure all rounds: changes of the machine over minutes then show themselves within each row."""
+        groups = groups_of(rows)
+        with task_progress("rounds", self._mode.processes * len(groups), timing=True) as advance:
+            for number in range(1, self._mode.processes + 1):
+                for group in self._order.sample(groups, len(groups)):
+                    going = [row for row in group if row.reason is None]
+                    self._round(going, number <= PATH_ROUNDS)
+                    if going:
+                        self._say(f"  round {number} of {self._mode.processes}: {_p50s(going)}")
+                    advance(1)
+
+    def _round(self, rows: Sequence[HostRow], whole_path: bool) -> None:
+        waiting = self._order.sample(rows, len(rows))
+        while waiting:
+            with ExitStack() as stack:
+                seats: list[Seat] = []
+                while waiting and (not seats or self._fits(waiting[-1], rows)):
+                    row = waiting.pop()
+                    seat = guarded(row, lambda row=row: self._seat(row, stack, whole_path), self._say)  # type: ignore[misc]
+                    seats += [seat] if seat else []
+                self._tell(rows, len(seats), len(waiting))
+                elsewhere = self._take_turns(seats)
+                finished = [(seat, guarded(seat.row, lambda seat=seat: _end(seat), self._say)) for seat in seats]  # type: ignore[misc]
+            for seat, result in finished:
+                if result is not None:
+                    keep(seat.row, result, elsewhere)
+
+    def _fits(self, row: HostRow, rows: Sequence[HostRow]) -> bool:
+        """Say whether memory holds another process; one that was never seen is taken to be as large as the largest."""
+        needed = row.held_bytes or max((other.held_bytes for other in rows), default=0)
+        return available_memory_bytes() >= needed
+
+    def _tell(self, rows: Sequence[HostRow], seated: int, waiting: int) -> None:
+        model = rows[0].subject.model_name
+        if waiting and model not in self._told:
+            self._told.add(model)
+            self._say(f"  {model}: memory holds {seated} of {len(rows)} rows side by side: fewer at a time take turns")
+
+    def _seat(self, row: HostRow, stack: ExitStack, whole_path: bool) -> Seat:
+        job = row.job("turns") if whole_path else replace(row.job("turns"), files=())
+        result = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self._workers.scratch))) / "result.npz"
+        talk = stack.enter_context(self._workers.talking_to(job, result))
+        row.held_bytes = max(row.held_bytes, int(talk.ready["peak_rss_bytes"] or 0))
+        return Seat(row, talk, result)
+
+    def _take_turns(self, seats: Sequence[Seat]) -> float | None:
+        """Let the processes take turns until each has its queries; return what others used of the machine meanwhile."""
+        before = watch.read()
+
+        def measure(place: int) -> bool:
+            seat = seats[place]
+            turn = guarded(seat.row, lambda: Turn(**seat.talk.ask()), self._say)
+            if turn is None:
+                return False
+            seat.queries += turn.queries
+            seat.measured_ns += turn.measured_ns
+            seat.cpu_ns = turn.cpu_ns - int(seat.talk.ready["cpu_ns"])
+            return seat.queries < self._queries or seat.measured_ns < self._duration_ns
+
+        in_turns(len(seats), self._order, measure)
+        after = watch.read()
+        own_ns = after.own_cpu_ns + sum(seat.cpu_ns for seat in seats)
+        return watch.between(before, replace(after, own_cpu_ns=own_ns)).elsewhere
+
+
+def _end(seat: Seat) -> dict[str, Any]:
+    """End a process after its last turn and return the arrays that it wrote. Raises RowRefused or RowCrashed."""
+    seat.talk.ask(END)
+    with np.load(seat.result, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def keep(row: HostRow, result: dict[str, Any], elsewhere: float | None) -> None:
+    """Add what a process measured to its row."""
+    conditions = Conditions.from_json(json.loads(str(result["conditions"])))
+    row.conditions.append(replace(conditions, elsewhere=elsewhere))
+    row.latencies_ns.append(result["latency_ns"])
+    row.turn_queries.append(result["turn_queries"])
+    row.startups_ns.append(result["startup_ns"])
+    row.paths_ns.append(result["path_ns"])
+    row.runtime_version = str(result["runtime_version"])
+    row.warmup_calls = max(row.warmup_calls, int(result["warmup_calls"]))
+    row.peak_rss_bytes = max(row.peak_rss_bytes, int(result["peak_rss_bytes"]))
+    see_where_it_ran(row, result)
+
+
+def see_where_it_ran(row: HostRow, result: Any) -> None:
+    """Record the accelerator that really computed, whatever was requested."""
+    if "accelerator" in result:
+        row.subject = replace(row.subject, accelerator=str(result["accelerator"]))
+        row.accelerator_name = str(result["accelerator_name"])
+
+
+def groups_of(rows: Sequence[HostRow]) -> list[list[HostRow]]:
+    """Return the rows that take turns with each other: those of a model.
+
+    A row on an accelerator is alone: how many processes an accelerator's memory holds is not known.
+    """
+    groups: dict[str, list[HostRow]] = {}
+    for row in rows:
+        alone = row.subject.accelerator != "cpu"
+        groups.setdefault(row.subject.key if alone else row.subject.model_name, []).append(row)
+    return list(groups.values())
+
+
+def _p50s(rows: Sequence[HostRow]) -> str:
+    """Return the range of the p50s of a model's last round."""
+    last_ms = [float(np.median(row.latencies_ns[-1])) / 1e6 for row in rows if row.latencies_ns]
+    name = rows[0].subject.model_name
+    if not last_ms:
+        return f"{name}: no row is left"
+    return f"{name}, {len(last_ms)} rows, p50 {min(last_ms):.3g} to {max(last_ms):.3g} ms"

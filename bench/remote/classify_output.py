@@ -1,0 +1,46 @@
+"""Reading what classify.py printed on a device. It is untrusted: every field is validated."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.measure.phase_worker import NO_ANSWER
+from bench.results.outcome import RowCrashed
+
+
+def read_bench(output: str, runtime: str) -> dict[str, Any]:
+    """Read what `classify.py --bench --json` printed. Raises RowCrashed for anything else."""
+    try:
+        document = json.loads(output.strip().splitlines()[-1])
+        samples, startup = document["latency_ns"], document["startup_ns"]
+        numbers = [*samples, *startup, document["warmup_calls"], document["peak_rss_bytes"]]
+        plausible = all(type(number) is int and number >= 0 for number in numbers) and min(samples) > 0
+        if not plausible or len(startup) != 4 or document["runtime"] != runtime:
+            raise ValueError("implausible figures")
+        return {**document, "runtime_version": str(document["runtime_version"])}
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise RowCrashed(f"answered {output[-60:]!r} where measurements were expected ({error})") from None
+
+
+def read_answers(output: str, labels: Sequence[str], count: int) -> tuple[npt.NDArray[np.uint16], float]:
+    """Read what `classify.py --json` printed: the top class of each picture, uint16 (count,), and the total milliseconds.
+
+    A picture that could not be used is NO_ANSWER. Raises RowCrashed for anything else.
+    """
+    number_of = {label: number for number, label in enumerate(labels)}
+    answers, spent_ms = np.full(count, NO_ANSWER, np.uint16), 0.0
+    lines = output.strip().splitlines()
+    if len(lines) != count:
+        raise RowCrashed(f"answered {len(lines):,} lines for {count:,} pictures, the last {output[-60:]!r}")
+    for place, line in enumerate(lines):
+        try:
+            answer = json.loads(line)
+            if "error" not in answer:
+                answers[place] = number_of[answer["top"][0]["label"]]
+                spent_ms += float(answer["latency_ms"]["total"])
+        except (ValueError, KeyError, TypeError, IndexError):
+            raise RowCrashed(f"answered {line[:60]!r} where a picture's classes were expected") from None
+    return answers, spent_ms

@@ -1,0 +1,64 @@
+"""`edgeproof bench run --device NAME,...`: measure on devices, and merge each one's rows into bench.json."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from bench.artifacts.find import Artifact
+from bench.measure.row import Mode
+from bench.remote import run
+from bench.remote.device_config import find_device, find_devices
+from bench.remote.picture_shards import DevicePictureStore
+from bench.results.measurement import REFERENCES
+from bench.results.row import HOST
+from bench.results.store import Results
+from device.errors import EdgeproofError
+
+
+def measure_devices(
+    names: str,
+    artifacts: Sequence[Artifact],
+    runtimes: Sequence[str],
+    mode: Mode,
+    threads: Sequence[int],
+    data: Path | None,
+    offline: bool,
+    most_pictures: int | None,
+    results: Results,
+    output: Path,
+) -> list[str]:
+    """Measure on the named devices side by side and save their rows; return a line for each thing that failed.
+
+    Raises EdgeproofError for an unknown device or a device file that cannot be used, before any device is contacted.
+    """
+    if HOST in find_devices(names):
+        raise EdgeproofError(f"--device {names}: {HOST} is measured without --device; measure it by itself")
+    devices = [find_device(name) for name in find_devices(names)]
+    request = run.Request(
+        artifacts=artifacts,
+        runtimes=runtimes,
+        mode=mode,
+        threads=threads,
+        pictures=DevicePictureStore(data),
+        reference=lambda found, sha256: reference_answers(results, found, sha256),
+        offline=offline,
+        most_pictures=most_pictures,
+    )
+    failures: list[str] = []
+    for outcome in run.run(devices, request, click.echo):
+        results.merge(outcome.measured, outcome.skipped, outcome.environment, device=outcome.device)
+        results.save(output)
+        failures += outcome.failures
+    return failures
+
+
+def reference_answers(results: Results, found: Artifact, sha256: str) -> npt.NDArray[np.uint16] | None:
+    """Return Keras's answers to a test part that an earlier run on this machine has kept, or None."""
+    for row in results.rows:
+        same = (row.subject.model, row.subject.name) == (found.card.model, found.name)
+        if same and row.subject.runtime in REFERENCES and row.accuracy and row.accuracy.dataset_sha256 == sha256:
+            return results.arrays.get(f"{row.key}/predictions")
+    return None

@@ -1,0 +1,1 @@
+"""Emulated boards: an ARM user space under QEMU, and counting its instructions."""

@@ -1,0 +1,57 @@
+"""The output of a run: the table of its rows, and each kind of note once. The report has the rest."""
+
+from collections.abc import Sequence
+
+from bench.analysis.thread_count import advice
+from bench.report.markdown import COLUMNS, table
+from bench.results.row import ANY, ResultRow, Skipped
+from bench.results.store import Results
+from common.tables import table_lines
+from device.safe_text import printable
+
+LEAST_NEEDED = ("M instr.", "first ms", "load ms", "p90 ms", "peak MB", "as Keras %", "size kB")
+
+
+def console_lines(results: Results) -> list[str]:
+    """Return the lines about the rows that this process measured, or about all rows if it measured none."""
+    of_this_run = bool(results.new_keys or results.new_skipped)
+    rows = [row for row in results.rows if row.key in results.new_keys] if of_this_run else results.rows
+    skipped = results.new_skipped if of_this_run else results.skipped
+    notes = [*advice(rows), *_doubts(rows), *_skipped(skipped)]
+    return [*(table_lines(COLUMNS, table(rows), LEAST_NEEDED) if rows else []), *map(printable, notes)]
+
+
+def _doubts(rows: Sequence[ResultRow]) -> list[str]:
+    """Say once for each reason how many rows have an invalid timing, with the reason of the first one."""
+    kinds: dict[str, list[str]] = {}
+    for row in rows:
+        if not row.latency.valid and row.why_no_latency is None:
+            for reason in (row.latency.why_invalid or "").split("; "):
+                kinds.setdefault(reason.partition(":")[0], []).append(reason)
+    return [f"! {_count(len(reasons), 'row')}: {_such_as(reasons)}" for reasons in kinds.values()]
+
+
+def _skipped(skipped: Sequence[Skipped]) -> list[str]:
+    """Say once for each runtime and reason which rows were skipped."""
+    kinds: dict[tuple[str, str, str], list[Skipped]] = {}
+    for row in skipped:
+        kinds.setdefault((row.subject.runtime, row.subject.device, row.reason), []).append(row)
+    return [
+        f"skipped: {_files(rows)} in {runtime}{'' if device == 'host' else f' on {device}'}: {reason}"
+        for (runtime, device, reason), rows in kinds.items()
+    ]
+
+
+def _files(rows: Sequence[Skipped]) -> str:
+    if rows[0].subject.model == ANY:
+        return "everything"
+    names = [f"{row.subject.model} {row.subject.variant}.{row.subject.format}" for row in rows]
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _such_as(reasons: Sequence[str]) -> str:
+    return reasons[0] if len(set(reasons)) == 1 else f"{reasons[0]}, and similar reasons"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Measured rows: bench.json, bench.npz, the history."""

@@ -1,0 +1,1 @@
+"""Statistics: percentiles, intervals, ratios, sequential tests, verdicts."""

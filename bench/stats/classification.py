@@ -1,0 +1,91 @@
+"""Accuracy beyond one figure, from the kept predictions: classes, confusions, calibration, flips."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from device.scoring import wilson_interval
+
+Answers = npt.NDArray[Any]  # integers, (n,), indices of classes
+CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """How one class is answered."""
+
+    name: str
+    pictures: int
+    right: int
+    answered: int  # how many pictures of any class got this answer
+
+    @property
+    def recall(self) -> float | None:
+        """Return the share of the class's pictures that are answered correctly; None without pictures."""
+        return self.right / self.pictures if self.pictures else None
+
+    @property
+    def recall_ci95(self) -> tuple[float, float] | None:
+        """Return its 95 % Wilson interval."""
+        return wilson_interval(self.right, self.pictures) if self.pictures else None
+
+    @property
+    def precision(self) -> float | None:
+        """Return the share of these answers that are right; None where there is no such answer."""
+        return self.right / self.answered if self.answered else None
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The pictures whose top score is in one part of 0..1."""
+
+    pictures: int
+    score: float  # mean
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far scores differ from probabilities."""
+
+    error: float  # expected calibration error, a fraction of one
+    bins: tuple[Bin, ...]  # those with pictures
+
+
+def confusion(truth: Answers, answers: Answers, classes: int) -> npt.NDArray[np.int64]:
+    """Count pictures by class and answer: (classes, classes), a row a class; pictures without a class (-1) are left out."""
+    known = truth >= 0
+    table = np.zeros((classes, classes), np.int64)
+    np.add.at(table, (truth[known], answers[known].astype(np.int64)), 1)
+    return table
+
+
+def by_class(table: npt.NDArray[np.int64], names: tuple[str, ...]) -> list[ClassFigures]:
+    """Return the figures of each class from a confusion table (classes, classes)."""
+    pictures, answered = table.sum(axis=1), table.sum(axis=0)
+    return [ClassFigures(name, int(pictures[i]), int(table[i, i]), int(answered[i])) for i, name in enumerate(names)]
+
+
+def calibration(top_scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> Calibration | None:
+    """Return the expected calibration error over 15 bins of equal width, or None for scores that are no probabilities.
+
+    Guo, Pleiss, Sun, Weinberger 2017, "On Calibration of Modern Neural Networks", ICML, after Naeini et al. 2015: the mean
+    distance between accuracy and mean top score of a bin, weighted by its pictures. It is biased upwards by chance.
+    """
+    if len(right) == 0 or not bool(((top_scores >= 0) & (top_scores <= 1 + 1e-4)).all()):
+        return None
+    places = np.minimum((top_scores * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    bins = []
+    for number in np.unique(places):
+        inside = places == number
+        bins.append(Bin(int(inside.sum()), float(top_scores[inside].mean()), float(right[inside].mean())))
+    error = sum(part.pictures * abs(part.accuracy - part.score) for part in bins) / len(right)
+    return Calibration(error, tuple(bins))
+
+
+def flipped(first: Answers, second: Answers) -> npt.NDArray[np.int64]:
+    """Return the indices (n,) of pictures that two models answer differently, of those that both have answered."""
+    common = min(len(first), len(second))
+    return np.flatnonzero(first[:common] != second[:common])

@@ -1,0 +1,20 @@
+"""Starting Python again: a process of our own never imports from the folder that it is started in.
+
+A user's folder may hold a `bench/`, a `train/` or a `random.py` of their own. `-P` keeps the working directory off the path.
+"""
+
+import sys
+
+from common.paths import PROGRAM
+
+PYTHON = (sys.executable, "-P")
+# The program's folder stands first on the path, also before what the user has in PYTHONPATH
+RUN_MODULE = (
+    "import runpy, sys; sys.path.insert(0, sys.argv[1]); del sys.argv[:2]; "
+    "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs one of our own modules, as `python -m MODULE ARGUMENTS` does in the checkout."""
+    return [*PYTHON, "-c", RUN_MODULE, str(PROGRAM), module, *arguments]

@@ -1,0 +1,69 @@
+"""Tables that fit the terminal, and 120 columns where there is none."""
+
+import io
+import os
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from device.safe_text import printable
+
+WIDTH = 120  # where there is no terminal
+BETWEEN = 2  # spaces between two columns
+
+
+def table_width() -> int:
+    """Return how many columns a table may take: COLUMNS, the terminal's, or 120."""
+    from rich.console import Console
+
+    return Console().width if os.environ.get("COLUMNS", "").isdigit() or Console().is_terminal else WIDTH
+
+
+def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], least_needed: Sequence[str] = ()) -> list[str]:
+    """Return the lines of a table that fits.
+
+    Where it is too wide, the columns in `least_needed` are left out, in that order, until it fits; a last line names
+    them. What is still too wide is wrapped inside its cells.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[printable(cell) for cell in row] for row in rows]
+    width = table_width()
+    left_out = _left_out(columns, cells, least_needed, width)
+    kept = [place for place, column in enumerate(columns) if column not in left_out]
+    shown = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, BETWEEN - 1, 0, 0)
+    )  # plus a space that the table draws
+    words = [max(len(word) for row in (columns, *cells) for word in (row[place].split() or [""])) for place in kept]
+    whole = sum(words) + BETWEEN * len(words) <= width  # else words are split too
+    for place, longest in zip(kept, words, strict=True):
+        right = _numbers(row[place] for row in cells)
+        shown.add_column(
+            columns[place],
+            justify="right" if right else "left",
+            overflow="fold",
+            min_width=longest if whole else None,
+        )
+    for row in cells:
+        shown.add_row(*(Text(row[place]) for place in kept))  # no markup: "[0.1]" is an interval
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(shown)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    return [*lines, *textwrap.wrap(f"(at {width} columns without {', '.join(left_out)})", width)] if left_out else lines
+
+
+def _left_out(columns: Sequence[str], rows: Sequence[Sequence[str]], least_needed: Sequence[str], width: int) -> list[str]:
+    widths = dict(zip(columns, (max(map(len, column)) for column in zip(columns, *rows, strict=True)), strict=True))
+    left_out: list[str] = []
+    for column in least_needed:
+        if sum(widths.values()) + BETWEEN * len(widths) <= width:
+            break
+        left_out.append(column)
+        del widths[column]
+    return left_out
+
+
+def _numbers(cells: Iterable[str]) -> bool:
+    return all(not cell[:1].isalpha() for cell in cells)

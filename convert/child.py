@@ -1,0 +1,162 @@
+"""A child process for code that may crash: libraries that read untrusted files, and converters.
+
+It does tasks one after another, keeps open files between them, and is started again after a crash: one process
+for a whole run, so that a library is imported once. The output of the libraries goes to a log file, which is named where
+something unexpected happens and removed otherwise.
+"""
+
+import os
+import signal
+import tempfile
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+
+from common.extras import missing_extra
+from convert.reasons import reason_of
+from device.errors import EXIT_INTERRUPTED, CheckFailed, EdgeproofError
+from device.process import end_with_parent, leave_no_core_file
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Say = Callable[[str], None]
+Kind = Literal["said", "done", "raised", "unexpected"]
+
+
+LOGGED = "what the libraries said"  # before the log's path, after a crash or an unexpected exception of a library
+
+
+class Crashed(CheckFailed):
+    """The child process crashed during the task."""
+
+
+class Unexpected(CheckFailed):
+    """A library raised an unexpected exception."""
+
+
+@dataclass
+class Workplace:
+    """The state of the child process: a function for messages, and what earlier tasks left open."""
+
+    say: Say
+    kept: dict[str, Any] = field(default_factory=dict)
+    exit: ExitStack = field(default_factory=ExitStack)  # closed when the child ends normally
+
+
+class Child:
+    """One child process. A task must be a top-level function of a module, since it is sent by its name."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._process: BaseProcess | None = None
+        self._connection: Connection[Any, Any] | None = None
+        handle, name = tempfile.mkstemp(prefix="edgeproof-convert-", suffix=".log")
+        os.close(handle)
+        self._log, self._log_is_named = Path(name), False
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, _type: type | None, error: BaseException | None, _traceback: TracebackType | None) -> None:
+        self._end(interrupted=isinstance(error, KeyboardInterrupt))
+        if not self._log_is_named:
+            self._log.unlink(missing_ok=True)
+
+    def run(self, task: Callable[Concatenate[Workplace, P], R], *arguments: P.args, **named: P.kwargs) -> R:
+        """Do a task in the child and return its result; its messages are printed by this process.
+
+        Raises what the task raises of EdgeproofError, OSError and MemoryError; Unexpected for anything else; Crashed.
+        """
+        try:
+            connection = self._started()
+            connection.send((task, arguments, named))
+            while True:
+                kind, content = connection.recv()
+                if kind == "said":
+                    self._say(content)
+                elif kind == "done":
+                    result: R = content
+                    return result
+                elif kind == "raised":
+                    raise content
+                else:
+                    raise Unexpected(f"{content}{self._see_log()}")
+        except (EOFError, ConnectionError) as error:
+            raise Crashed(f"{self._died()}{self._see_log()}") from error
+
+    def _started(self) -> "Connection[Any, Any]":
+        if self._connection is None:
+            context = get_context("spawn")  # TensorFlow does not survive a fork
+            self._connection, child_end = context.Pipe()
+            self._process = context.Process(target=_work, args=(child_end, str(self._log), os.getpid()), daemon=True)
+            self._process.start()
+            child_end.close()
+        return self._connection
+
+    def _see_log(self) -> str:
+        self._log_is_named = True
+        return f" ({LOGGED}: {self._log})"
+
+    def _died(self) -> str:
+        """Clear the state of the dead process and say how it ended."""
+        process, self._process, self._connection = self._process, None, None
+        assert process is not None
+        process.join()
+        code = process.exitcode or 0
+        if code == -signal.SIGKILL:
+            return "the converter's process was killed: is there too little memory?"
+        return f"the converter crashed ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
+
+    def _end(self, interrupted: bool) -> None:
+        if self._process is None or self._connection is None:
+            return
+        with suppress(OSError):
+            if interrupted and self._process.pid is not None:
+                os.kill(self._process.pid, signal.SIGINT)  # if the terminal's Ctrl-C has not reached it
+            self._connection.close()  # it ends when its parent is gone
+        self._process.join()
+        self._process, self._connection = None, None
+
+
+def _work(connection: "Connection[Any, Any]", log: str, parent: int) -> None:
+    """Do tasks until the parent is gone."""
+    end_with_parent()
+    leave_no_core_file()
+    if os.getppid() != parent:
+        os._exit(1)
+    handle = os.open(log, os.O_WRONLY | os.O_APPEND)
+    for standard in (1, 2):
+        os.dup2(handle, standard)
+
+    def tell(kind: Kind, content: Any) -> None:
+        connection.send((kind, content))
+
+    workplace = Workplace(lambda line: tell("said", line))
+    code = 0
+    try:
+        with workplace.exit:
+            while True:
+                task, arguments, named = connection.recv()
+                try:
+                    tell("done", task(workplace, *arguments, **named))
+                except (EdgeproofError, OSError, MemoryError) as error:
+                    tell("raised", error)
+                except ImportError as error:
+                    traceback.print_exc()
+                    extra = missing_extra(error)
+                    tell("raised", EdgeproofError(extra)) if extra else tell("unexpected", reason_of(error))
+                except Exception as error:
+                    traceback.print_exc()
+                    tell("unexpected", reason_of(error))
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except (EOFError, ConnectionError):
+        pass
+    os._exit(code)  # Python with TensorFlow loaded takes long to end

@@ -1,0 +1,1 @@
+"""What a target can run, and packing it: compatibility, wheels, bundles."""

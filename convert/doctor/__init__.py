@@ -1,0 +1,1 @@
+"""Finding out why a quantized artifact answers differently from float, and repairing it."""

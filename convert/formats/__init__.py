@@ -1,0 +1,1 @@
+"""Reading and writing artifacts: TFLite, ONNX, their metadata and cards."""

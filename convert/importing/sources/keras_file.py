@@ -1,0 +1,258 @@
+"""A Keras model in one file: `.keras` of Keras 3, `.h5` of Keras 2 and 3.
+
+Nothing in such a file is trusted: Python code in it (Lambda layers) runs only when asked for. A file of Keras 2 is answered
+by tf_keras; where Keras 3 can read it too, its layers stay, else it stands in the network as one.
+"""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from common.files import sha256_of
+from common.unzip import check_archive
+from convert.importing import keras2
+from convert.importing.front_scaling import front_of_function, made_of_pixels, taken_by
+from convert.importing.input_range import scaling_layers
+from convert.importing.keras_network import KerasWrapped, single, wrapped
+from convert.importing.picture_tensors import activation_of, in_batches, laid_out, only, picture_layout
+from convert.importing.rebuilt import computes_in_half, in_float32
+from convert.importing.sources import Opening, Scores, Wrapping
+from convert.importing.tensor_function import as_layer, frozen, frozen_or_none, without_half
+from convert.importing.understood import Fact, Shape, Understood
+from convert.reasons import shortened
+from device.errors import EdgeproofError
+from device.formats.model_graph import Front
+from device.pictures.input_range import PIXELS, InputRange
+from device.runtimes import first_line
+from train.fitting.predict import BATCH
+
+EXPECTS = "a .keras or .h5 file"
+HDF5 = b"\x89HDF\r\n\x1a\n"
+UNSAFE_OPTION = "--unsafe-code"
+ADVICE = "make a model of the one that classifies, keras.Model(inputs, output), and save that"
+
+
+@dataclass(frozen=True)
+class KerasSource:
+    """A model as it was loaded."""
+
+    understood: Understood
+    sha256: str
+    names: tuple[str, ...]
+    parameters: int
+    reference: Any  # the model in its own framework
+    network: Any | None  # the keras.Model whose layers are kept; None: it stands in the network as one
+    _layers: dict[tuple[int | None, ...], Any] = field(default_factory=dict, repr=False)
+
+    def answers(self, values: Any) -> Scores:
+        path, tensor = self.understood.path, laid_out(values, self.understood.layout.value)
+        return in_batches(path, tensor, BATCH, False, lambda part: single(self.reference(part, training=False)))
+
+    def wrapped(self, wrapping: Wrapping) -> KerasWrapped:
+        network = self.network
+        if network is None:
+            return wrapped(self.understood, self._frozen_layer(wrapping), wrapping, keep_layers=False)
+        network = in_float32(network) if computes_in_half(network) else network
+        return wrapped(self.understood, lambda image: single(network(image, training=False)), wrapping, keep_layers=True)
+
+    def _frozen_layer(self, wrapping: Wrapping) -> Any:
+        """Return the model as one layer, for pictures of a size that is known now; made once a size."""
+        shape = self.understood.shape_for(*wrapping.shape[:2])
+        if shape not in self._layers:
+            concrete = frozen(lambda image: single(self.reference(image, training=False)), shape)
+            self._layers[shape] = as_layer(without_half(concrete))
+        return self._layers[shape]
+
+
+def recognises(path: Path) -> bool:
+    """Say whether a path is a HDF5 file or a ZIP with a Keras configuration, or calls itself one."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        if file.read(len(HDF5)) == HDF5:
+            return True
+    return path.suffix in (".keras", ".h5", ".hdf5") or _is_keras_zip(path)
+
+
+def _is_keras_zip(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"config.json", "metadata.json"} <= set(archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+def open_source(path: Path, opening: Opening) -> KerasSource:
+    """Load a model. Raises EdgeproofError with the reason where it cannot."""
+    weights = f"{path}: holds weights without a model: build it, load them and save all with model.save(FILE)"
+    if path.name.endswith(".weights.h5"):
+        raise EdgeproofError(weights)
+    _check_container(path)
+    version = None if zipfile.is_zipfile(path) else keras2.version_of(path)
+    if version and keras2.configuration(path) is None:
+        raise EdgeproofError(weights)
+    of_keras2 = bool(version) and str(version).startswith("2.")
+    loaded, network = _load_keras2(path, opening.unsafe) if of_keras2 else _load(path, opening.unsafe)
+    if not getattr(loaded, "inputs", None):
+        raise EdgeproofError(
+            f"{path}: its input's shape is not known (a subclassed model, or one never built): export it with "
+            "model.export(DIR) and give DIR"
+        )
+    loaded, network = (None if model is None else _with_free_batch(model) for model in (loaded, network))
+    assert loaded is not None
+    return KerasSource(
+        understood=_understood(path, loaded, f"Keras {version}" if of_keras2 else None),
+        sha256=sha256_of(path),
+        names=(loaded.name, *(layer.name for layer in loaded._flatten_layers(include_self=False))),
+        parameters=int(loaded.count_params()),
+        reference=loaded,
+        network=network,
+    )
+
+
+def _check_container(path: Path) -> None:
+    """Raise EdgeproofError for a file that is neither a ZIP archive nor HDF5, and for a name that Keras does not open."""
+    if zipfile.is_zipfile(path):
+        check_archive(path)
+        if path.suffix != ".keras":
+            raise EdgeproofError(f"{path}: is a .keras file by another name: rename it to {path.stem}.keras")
+        return
+    with path.open("rb") as file:
+        start = file.read(len(HDF5))
+    if start != HDF5:
+        kind = "a .keras is a ZIP archive" if path.suffix == ".keras" else "a .h5 is a HDF5 file"
+        found = f"it begins with {start!r}" if start else "it is empty"
+        raise EdgeproofError(f"{path}: is no Keras model, or is cut off ({kind}, {found}): copy it again")
+
+
+def _with_free_batch(model: Any) -> Any:
+    """Return a model, of Keras 3 or 2, whose batch is not fixed."""
+    import keras
+
+    if model.inputs[0].shape[0] is None or len(model.inputs) > 1:
+        return model
+    framework = keras if isinstance(model, keras.Model) else keras2.library()
+    image = framework.Input(tuple(model.inputs[0].shape[1:]), name="free_batch")
+    again = framework.models.clone_model(model, input_tensors=image)
+    again.set_weights(model.get_weights())
+    return again
+
+
+def _understood(path: Path, model: Any, made_by: str | None) -> Understood:
+    import keras
+
+    inputs: dict[str, Shape] = {tensor.name: tuple(tensor.shape) for tensor in model.inputs}
+    names = getattr(model, "output_names", None) or [tensor.name for tensor in model.outputs]  # a Sequential has none
+    outputs: dict[str, Shape] = {name: tuple(tensor.shape) for name, tensor in zip(names, model.outputs, strict=True)}
+    said = "the file's description of its layers"
+    shape, scores = inputs[only(path, "input", inputs, ADVICE)], outputs[only(path, "output", outputs, ADVICE)]
+    activation = activation_of(_last_layer(model))
+    kind = ".keras" if zipfile.is_zipfile(path) else ".h5"
+    own = isinstance(model, keras.Model)
+    concrete = frozen_or_none(lambda image: single(model(image, training=False)), shape)
+    front = Front() if concrete is None else front_of_function(concrete)
+    return Understood(
+        path=path,
+        format="keras_file",
+        description=f"Keras model ({kind})" if made_by is None else f"{made_by} model ({kind})",
+        framework=f"Keras {metadata.version('keras')}" if own else f"tf_keras {metadata.version('tf_keras')}",
+        shape=Fact(shape, said),
+        dtype=Fact("float32", said),
+        layout=Fact(picture_layout(path, shape), "its sides"),
+        output_shape=Fact(scores, said),
+        input_range=_taken(model, front),
+        made_of_pixels=made_of_pixels(front),
+        activation=Fact(activation, "its last layer") if activation else None,
+        in_half=computes_in_half(model),
+    )
+
+
+def _taken(model: Any, front: Front) -> Fact[InputRange] | None:
+    """Return the values that a model takes where its first layers scale them."""
+    if found := scaling_layers(model):
+        return Fact(PIXELS, f"it scales by itself: {', '.join(found)}")
+    return taken_by(front)
+
+
+def _last_layer(model: Any) -> Any:
+    while getattr(model, "layers", None):
+        model = model.layers[-1]
+    return model
+
+
+def _load(path: Path, unsafe: bool) -> tuple[Any, Any | None]:
+    """Return the keras.Model, and again where its layers can be kept: where loading it takes no code stored in it."""
+    import keras
+
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # the classes named in the file may raise anything
+        stored = list(_lambda_layers(_config(path)))
+        if not stored:
+            raise _unloadable(path, error) from error
+        if not unsafe:
+            raise _holds_code(path, stored) from error
+    else:
+        return model, model
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=False), None
+    except Exception as error:
+        raise _unloadable(path, error) from error
+
+
+def _load_keras2(path: Path, unsafe: bool) -> tuple[Any, Any | None]:
+    """Return the model of tf_keras, and the keras.Model where Keras 3 can read it too."""
+    import keras
+
+    stored = list(keras2.code_in(keras2.configuration(path)))
+    if stored and not unsafe:
+        raise _holds_code(path, stored)
+    loaded = keras2.load(path)
+    if stored:
+        return loaded, None
+    try:
+        return loaded, keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception:  # the reason why tf_keras is here
+        return loaded, None
+
+
+def _holds_code(path: Path, stored: list[str]) -> EdgeproofError:
+    return EdgeproofError(
+        f"{path}: holds code that could do anything here ({', '.join(stored[:5])}): not run. If you trust where it comes "
+        f"from, give {UNSAFE_OPTION}; or export it where it was made, with model.export(DIR), and give DIR"
+    )
+
+
+def _unloadable(path: Path, error: Exception) -> EdgeproofError:
+    return EdgeproofError(
+        f"{path}: Keras cannot load it: {shortened(first_line(error))} It may be damaged, or hold classes that are not "
+        "Keras's own: then export the model where it was made, with model.export(DIR), and give DIR"
+    )
+
+
+def _config(path: Path) -> Any:
+    """Return a file's description of its layers, or None where it has none that can be read."""
+    if not zipfile.is_zipfile(path):
+        return keras2.configuration(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read("config.json"))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return None
+
+
+def _lambda_layers(config: Any) -> Iterator[str]:
+    """Yield the names of the Lambda layers in a configuration, at any depth."""
+    if isinstance(config, dict):
+        inner = config.get("config")
+        if config.get("class_name") == "Lambda" and isinstance(inner, dict):
+            yield f"Lambda layer {inner.get('name', 'unnamed')}"
+        for value in config.values():
+            yield from _lambda_layers(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _lambda_layers(value)

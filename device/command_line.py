@@ -1,0 +1,139 @@
+"""The command line of classify.py: its options, and the command that they select."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Callable, Optional
+
+from device.commands import classify_all, classify_camera, info, run_self_test, score_folders, time_model
+from device.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, EdgeproofError
+from device.preprocessing.whole_picture import FITS
+from device.process import confine_memory
+from device.runtimes import TFLITE_RUNTIMES
+from device.safe_text import NEWLINE, printable
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
+    return value
+
+
+def build_parser(own_model: Optional[Path] = None) -> argparse.ArgumentParser:
+    """Return the command line's parser; an archive that holds a model takes no MODEL."""
+    parser = argparse.ArgumentParser(description="Classify pictures with one model file.")
+    if own_model is None:
+        parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite or .onnx file")
+    else:
+        parser.set_defaults(model=own_model)
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="picture files, folders, patterns; - is standard input")
+    parser.add_argument("--camera", type=int, nargs="?", const=0, metavar="N", help="classify camera N's (0) frames as JSON")
+    parser.add_argument("--frames", type=_positive, metavar="N", help="with --camera: end after N (Ctrl-C)")
+    parser.add_argument("--info", action="store_true", help="say what the model is and takes, and what runs it here")
+    parser.add_argument("--bench", action="store_true", help="time inferences on IMAGEs or the pictures inside MODEL")
+    parser.add_argument("--queries", type=_positive, default=64, metavar="N", help="with --bench: at least so many (64)")
+    parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="with --bench: and at least so long (6)")
+    parser.add_argument("--self-test", action="store_true", help="check the model with the golden pictures inside it")
+    parser.add_argument("--json", action="store_true", help="print one JSON line a picture")
+    parser.add_argument("--top", type=_positive, default=3, metavar="N", help="classes to print a picture (3)")
+    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of the runtime (1)")
+    parser.add_argument("--runtime", choices=sorted(TFLITE_RUNTIMES), help="TFLite runtime (the first that is installed)")
+    parser.add_argument(
+        "--min-score", type=_share, metavar="S", help="answer 'unsure' below this score (the card's; 0: never)"
+    )
+    parser.add_argument("--score", action="store_true", help="IMAGE is a folder of class folders: print the accuracy")
+    parser.add_argument(
+        "--max-memory-mb", type=_positive, default=1000, metavar="N", help="end where more memory would be needed (1000)"
+    )
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="the labels of a model without a card")
+    parser.add_argument("--input-range", metavar="A..B", help="the values that a model without a card takes, as -1..1")
+    parser.add_argument("--fit", choices=FITS, help="fit pictures by cutting out the middle, or by squeezing (crop)")
+    return parser
+
+
+def _asked_for(arguments: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
+    if arguments.self_test:
+        return run_self_test
+    if arguments.info:
+        return info
+    if arguments.bench:
+        return time_model
+    if arguments.camera is not None:
+        return classify_camera
+    return score_folders if arguments.score else classify_all
+
+
+def _range_joined(words: Sequence[str]) -> list[str]:
+    """Join "--input-range" and a range that begins with a minus: argparse would take -1..1 for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] == "--input-range" and "--" not in joined[:-1] and word.startswith("-") and ".." in word:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def main(argv: Optional[Sequence[str]] = None, own_model: Optional[Path] = None) -> int:
+    """Run the command and return its exit code: 0 all classified, 1 one could not be, 2 wrong usage, 130 interrupted."""
+    parser = build_parser(own_model)
+    words = _range_joined(sys.argv[1:] if argv is None else argv)
+    arguments = parser.parse_intermixed_args(words)  # IMAGE may stand before and after options
+    alone = arguments.self_test or arguments.info or arguments.bench or arguments.camera is not None
+    if not arguments.images and not alone:
+        parser.error("name at least one IMAGE, or give --camera, --self-test, --info or --bench")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # write the escape of a letter that the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if argv is None:  # this process runs only the command
+        confine_memory(arguments.max_memory_mb * 1_000_000)
+    try:
+        code = _asked_for(arguments)(arguments)
+        sys.stdout.flush()
+        return code
+    except EdgeproofError as error:
+        where = "" if str(arguments.model) in str(error) else f"{arguments.model}: "
+        print(f"classify.py: {printable(where + str(error), allow=NEWLINE)}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output went away, as in `classify.py ... | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except OSError as error:
+        if error.filename is None:  # errors in files have their own messages: this one is in the output
+            print(f"classify.py: standard output: {error.strerror}: free some space", file=sys.stderr)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_FAILED
+        print(f"classify.py: {error.filename}: {error.strerror or error}", file=sys.stderr)
+        return EXIT_USAGE
+    except MemoryError:
+        print(f"classify.py: {arguments.model}: out of memory: see --max-memory-mb", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def tell_crash(name: str, own_model: Optional[Path] = None) -> int:
+    """Say on standard error which signal ended the child process, and what to do; return the exit code."""
+    arguments = build_parser(own_model).parse_intermixed_args()
+    why = {
+        "SIGKILL": "was killed, for lack of memory or by a person",
+        "SIGABRT": f"aborted, possibly for lack of memory (--max-memory-mb is {arguments.max_memory_mb})",
+    }.get(name, "crashed")
+    print(
+        f"classify.py: {arguments.model}: the process that worked with it {why} ({name}): a damaged model or picture, "
+        "or a defect of the runtime: copy the file again, or take another runtime (--runtime)",
+        file=sys.stderr,
+    )
+    return EXIT_FAILED

@@ -1,0 +1,56 @@
+"""Reading files of limited size, and JSON."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any, Union
+
+from device.errors import EdgeproofError
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file. Raises EdgeproofError for a missing file, and for what is none: a FIFO would block for ever."""
+    try:
+        if path.is_dir():
+            raise EdgeproofError(f"{path}: is a folder")
+        if path.exists() and not path.is_file():
+            raise EdgeproofError(f"{path}: is no regular file")
+        archive = next((parent for parent in path.parents if parent.is_file()), None)
+        return path.read_bytes() if archive is None else _member(archive, path)
+    except OSError as error:
+        raise EdgeproofError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL in the name
+        raise EdgeproofError(f"{str(path)!r}: cannot be read: {error}") from error
+
+
+def _member(archive: Path, path: Path) -> bytes:
+    """Read a file inside a ZIP: `x.pyz/model.tflite`."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(archive) as members:
+            return members.read(path.relative_to(archive).as_posix())
+    except (zipfile.BadZipFile, KeyError, zlib.error, NotImplementedError) as error:
+        raise EdgeproofError(f"{path}: cannot be read from {archive.name} ({error}): copy {archive.name} again") from error
+
+
+def parse_json(text: Union[str, bytes]) -> Any:
+    """Parse JSON as the standard has it. Raises ValueError for NaN, Infinity and a key that occurs twice in an object.
+
+    Python's parser accepts all of these. Of two values it takes the last, another parser may take the first.
+    """
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} occurs twice")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number that JSON has")

@@ -1,0 +1,1 @@
+"""Model files, read with only the standard library: card, graph, metadata, checks."""

@@ -1,0 +1,73 @@
+"""One picture through the model: its scores, labels and times."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, Union
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from device.card import Card
+from device.errors import ModelError
+from device.preprocessing.prepare import prepare, read_picture
+from device.runtimes import Session, first_line
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The scores of one picture, float32 (classes,), and where the time went, in nanoseconds."""
+
+    scores: npt.NDArray[np.float32]
+    decode_ns: int
+    prepare_ns: int
+    invoke_ns: int
+    postprocess_ns: int
+
+    @property
+    def total_ns(self) -> int:
+        return self.decode_ns + self.prepare_ns + self.invoke_ns + self.postprocess_ns
+
+
+def classify(source: Union[str, Image.Image], session: Session, card: Card) -> Answer:
+    """Decode ("-": standard input), prepare, invoke, dequantize. Raises PictureError for an unusable picture."""
+    start_ns = time.perf_counter_ns()
+    if isinstance(source, str):
+        source = read_picture(io.BytesIO(sys.stdin.buffer.read()) if source == "-" else source)
+    image = source
+    decoded_ns = time.perf_counter_ns()
+    tensor = session.tensor(prepare(image, card))
+    prepared_ns = time.perf_counter_ns()
+    output = checked_infer(session, tensor)
+    invoked_ns = time.perf_counter_ns()
+    scores = checked_scores(session, output, card)
+    if not np.isfinite(scores).all():
+        raise ModelError("the model's scores are not numbers (NaN or infinite): its weights are damaged: copy it again")
+    end_ns = time.perf_counter_ns()
+    return Answer(scores, decoded_ns - start_ns, prepared_ns - decoded_ns, invoked_ns - prepared_ns, end_ns - invoked_ns)
+
+
+def checked_infer(session: Session, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Run the model. Raises ModelError where the runtime fails; timing loops call `session.infer` directly."""
+    try:
+        return session.infer(tensor)
+    except Exception as error:  # the runtimes raise exceptions of any class
+        said = f"{session.runtime} {session.runtime_version} cannot run the model: {first_line(error)}"
+        raise ModelError(said) from error
+
+
+def checked_scores(session: Session, output: npt.NDArray[Any], card: Card) -> npt.NDArray[np.float32]:
+    """Return the scores (classes,), float32. Raises ModelError where not every label has one."""
+    scores = session.scores(output)
+    if card.labels and len(scores) != len(card.labels):  # the shapes of a damaged model may change while it runs
+        raise ModelError(f"the model answers {len(scores)} scores for {len(card.labels)} labels: copy it again")
+    return scores
+
+
+def top_k(scores: npt.NDArray[np.float32], k: int) -> list[int]:
+    """Return the indices of the k highest scores, highest first; ties go to the lowest index."""
+    return [int(index) for index in np.argsort(-scores, kind="stable")[:k]]

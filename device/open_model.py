@@ -1,0 +1,37 @@
+"""Opening a model file with its card in a runtime, and checking that they fit."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Optional
+
+from device.card import Card
+from device.cardless import CardlessOptions, describe
+from device.errors import CardError
+from device.formats.model_facts import model_facts
+from device.formats.model_file import read_card, read_model_bytes
+from device.runtimes import OnnxSession, Session, TfliteSession
+from device.safe_text import printable
+
+
+def open_session(path: Path, card: Optional[Card], threads: int = 1, runtime: Optional[str] = None) -> Session:
+    """Open a model file and compare it with its card. Raises CardError where shape or labels do not fit."""
+    onnx = path.suffix == ".onnx"
+    session: Session = OnnxSession(path, threads, card) if onnx else TfliteSession(path, threads, runtime)
+    if card is not None:
+        session.fit(path, card)
+    return session
+
+
+def open_model(path: Path, options: CardlessOptions, threads: int, runtime: Optional[str]) -> tuple[Session, Card]:
+    """Open a model with its card, or with what the options say where it has none. Raises EdgeproofError with the reason."""
+    card = read_card(path)
+    if card is not None:
+        if options.names:
+            raise CardError(f"{path}: has a card, which says it: {' and '.join(options.names)}: leave it out")
+        return open_session(path, card, threads, runtime), card
+    card, said = describe(model_facts(path, read_model_bytes(path)), options)
+    session = open_session(path, card, threads, runtime)
+    print(printable(said), file=sys.stderr)
+    return session, card

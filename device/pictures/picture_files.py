@@ -1,0 +1,129 @@
+"""Which files are pictures, and how they are arranged in folders: class folders, training and test parts."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+from device.errors import EdgeproofError
+
+PICTURE_ENDINGS = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".avif", ".tif", ".tiff", ".ppm", ".pgm",
+)  # fmt: skip
+HEIC_ENDINGS = (".heic", ".heif")  # from telephones; pillow-heif reads them
+PART_NAMES = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+ARCHIVERS = ("__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini")
+
+
+def reads_heic() -> bool:
+    """Say whether pillow-heif is installed."""
+    return importlib.util.find_spec("pillow_heif") is not None
+
+
+def left_out_reason(path: Path) -> Optional[str]:
+    """Say why a file in a folder is no picture, in words that follow a number; None for a picture."""
+    ending = path.suffix.lower()
+    if path.name.startswith(".") or path.name in ARCHIVERS:
+        return "hidden"
+    if ending in HEIC_ENDINGS:
+        return None if reads_heic() else "HEIC (pip install pillow-heif)"
+    return None if ending in PICTURE_ENDINGS else f"no picture ({path.suffix or 'no ending'})"
+
+
+def left_out_text(left_out: Mapping[str, int]) -> str:
+    """Return what was left out, counted by reason: "3 no picture (.txt), 1 hidden"."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
+
+
+def pictures_below(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
+    """Yield a folder's pictures at any depth, sorted; what is left out is counted."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        inner = path.relative_to(folder).parts[:-1]
+        hidden = any(part.startswith(".") or part in ARCHIVERS for part in inner)
+        reason = "hidden" if hidden else left_out_reason(path)
+        if reason is None:
+            yield path
+        else:
+            left_out[reason] += 1
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """The pictures of each class folder in alphabetical order, and what was left out, counted by reason."""
+
+    files: Mapping[str, list[Path]]
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders in a folder, sorted, without hidden ones and those that programs make."""
+    return sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".") and path.name not in ARCHIVERS
+    )
+
+
+def class_folders(folder: Path, leave_out: Set[Path] = frozenset(), labels: Optional[Sequence[str]] = None) -> ClassFolders:
+    """Read a folder of class folders. Raises EdgeproofError for a class without a usable picture.
+
+    Where the labels are known, an empty folder of another name is only counted.
+    """
+    found: dict[str, list[Path]] = {}
+    left_out: Counter[str] = Counter()
+    for path in folder.iterdir():
+        if path.is_file():
+            left_out["beside the class folders" if left_out_reason(path) is None else str(left_out_reason(path))] += 1
+    for class_folder in folders_in(folder):
+        own: Counter[str] = Counter()
+        found[class_folder.name] = _class_files(class_folder, leave_out, own)
+        if not found[class_folder.name] and labels is not None and class_folder.name not in labels:
+            del found[class_folder.name]
+            own["folders without pictures"] += 1
+        elif not found[class_folder.name]:
+            why = f" (left out: {left_out_text(own)})" if own else ""
+            raise EdgeproofError(
+                f"{class_folder}: class {class_folder.name!r} holds no usable picture{why}: add some, or remove the folder"
+            )
+        left_out += own
+    return ClassFolders(found, left_out)
+
+
+def _class_files(folder: Path, leave_out: Set[Path], left_out: Counter[str]) -> list[Path]:
+    files = []
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            inside = Counter[str]()
+            count = sum(1 for _ in pictures_below(path, inside)) if not path.name.startswith(".") else 0
+            left_out["in folders inside of class folders"] += count
+            continue
+        reason = "unusable" if path in leave_out else left_out_reason(path)
+        if reason is None:
+            files.append(path)
+        else:
+            left_out[reason] += 1
+    for reason in [reason for reason, count in left_out.items() if not count]:
+        del left_out[reason]
+    return files
+
+
+def parts_of(folder: Path) -> dict[str, Path]:
+    """Map train, val and test to the folders with these or other usual names that hold class folders.
+
+    Returns {} where there are none. Raises EdgeproofError for two folders that would be the same part.
+    """
+    found: dict[str, Path] = {}
+    for path in folders_in(folder):
+        part = PART_NAMES.get(path.name.lower())
+        if part is None or not folders_in(path):
+            continue
+        if part in found:
+            raise EdgeproofError(f"{folder}: {found[part].name} and {path.name} would both be the part {part}: keep one")
+        found[part] = path
+    return found

@@ -1,0 +1,1 @@
+"""From a picture to the model's input: the only preprocessing of the whole project."""

@@ -1,0 +1,81 @@
+"""The only preprocessing of the whole project: training, calibration and accuracy runs call prepare() too."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Union
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from device.card import Card, Step
+from device.errors import CardError, PictureError
+from device.pictures.picture_files import HEIC_ENDINGS
+from device.pictures.steps import NEED_GRAY, STEPS
+
+
+def run_steps(image: Image.Image, steps: Sequence[Step]) -> npt.NDArray[np.uint8]:
+    """Run preprocessing steps in their order: (height, width, channels), uint8, 0..255."""
+    width, height = image.size
+    for step in steps:
+        if step.name in NEED_GRAY and image.mode != "L":
+            raise CardError(f"card field preprocess: step {step.name!r} needs the step 'gray' before it")
+        try:
+            image = STEPS[step.name](image, **step.parameters)
+        except MemoryError as error:
+            raise PictureError(f"is {width}×{height}, too large for the free memory: make it smaller") from error
+        except (ValueError, TypeError, IndexError) as error:  # the order in the card: Pillow cannot resize every mode
+            found = f"step {step.name!r} cannot take a {image.mode} picture of {image.width}×{image.height}: {error}"
+            raise CardError(f"card field preprocess: {found}") from error
+    if image.mode not in ("L", "RGB"):
+        raise CardError(f"card field preprocess: the steps end in a {image.mode} picture: add gray or rgb")
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def prepare(image: Image.Image, card: Card) -> npt.NDArray[np.uint8]:
+    """Turn any picture into the model's input: (height, width, channels), uint8, 0..255.
+
+    Raises PictureError for a picture that the steps cannot use, CardError where the steps do not lead to the input.
+    """
+    pixels = run_steps(image, card.preprocess)
+    if pixels.shape != (card.height, card.width, card.channels):
+        raise CardError(
+            f"card field preprocess: the steps give {pixels.shape}, "
+            f"the model takes {(card.height, card.width, card.channels)}: convert again"
+        )
+    return pixels
+
+
+def _register_heic() -> None:
+    """Let Pillow open HEIC. Raises PictureError where pillow-heif is not installed."""
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError as error:
+        raise PictureError("is HEIC, which needs pillow-heif: pip install pillow-heif") from error
+
+
+def read_picture(source: Union[str, Path, io.BytesIO]) -> Image.Image:
+    """Decode a picture file, or its bytes, completely. Raises PictureError for what is no picture."""
+    if not isinstance(source, io.BytesIO):
+        path = Path(source)
+        if not path.is_file():
+            raise PictureError("is a folder" if path.is_dir() else "no such file" if not path.exists() else "is no file")
+        source = path
+        if path.suffix.lower() in HEIC_ENDINGS:
+            _register_heic()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(source) as image:
+                image.load()
+                return image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PictureError(f"too large: {error}") from error
+    except Exception as error:  # Pillow's decoders raise exceptions of any class for damaged data
+        raise PictureError(f"not a picture: {str(error) or type(error).__name__}") from error

@@ -1,0 +1,356 @@
+"""The gate: verdicts of rounds, baselines that are refused, and regressions made on purpose."""
+
+import json
+import random
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.artifacts.find import Artifact
+from bench.budgets.baseline import Baseline, load
+from bench.budgets.finding import Finding, NotJudged
+from bench.budgets.gate import Setting, count_key, counts_in, gate, pairs_of
+from bench.budgets.rules import Budgets
+from bench.measure.fresh_processes import Answers, Process, Side, SideFailed
+from bench.measure.interleaving import Round
+from bench.stats.sequential_test import BASE, CANDIDATE
+from common.files import sha256_of
+from common.interval import Interval
+from common.verdict import Verdict
+from device.errors import EdgeproofError, RuntimeMissing
+from tests.conftest import ROOT, run_module
+from tests.support.baselines import COMMITTED, HERE, PICTURES, RULES, changed, measured, rules, written
+from tests.support.model_files import own_bytes
+from tests.support.results_builder import counted
+from tests.support.simulated_processes import Processes
+
+
+class Bench:
+    """Replaces fresh processes: the candidate is the side that is not in the baseline's folder."""
+
+    def __init__(self, baseline: Baseline, slower: float = 0.0, wrong: int = 70, scatter: float = 0.02) -> None:
+        self._folder, self._wrong = baseline.folder, wrong
+        self._simulated = Processes(7, scatter, slower)
+        self.processes = 0
+        self.broken = False
+
+    def _is_candidate(self, side: Side) -> bool:
+        return self._folder not in side.found.path.parents
+
+    def process(self, side: Side) -> Process:
+        self.processes += 1
+        if self.broken and self._is_candidate(side):
+            raise SideFailed(side, "no such op")
+        p50_ms = self._simulated.p50(CANDIDATE if self._is_candidate(side) else BASE)
+        return Process(np.full(9, p50_ms * 1e6), np.ones(3, np.int64), "2.1")
+
+    def round(self, sides: Sequence[Side], order: random.Random) -> Round:
+        del order  # simulated p50s come in any
+        p50_ns = np.array([float(np.median(self.process(side).latency_ns)) for side in sides])
+        return Round(np.log(p50_ns), p50_ns)
+
+    def answers(self, side: Side) -> Answers:
+        answers = np.zeros(PICTURES, np.int64)
+        answers[: self._wrong if self._is_candidate(side) else 70] = 1
+        return Answers(answers, np.zeros(PICTURES, np.int64))
+
+    def clock(self) -> float:
+        return float(self.processes)
+
+
+def gated(baseline: Baseline, candidate: Artifact, budgets: Budgets, bench: Bench) -> dict[str, Finding]:
+    pairs = pairs_of(baseline, [candidate], budgets, HERE, all_named=True)
+    findings = gate(pairs, baseline, HERE, bench, Setting(200, clock=bench.clock), lambda _: None)
+    return {finding.limit.name: finding for finding in findings}
+
+
+class TestGate:
+    @pytest.mark.parametrize(
+        ("slower", "wrong", "latency", "accuracy"),
+        [
+            (0.0, 70, "PASS", "PASS"),
+            (0.2, 70, "FAIL", "PASS"),
+            (0.0, 170, "PASS", "FAIL"),
+            (0.05, 115, "INCONCLUSIVE", "INCONCLUSIVE"),
+            (-0.3, 20, "PASS", "PASS"),
+        ],
+    )
+    def test_judges_latency_and_accuracy(
+        self, baseline: Baseline, artifact: Artifact, tmp_path: Path, slower: float, wrong: int, latency: str, accuracy: str
+    ) -> None:
+        candidate = changed(artifact, tmp_path / "new")
+        found = gated(baseline, candidate, rules(tmp_path), Bench(baseline, slower, wrong))
+        assert found["max_regression"].verdict is Verdict[latency]
+        assert found["max_top1_regression"].verdict is Verdict[accuracy]
+
+    def test_an_unchanged_file_passes_unmeasured(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        bench = Bench(baseline, slower=5.0, wrong=PICTURES)
+        found = gated(baseline, artifact, rules(tmp_path), bench)
+        assert {finding.verdict for finding in found.values()} == {Verdict.PASS}
+        assert bench.processes == 0
+
+    def test_another_runtime_version_and_machine_are_named(
+        self, baseline: Baseline, artifact: Artifact, tmp_path: Path
+    ) -> None:
+        candidate, bench = changed(artifact, tmp_path / "new"), Bench(baseline)
+        pairs = pairs_of(baseline, [candidate], rules(tmp_path), HERE, all_named=True)
+        elsewhere = replace(HERE, cpu="Pentium")
+        finding = gate(pairs, baseline, elsewhere, bench, Setting(200, clock=bench.clock), lambda _: None)[0]
+        assert "saved with litert 2.0, here 2.1" in finding.reason
+        assert "saved on Celeron, here Pentium" in finding.reason
+
+    def test_a_candidate_that_does_not_run_fails(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        bench = Bench(baseline)
+        bench.broken = True
+        found = gated(baseline, changed(artifact, tmp_path / "new"), rules(tmp_path), bench)
+        assert found["max_regression"].verdict is Verdict.FAIL
+        assert "no such op" in found["max_regression"].reason
+
+    def test_a_count_of_instructions_is_compared_where_both_have_one(
+        self, baseline: Baseline, artifact: Artifact, tmp_path: Path
+    ) -> None:
+        candidate = changed(artifact, tmp_path / "new")
+        budgets = rules(tmp_path, '[[budget]]\nmodel = "mnist_cnn"\nmax_instruction_regression = 0.01\n')
+        bench = Bench(baseline)
+        assert gated(baseline, candidate, budgets, bench)["max_instruction_regression"].verdict is NotJudged.SKIPPED
+        row, before = baseline.results.rows[0], counted(1_600_000)
+        baseline.results.put(replace(row, instructions=before))
+        pairs = pairs_of(baseline, [candidate], budgets, HERE, all_named=True)
+        for count, verdict in ((1_610_000, Verdict.PASS), (1_620_000, Verdict.FAIL)):
+            counts = {count_key(row, before, sha256_of(candidate.path)): float(count)}
+            assert gate(pairs, baseline, HERE, bench, Setting(counts=counts), lambda _: None)[0].verdict is verdict
+        baseline.results.put(replace(row, instructions=counted(1_600_000, core="cortex-a76")))
+        pairs = pairs_of(baseline, [candidate], budgets, HERE, all_named=True)
+        assert gate(pairs, baseline, HERE, bench, Setting(counts=counts), lambda _: None)[0].verdict is NotJudged.SKIPPED
+        assert bench.processes == 0
+
+    def test_a_rule_that_matches_nothing_in_the_baseline_is_refused(
+        self, baseline: Baseline, artifact: Artifact, tmp_path: Path
+    ) -> None:
+        budgets = rules(tmp_path, RULES + '[[budget]]\nmodel = "resnet"\nmax_regression = 0.1\n')
+        with pytest.raises(EdgeproofError, match=r"budgets\.toml:5: matches nothing in the baseline"):
+            pairs_of(baseline, [artifact], budgets, HERE, all_named=False)
+
+    def test_no_budget_for_what_is_compared_is_refused(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        with pytest.raises(EdgeproofError, match="must not pass without a measurement"):
+            pairs_of(baseline, [artifact], rules(tmp_path, "[[budget]]\nmax_size_kb = 1\n"), HERE, all_named=True)
+
+    def test_two_files_that_are_the_same_artifact_are_refused(
+        self, baseline: Baseline, artifact: Artifact, tmp_path: Path
+    ) -> None:
+        other = changed(artifact, tmp_path / "new")
+        with pytest.raises(EdgeproofError, match=r"both are mnist_cnn int8\.tflite"):
+            pairs_of(baseline, [artifact, other], rules(tmp_path), HERE, all_named=False)
+
+    def test_a_missing_counterpart_is_refused(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        other = changed(artifact, tmp_path / "new", variant="float16")
+        with pytest.raises(EdgeproofError, match=r"has none of mnist_cnn float16\.tflite"):
+            pairs_of(baseline, [other], rules(tmp_path), HERE, all_named=True)
+        with pytest.raises(EdgeproofError, match=r"mnist_cnn int8\.tflite has no counterpart"):
+            pairs_of(baseline, [other], rules(tmp_path), HERE, all_named=False)
+
+
+COUNTS = '[[budget]]\nmodel = "mnist_cnn"\nmax_instruction_regression = 0.01\n'
+
+
+class Odd(Bench):
+    """Faults that only the gate has."""
+
+    def __init__(self, baseline: Baseline, process: Exception | None = None, labels: int = 0) -> None:
+        super().__init__(baseline)
+        self._process, self._labels = process, labels
+
+    def process(self, side: Side) -> Process:
+        if self._process is not None:
+            raise self._process
+        return super().process(side)
+
+    def answers(self, side: Side) -> Answers:
+        found = super().answers(side)
+        return Answers(found.predictions, found.labels + self._labels * self._is_candidate(side))
+
+
+class TestFindings:
+    """What a finding of the gate holds besides its verdict."""
+
+    def test_a_latency_is_a_change_with_its_interval_rounds_and_advice(
+        self, baseline: Baseline, artifact: Artifact, tmp_path: Path
+    ) -> None:
+        candidate, said = changed(artifact, tmp_path / "new"), list[str]()
+        bench = Bench(baseline, slower=0.2, wrong=170, scatter=0.001)
+        pairs = pairs_of(baseline, [candidate], rules(tmp_path), HERE, all_named=True)
+        latency, accuracy = gate(pairs, baseline, HERE, bench, Setting(200, clock=bench.clock), said.append)
+        assert latency.measured is not None
+        assert latency.measured.value == pytest.approx(0.2, abs=0.005)
+        assert latency.measured.low < latency.measured.value < latency.measured.high
+        assert latency.samples.startswith("8 rounds of 3 processes, noise floor 0.00")
+        assert latency.advice.startswith("find the cause with")
+        assert latency.reason == "baseline saved with litert 2.0, here 2.1; both were measured here"
+        assert latency.subject == baseline.results.rows[0].key
+        assert said[0] == f"{latency.subject}: {candidate.path} against {baseline.artifacts[0].path}"
+        assert said[1].startswith("  8 rounds: latency 1.20")
+        assert said[1].endswith(", FAIL")
+        assert (accuracy.measured is not None and accuracy.measured.value) == pytest.approx(0.01)
+        assert accuracy.samples == "10,000 pictures, 100 right only before, 0 right only now"
+        assert accuracy.advice.startswith("see `edgeproof convert doctor`")
+        assert (latency.limit.value, accuracy.limit.value) == (0.05, 0.005)
+
+    def test_what_is_undecided_says_what_to_do(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        found = gated(baseline, changed(artifact, tmp_path / "new"), rules(tmp_path), Bench(baseline, 0.05, 115))
+        assert found["max_regression"].advice == "give it more time (--max-time), or use a quieter machine"
+        assert found["max_top1_regression"].advice == "test on more pictures, or set a wider limit"
+        same = gated(baseline, changed(artifact, tmp_path / "new"), rules(tmp_path), Bench(baseline, -0.3))
+        assert {finding.advice for finding in same.values()} == {""}
+
+    def test_an_unchanged_file_has_changed_by_nothing(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        for finding in gated(baseline, artifact, rules(tmp_path), Bench(baseline)).values():
+            assert (finding.measured, finding.samples) == (Interval.exact(0.0), "the same file, not measured")
+
+    def test_the_same_version_and_machine_need_no_note(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        baseline.results.put(replace(baseline.results.rows[0], runtime_version="2.1"))
+        found = gated(baseline, changed(artifact, tmp_path / "new"), rules(tmp_path), Bench(baseline))
+        assert {finding.reason for finding in found.values()} == {""}
+
+    def test_a_runtime_that_is_missing_decides_nothing(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        bench = Odd(baseline, process=RuntimeMissing("litert is not installed"))
+        found = gated(baseline, changed(artifact, tmp_path / "new"), rules(tmp_path), bench)
+        assert {(finding.verdict, finding.reason) for finding in found.values()} == {
+            (Verdict.INCONCLUSIVE, "cannot be measured here: litert is not installed")
+        }
+
+    def test_a_baseline_that_does_not_run_is_an_error(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        candidate = changed(artifact, tmp_path / "new")
+        (pair,) = pairs_of(baseline, [candidate], rules(tmp_path), HERE, all_named=True)
+
+        class Broken(Bench):
+            def round(self, sides: Sequence[Side], order: random.Random) -> Round:
+                raise SideFailed(pair.base, f"no such op in {len(sides)} sides, {order is not None}")
+
+        with pytest.raises(SideFailed, match="no such op in 3 sides"):
+            gate([pair], baseline, HERE, Broken(baseline), Setting(200), lambda _: None)
+
+    def test_other_test_pictures_decide_nothing(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        found = gated(baseline, changed(artifact, tmp_path / "new"), rules(tmp_path), Odd(baseline, labels=1))
+        finding = found["max_top1_regression"]
+        assert (finding.verdict, finding.measured) == (Verdict.INCONCLUSIVE, None)
+        assert finding.reason == "the two have different test parts"
+        assert finding.advice == "save a new baseline of this data set"
+
+    def test_a_count_is_exact_and_measures_nothing_else(
+        self, baseline: Baseline, artifact: Artifact, tmp_path: Path
+    ) -> None:
+        count = counted(1_600_000)
+        baseline.results.put(replace(baseline.results.rows[0], instructions=count))
+        candidate = changed(artifact, tmp_path / "new")
+        key = count_key(baseline.results.rows[0], count, sha256_of(candidate.path))
+        for budgets in (rules(tmp_path, COUNTS), rules(tmp_path, COUNTS + "max_regression = 0.05\n")):
+            pairs = pairs_of(baseline, [candidate], budgets, HERE, all_named=True)
+            bench = Bench(baseline)
+            setting = Setting(200, clock=bench.clock, counts={key: 1_680_000.0})
+            findings = {f.limit.name: f for f in gate(pairs, baseline, HERE, bench, setting, lambda _: None)}
+            found = findings["max_instruction_regression"]
+            assert (found.verdict, found.samples) == (Verdict.FAIL, "a count")
+            assert (found.measured is not None and found.measured.value) == pytest.approx(0.05)
+            assert (bench.processes == 0) == (len(findings) == 1)
+
+    def test_counts_are_read_from_results(self, baseline: Baseline, tmp_path: Path) -> None:
+        assert counts_in(tmp_path / "none.json") == {}
+        row = baseline.results.rows[0]
+        results = measured(baseline.artifacts[0])
+        results.save(tmp_path / "bench.json")
+        assert counts_in(tmp_path / "bench.json") == {}
+        count = counted(1_600_000)
+        results.put(replace(results.rows[0], instructions=count))
+        results.save(tmp_path / "bench.json")
+        assert counts_in(tmp_path / "bench.json") == {count_key(row, count, row.artifact.sha256): 1_600_000}
+
+
+class TestPairs:
+    @pytest.mark.parametrize(("device", "kept"), [("pi4", ["max_instruction_regression"]), ("host", None)])
+    def test_elsewhere_only_counts_are_compared(
+        self, baseline: Baseline, artifact: Artifact, tmp_path: Path, device: str, kept: list[str] | None
+    ) -> None:
+        row = baseline.results.rows[0]
+        moved = replace(row, subject=replace(row.subject, device=device))
+        other = replace(baseline, results=replace(baseline.results, rows=[moved]))
+        budgets = rules(tmp_path, COUNTS + "max_regression = 0.05\nmax_top1_regression = 0.1\n")
+        (pair,) = pairs_of(other, [artifact], budgets, HERE, all_named=True)
+        names = [limit.name for limit in pair.limits]
+        assert names == (kept or ["max_instruction_regression", "max_regression", "max_top1_regression"])
+
+    def test_times_that_mean_nothing_are_not_compared(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        row = baseline.results.rows[0]
+        moved = replace(row, subject=replace(row.subject, accelerator="gpu-software"))
+        other = replace(baseline, results=replace(baseline.results, rows=[moved]))
+        (pair,) = pairs_of(other, [artifact], rules(tmp_path), HERE, all_named=True)
+        assert [limit.name for limit in pair.limits] == ["max_top1_regression"]
+
+    def test_sides_are_measured_as_the_row_was(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        candidate = changed(artifact, tmp_path / "new")
+        for all_named in (True, False):
+            (pair,) = pairs_of(baseline, [candidate], rules(tmp_path), HERE, all_named=all_named)
+            assert pair.base == Side(baseline.artifacts[0], "litert", 1)
+            assert pair.candidate == Side(candidate, "litert", 1)
+            assert not pair.unchanged
+
+
+class TestCommand:
+    def test_an_unchanged_build_passes_and_a_change_of_documentation_changes_nothing(self, tmp_path: Path) -> None:
+        for found in load(COMMITTED).artifacts:
+            target = tmp_path / "build" / found.card.model / found.path.name
+            target.parent.mkdir(parents=True)
+            shutil.copyfile(found.path, target)
+        (tmp_path / "README.md").write_text("changed")
+        options: list[str | Path] = ["--baseline", COMMITTED, "--budgets", ROOT / "bench" / "budgets" / "budgets.toml"]
+        result = run_module("bench", "gate", *options, cwd=tmp_path)
+        assert result.code == 0, result.stderr
+        assert "4 PASS, 0 FAIL, 0 INCONCLUSIVE" in result.stdout
+
+    def test_a_planted_point_of_accuracy_turns_it_red(self, artifact: Artifact, tmp_path: Path) -> None:
+        candidate = worse(artifact, tmp_path / "new")
+        (tmp_path / "b.toml").write_text('[[budget]]\nmodel = "mnist_cnn"\nmax_top1_regression = 0.005\n')
+        options: list[str | Path] = [
+            "--baseline",
+            COMMITTED,
+            "--budgets",
+            tmp_path / "b.toml",
+            "--json",
+            tmp_path / "f.json",
+        ]
+        result = run_module("bench", "gate", candidate.path, *options, cwd=tmp_path)
+        assert result.code == 1, result.stdout + result.stderr
+        finding = json.loads((tmp_path / "f.json").read_text())[0]
+        assert 0.008 < finding["measured"]["value"] < 0.013
+
+    @pytest.mark.parametrize(
+        ("arguments", "found"),
+        [
+            (["gate", "--baseline", "nowhere"], "no such file"),
+            (["gate"], "give --baseline DIR"),
+            (["baseline", "save", "b", "nowhere.tflite"], "nowhere.tflite: no such file"),
+        ],
+    )
+    def test_bad_input_is_one_line_and_code_2(self, tmp_path: Path, arguments: list[str], found: str) -> None:
+        (tmp_path / "bench" / "budgets").mkdir(parents=True)
+        shutil.copy(ROOT / "bench" / "budgets" / "budgets.toml", tmp_path / "bench" / "budgets")
+        result = run_module("bench", *arguments, cwd=tmp_path)
+        assert result.code == 2
+        assert found in result.error_line
+
+
+def worse(found: Artifact, folder: Path) -> Artifact:
+    """Write the artifact with the bias of its class 8 raised: 99.32 % right becomes about 98.3 %."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = own_bytes(found.path)
+    graph = schema.ModelT.InitFromPackedBuf(model, 0)
+    (dense,) = (tensor for tensor in graph.subgraphs[0].tensors if list(tensor.shape) == [10] and tensor.buffer)
+    bias = bytes(graph.buffers[dense.buffer].data)
+    assert model.count(bias) == 1
+    raised = np.frombuffer(bias, "<i4").copy()
+    raised[8] += 44_000
+    return written(found, folder, model.replace(bias, raised.tobytes()))

@@ -1,0 +1,208 @@
+"""Rounds of rows that take turns, with simulated processes: what is kept of a round in which something goes wrong."""
+
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.artifacts import evaluation_pictures
+from bench.artifacts.find import Artifact
+from bench.machine.conditions import Reading
+from bench.measure.interleaving import END, TURN_NS
+from bench.measure.job import Job
+from bench.measure.rounds import Rounds, groups_of
+from bench.measure.row import HostRow, Mode, subject_for
+from bench.results.outcome import RowCrashed, RowRefused
+from device.card import Card
+
+MB = 1_000_000
+GO_ON: Callable[[str, int], None] = lambda _name, _turn: None  # noqa: E731
+
+
+class SimulatedProcess:
+    """A process of a row, with 1 ms a query; `happens` is called at each of its turns."""
+
+    def __init__(self, name: str, result: Path, happens: Callable[[str, int], None], log: list[str]) -> None:
+        self._name, self._result, self._happens, self._log = name, result, happens, log
+        self._turns = 0
+        self.ready = {"ready": True, "cpu_ns": 0, "peak_rss_bytes": 100 * MB}
+
+    def ask(self, line: str = "") -> dict[str, Any]:
+        if line == END:
+            self._save()
+            return {"saved": True}
+        self._turns += 1
+        self._log.append(self._name)
+        self._happens(self._name, self._turns)
+        return {"compared_ns": 1e6, "p50_ns": 1e6, "queries": 15, "cpu_ns": self._turns * TURN_NS}
+
+    def _save(self) -> None:
+        np.savez(
+            self._result,
+            latency_ns=np.full(15 * self._turns, 1_000_000),
+            turn_queries=np.full(self._turns, 15),
+            startup_ns=[1, 2, 3, 4],
+            conditions=json.dumps({"steady": True}),
+            path_ns=np.empty((0, 5), np.int64),
+            runtime_version=np.array("1.0"),
+            warmup_calls=32,
+            peak_rss_bytes=100 * MB,
+        )
+
+
+class SimulatedWorkers:
+    """Starts simulated processes, and keeps in what order they had turns and how many were there at a time."""
+
+    def __init__(self, scratch: Path, happens: Callable[[str, int], None] = GO_ON) -> None:
+        self.scratch, self._happens = scratch, happens
+        self.log: list[str] = []
+        self.side_by_side: list[int] = []
+        self.running = 0
+        self.files: list[tuple[str, ...]] = []
+
+    @contextmanager
+    def talking_to(self, job: Job, result: Path) -> Iterator[SimulatedProcess]:
+        name = Path(job.path).stem
+        self.files.append(job.files)
+        if name == "refused":
+            raise RowRefused("no such operation")
+        self.running += 1
+        self.side_by_side.append(self.running)
+        try:
+            yield SimulatedProcess(name, result, self._happens, self.log)
+        finally:
+            self.running -= 1
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[HostRow]:
+    return [row_of(tmp_path, name) for name in ("a", "b", "c")]
+
+
+def row_of(folder: Path, name: str, model: str = "m") -> HostRow:
+    card = Card.from_json(
+        {
+            "schema": 1,
+            "model": model,
+            "variant": name,
+            "labels": ["0", "1"],
+            "input": {"height": 2, "width": 2, "channels": 1, "pixels": "0..255"},
+            "preprocess": [["gray"], ["resize", {"size": 2, "filter": "bilinear"}], ["center_crop", {"size": 2}]],
+        }
+    )
+    found = Artifact(folder / f"{name}.tflite", "tflite", card)
+    return HostRow(found=found, subject=subject_for(found, "litert", 1), pictures=None)
+
+
+def measure(workers: Any, rows: Sequence[HostRow], rounds: int = 3, seconds: float = 0.18) -> list[str]:
+    said: list[str] = []
+    Rounds(workers, Mode(64, seconds, rounds), random.Random(0), said.append).measure(rows)
+    return said
+
+
+def test_each_row_has_a_fresh_process_in_each_round_and_its_least_queries_and_time(
+    rows: list[HostRow], tmp_path: Path
+) -> None:
+    workers = SimulatedWorkers(tmp_path)
+    measure(workers, rows)
+    for row in rows:
+        assert len(row.latencies_ns) == len(row.conditions) == len(row.turn_queries) == 3
+        assert sum(map(len, row.latencies_ns)) == 180  # 60 ms a process: four turns of 15
+        assert [sizes.tolist() for sizes in row.turn_queries] == [[15] * 4] * 3
+    assert workers.side_by_side == [1, 2, 3] * 3
+    assert all(set(workers.log[start : start + 3]) == {"a", "b", "c"} for start in range(0, 36, 3))
+
+
+def test_the_whole_path_is_timed_in_the_first_two_rounds(tmp_path: Path) -> None:
+    row = row_of(tmp_path, "a")
+    row.pictures = evaluation_pictures.TestPictures(tmp_path / "pictures.npy", np.zeros(1, np.int64), "", ("1.png",))
+    workers = SimulatedWorkers(tmp_path)
+    measure(workers, [row])
+    assert workers.files == [("1.png",), ("1.png",), ()]
+
+
+def test_a_short_time_does_not_make_a_row_thinner_than_its_least_queries(rows: list[HostRow], tmp_path: Path) -> None:
+    measure(SimulatedWorkers(tmp_path), rows, seconds=0.0)
+    assert all(sum(map(len, row.latencies_ns)) >= 64 for row in rows)
+
+
+def test_a_process_that_dies_in_its_turn_costs_its_row_and_not_the_round(rows: list[HostRow], tmp_path: Path) -> None:
+    def dies(name: str, turn: int) -> None:
+        if (name, turn) == ("b", 2):
+            raise RowCrashed("its process ended with SIGSEGV")
+
+    said = measure(SimulatedWorkers(tmp_path, dies), rows)
+    a, b, c = rows
+    assert (b.crashed, b.reason) == (True, "its process ended with SIGSEGV")
+    assert [len(row.latencies_ns) for row in (a, b, c)] == [3, 0, 3]
+    assert sum("skipped: its process ended with SIGSEGV" in line for line in said) == 1
+
+
+def test_a_row_that_its_runtime_refuses_is_skipped_and_the_others_are_measured(tmp_path: Path) -> None:
+    refused, other = row_of(tmp_path, "refused"), row_of(tmp_path, "a")
+    measure(SimulatedWorkers(tmp_path), [refused, other])
+    assert (refused.reason, refused.crashed, len(other.latencies_ns)) == ("no such operation", False, 3)
+
+
+def test_with_too_little_memory_fewer_take_turns_at_a_time_and_that_is_said_once(
+    rows: list[HostRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = SimulatedWorkers(tmp_path)
+    left = lambda: (250 - 100 * workers.running) * MB  # noqa: E731  # for two processes of 100 MB
+    monkeypatch.setattr("bench.measure.rounds.available_memory_bytes", left)
+    said = measure(workers, rows)
+    assert workers.side_by_side == [1, 2, 1] * 3
+    assert all(len(row.latencies_ns) == 3 for row in rows)
+    assert [line for line in said if "memory" in line] == [
+        "  m: memory holds 2 of 3 rows side by side: fewer at a time take turns"
+    ]
+
+
+def test_with_next_to_no_memory_rows_are_measured_one_at_a_time(
+    rows: list[HostRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = SimulatedWorkers(tmp_path)
+    monkeypatch.setattr("bench.measure.rounds.available_memory_bytes", lambda: 0)
+    measure(workers, rows)
+    assert set(workers.side_by_side) == {1}
+    assert all(len(row.latencies_ns) == 3 for row in rows)
+
+
+def test_ctrl_c_in_a_round_keeps_the_finished_rounds_and_ends_the_processes(rows: list[HostRow], tmp_path: Path) -> None:
+    workers = SimulatedWorkers(tmp_path, happens=lambda _name, _turn: interrupt_after(workers.log, 12 * 2 + 5))
+    with pytest.raises(KeyboardInterrupt):
+        measure(workers, rows)
+    assert workers.running == 0
+    assert [len(row.latencies_ns) for row in rows] == [2, 2, 2]
+
+
+def interrupt_after(log: Sequence[str], turns: int) -> None:
+    if len(log) > turns:
+        raise KeyboardInterrupt
+
+
+def test_what_others_use_of_the_machine_does_not_count_the_processes_of_the_round(
+    rows: list[HostRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = {"cores": 2, "frequency_khz": None, "throttle_events": None, "throttled_now": None, "temperature_c": None}
+    second = 1_000_000_000
+    before = Reading(clock_ns=0, own_cpu_ns=0, busy_cpu_ns=0, stolen_cpu_ns=0, **quiet)  # type: ignore[arg-type]
+    # Three processes have used 4 turns of 15 ms each, this one 20 ms, and others 100 ms of the two seconds of two cores
+    used_ns = 3 * 4 * TURN_NS + 20_000_000 + 100_000_000
+    after = Reading(clock_ns=second, own_cpu_ns=20_000_000, busy_cpu_ns=used_ns, stolen_cpu_ns=0, **quiet)  # type: ignore[arg-type]
+    readings = iter([before, after] * 3)
+    monkeypatch.setattr("bench.measure.rounds.watch.read", lambda: next(readings))
+    measure(SimulatedWorkers(tmp_path), rows)
+    assert [condition.elsewhere for condition in rows[0].conditions] == pytest.approx([0.05] * 3)
+
+
+def test_models_take_turns_apart_and_a_row_on_an_accelerator_is_alone(tmp_path: Path) -> None:
+    rows = [row_of(tmp_path, "a"), row_of(tmp_path, "b", "other"), row_of(tmp_path, "c"), row_of(tmp_path, "gpu")]
+    rows[3].subject = replace(rows[3].subject, accelerator="cuda")
+    assert [[row.subject.variant for row in group] for group in groups_of(rows)] == [["a", "c"], ["b"], ["gpu"]]

@@ -1,0 +1,134 @@
+"""Measuring processes: crashing, hungry and hanging runtimes cost their row; Ctrl-C keeps what is finished."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.measure.worker_pool import how_it_ended
+from bench.results.store import Results, load_results
+from tests.conftest import Finished, run
+from tests.support.model_files import ENVIRONMENT, model
+
+
+def bench(folder: Path, *arguments: str | Path) -> tuple[Finished, Results]:
+    options = ["--runtime", "tflite_runtime", "--seconds", "0.03", "--output", "bench.json"]
+    finished = run(["-m", "bench", "run", *arguments, *options], folder, **ENVIRONMENT)
+    return finished, load_results(folder / "bench.json")
+
+
+def test_a_crashing_runtime_costs_its_row_and_is_exit_code_1(tmp_path: Path) -> None:
+    finished, results = bench(tmp_path, model(tmp_path, "crashing"), model(tmp_path, "healthy"))
+    assert finished.code == 1, finished.stderr
+    assert [row.subject.model for row in results.rows] == ["healthy"]
+    assert [row.subject.model for row in results.skipped] == ["crashing"]
+    assert "SIGSEGV" in results.skipped[0].reason
+
+
+def test_a_model_that_eats_memory_costs_its_row(tmp_path: Path) -> None:
+    bound = ["--max-memory-mb", "400"]
+    finished, results = bench(tmp_path, model(tmp_path, "hungry"), model(tmp_path, "healthy"), *bound)
+    assert finished.code == 1, finished.stderr
+    assert [row.subject.model for row in results.rows] == ["healthy"]
+    assert "400 MB" in results.skipped[0].reason
+
+
+def test_a_model_that_a_runtime_refuses_is_skipped_with_its_reason_and_exit_code_0(tmp_path: Path) -> None:
+    finished, results = bench(tmp_path, model(tmp_path, "refused"), model(tmp_path, "healthy"))
+    assert finished.code == 0, finished.stderr
+    assert "no such operation" in results.skipped[0].reason
+
+
+def start(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
+    options = ["--runtime", "tflite_runtime", "--seconds", "0.03", "--output", "bench.json"]
+    command = [sys.executable, "-u", "-m", "bench", "run", *map(str, arguments), *options]
+    environment = {**os.environ, **ENVIRONMENT}
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def interrupted(process: subprocess.Popen[str]) -> Finished:
+    os.killpg(process.pid, signal.SIGINT)  # as the terminal does
+    out, errors = process.communicate(timeout=120)
+    return Finished(process.returncode, out, errors)
+
+
+def test_ctrl_c_in_a_round_keeps_the_finished_rounds_and_is_exit_code_130(tmp_path: Path) -> None:
+    process = start(tmp_path, model(tmp_path, "healthy"), model(tmp_path, "hanging"))
+    starts = tmp_path / "hanging.starts"
+    deadline_s = time.monotonic() + 300
+    while not (starts.exists() and len(starts.read_text().split()) == 3) and time.monotonic() < deadline_s:
+        assert process.poll() is None, "ended before it was interrupted"
+        time.sleep(0.1)
+    finished = interrupted(process)
+    assert finished.code == 130
+    assert finished.error_line == "bench: interrupted"
+    results = load_results(tmp_path / "bench.json")
+    rounds = {row.subject.model: row.latency.processes for row in results.rows}
+    assert rounds["hanging"] == 2  # its third process hangs
+    assert rounds["healthy"] in (2, 3)  # as the order of the models was in the third round
+    assert results.skipped == []
+    assert "2 of 2 rows are finished and kept" in finished.stdout
+    last = starts.read_text().split()[-1]
+    assert not Path("/proc", last).exists(), "a measuring process outlived the run"
+
+
+def test_one_core_is_enough_for_rows_that_take_turns(tmp_path: Path) -> None:
+    core = min(os.sched_getaffinity(0))
+    on_one_core = f"import os, runpy; os.sched_setaffinity(0, {{{core}}}); runpy.run_module('bench', run_name='__main__')"
+    paths = [model(tmp_path, "healthy"), model(tmp_path, "other")]
+    options = ["--runtime", "tflite_runtime", "--threads", "1,2", "--seconds", "0.03", "--output", "bench.json"]
+    finished = run(["-c", on_one_core, "run", *map(str, paths), *options], tmp_path, **ENVIRONMENT)
+    assert finished.code == 0, finished.stderr
+    results = load_results(tmp_path / "bench.json")
+    assert [row.latency.processes for row in results.rows] == [4] * 4
+    assert all(row.conditions[0].waited is not None for row in results.rows)
+
+
+def test_ctrl_c_during_a_sustained_load_keeps_its_minutes_and_the_row(tmp_path: Path) -> None:
+    process = start(tmp_path, model(tmp_path, "busy"), "--sustain", "10m")
+    seen = tmp_path / "busy.busy"
+    deadline_s = time.monotonic() + 300
+    while not seen.exists() and process.poll() is None and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    finished = interrupted(process)
+    assert finished.code == 130
+    assert [row.subject.model for row in load_results(tmp_path / "bench.json").rows] == ["busy"]
+    told = json.loads(next((tmp_path / "build" / "sustain").iterdir()).read_text())
+    assert [minute["number"] for minute in told["minutes"]] == [1]
+    assert told["minutes"][0]["queries"] > 0
+    assert told["verdict"] in finished.stdout
+
+
+@pytest.mark.parametrize(("code", "words"), [(-11, "SIGSEGV"), (-9, "SIGKILL"), (-1000, "signal 1000"), (7, "with 7")])
+def test_an_end_is_said_in_words(code: int, words: str) -> None:
+    assert words in how_it_ended(code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--threads", "0"], "numbers from 1 to 256"),
+        (["--threads", "1,x"], "numbers from 1 to 256"),
+        (["--sustain", "10"], "90s, 10m or 1h"),
+        (["--sustain", "0m"], "90s, 10m or 1h"),
+        (["--max-memory-mb", "0"], "x>=1"),
+    ],
+)
+def test_wrong_options_are_named_and_code_2(tmp_path: Path, arguments: list[Any], found: str) -> None:
+    finished = run(["-m", "bench", "run", *arguments, model(tmp_path, "healthy")], tmp_path)
+    assert finished.code == 2
+    assert found in " ".join(finished.stderr.split())

@@ -1,0 +1,36 @@
+"""The report as Markdown."""
+
+import numpy as np
+
+from bench.machine.conditions import Conditions
+from bench.machine.environment import Environment
+from bench.report.markdown import markdown
+from bench.results.measurement import AnswerCounts, Measurement, Samples
+from bench.results.row import ArtifactFile, Startup, Subject
+from bench.results.store import Results
+
+
+class TestReport:
+    def test_has_the_threads_to_use_the_whole_path_and_what_is_unknown(self) -> None:
+        results = Results()
+        rows = [whole_row(threads, ns) for threads, ns in ((1, 2_000_000), (2, 1_000_000))]
+        results.merge(rows, [], Environment(cpu="c", cores=2, cpu_flags=(), memory_bytes=1, os="o", python="3"))
+        text = markdown(results)
+        assert "Use 2 where a core is free: 2.00 times as fast" in text
+        assert "Unknown, since this machine does not report it: frequency changed, throttled, waited." in text
+        assert "| m on board | int8.tflite | litert 1.0, 2 threads | 1.00 | 2.00 | 3.00 | 4.00 | 0.100 |" in text
+
+
+def whole_row(threads: int, ns: int) -> Measurement:
+    spans = np.array([[100_000, 200_000, ns, 50_000, ns + 350_000]] * 3, np.int64)
+    return Measurement(
+        subject=Subject("m", None, "int8", "tflite", "litert", "board", "cpu", threads),
+        artifact=ArtifactFile("m.tflite", "0" * 64, 1234),
+        runtime_version="1.0",
+        answers=AnswerCounts(0, 0),
+        startup=Startup(1.0, 2.0, 3.0, 4.0),
+        warmup_calls=32,
+        peak_rss_bytes=1,
+        samples=Samples((np.full(100, ns, np.int64),), np.empty(0, np.uint16), spans),
+        conditions=(Conditions(elsewhere=0.0),),
+    )

@@ -1,0 +1,44 @@
+"""Tables: they use the allowed width, and say what they leave out."""
+
+import pytest
+
+from common.tables import table_lines
+
+COLUMNS = ("model", "p50 ms", "size kB", "note")
+ROWS = [["mnist_cnn", "0.0471", "114", "a note of some words"], ["mobilenet_v2", "1.02", "2,729", "[red]no markup[/red]"]]
+
+
+@pytest.mark.parametrize("width", [24, 40, 80, 120, 300])
+def test_no_line_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert max(len(line) for line in table_lines(COLUMNS, ROWS * 3)) <= width
+
+
+def test_without_a_terminal_there_are_120_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    lines = table_lines(("words",), [["word " * 100]])
+    assert 110 < max(map(len, lines)) <= 120
+
+
+def test_what_does_not_fit_is_left_out_in_the_order_that_is_asked_for_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = table_lines(COLUMNS, ROWS, ("note", "size kB", "p50 ms"))
+    assert lines[0].split() == ["model", "p50", "ms", "size", "kB"]
+    assert lines[-1] == "(at 40 columns without note)"
+
+
+def test_what_fits_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    lines = table_lines(COLUMNS, ROWS, ("note",))
+    assert lines[0].split() == ["model", "p50", "ms", "size", "kB", "note"]
+    assert "[red]no markup[/red]" in lines[-1]
+
+
+def test_numbers_stand_right_and_words_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    header, _, first, second = table_lines(("model", "kB"), [["a", "1"], ["bb", "1,000"]])
+    assert (header, first, second) == ("model     kB", "a          1", "bb     1,000")
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    assert "\x1b" not in "".join(table_lines(("model",), [["\x1b[31mred"]]))

@@ -1,0 +1,237 @@
+"""Opening third-party model files."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from common.files import sha256_of
+from convert.importing.import_model import import_model
+from convert.importing.sources import open_source
+from convert.importing.sources.saved_model import folder_sha256
+from convert.trained_model import keras_path
+from device.errors import EdgeproofError
+from tests.support.imported_models import SIDE, Paint, colour_network, imported, outside, save, some_pixels
+
+KINDS = ("keras", "h5", "saved_model")
+
+
+class TestDoors:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_each_gives_the_scores_of_the_original_for_pixels(self, paint: Paint, tmp_path: Path, kind: str) -> None:
+        network = colour_network()
+        path = save(network, tmp_path, kind)
+        trained, _ = imported(outside(paint, path))
+        pixels = some_pixels()
+        expected = np.asarray(network(pixels / 127.5 - 1))
+        assert np.asarray(trained.network(pixels)) == pytest.approx(expected, abs=1e-6)
+        source = trained.common["provenance"]["source"]
+        assert source["format"] == ("saved_model" if kind == "saved_model" else "keras_file")
+        assert source["sha256"] == (folder_sha256(path) if kind == "saved_model" else sha256_of(path))
+        assert source["input_range"] == {"name": "-1..1", "scale": [2 / 255], "offset": [-1.0], "order": "rgb"}
+        assert keras_path("paint").resolve() == trained.path.resolve()
+        trained.close()
+
+    def test_logits_get_a_softmax_and_any_size_the_one_that_is_asked_for(self, paint: Paint, tmp_path: Path) -> None:
+        network = colour_network(activation=None, shape=(None, None, 3))
+        trained, said = imported(outside(paint, save(network, tmp_path), size=SIDE, calibration=paint.flat))
+        pixels = some_pixels()
+        scores, logits = np.asarray(trained.network(pixels)), np.asarray(network(pixels / 127.5 - 1))
+        assert scores.sum(axis=1) == pytest.approx(np.ones(5), abs=1e-6)
+        assert np.log(scores[:, 1:] / scores[:, :1]) == pytest.approx(logits[:, 1:] - logits[:, :1], abs=1e-3)
+        assert (trained.card.height, trained.card.width) == (SIDE, SIDE)
+        assert any("Softmax" in line for line in said)
+        assert any("without labels" in line for line in said)
+        trained.close()
+
+    def test_a_model_that_scales_by_itself_needs_no_range_and_gets_no_layer(self, paint: Paint, tmp_path: Path) -> None:
+        import keras
+
+        network = colour_network(front=keras.layers.Rescaling(1 / 127.5, offset=-1))
+        trained, said = imported(outside(paint, save(network, tmp_path), input_range=None))
+        assert any("0..255 (it scales by itself: Rescaling(0.007843, -1))" in line for line in said)
+        assert trained.common["provenance"]["source"]["added"] == []
+        assert np.asarray(trained.network(some_pixels())) == pytest.approx(np.asarray(network(some_pixels())), abs=1e-6)
+        trained.close()
+
+    def test_code_in_a_model_runs_only_when_asked_for_and_is_not_kept(self, paint: Paint, tmp_path: Path) -> None:
+        import keras
+
+        network = colour_network(front=keras.layers.Lambda(lambda tensor: tensor / 127.5 - 1, name="by_hand"))
+        path = save(network, tmp_path)
+        told = outside(paint, path, input_range="0..255")
+        with pytest.raises(EdgeproofError, match=r"holds code .*\(Lambda layer by_hand\).*--unsafe-code"):
+            import_model(told, print)
+        trained, _ = imported(replace(told, unsafe=True))
+        assert zipfile.is_zipfile(trained.path)
+        assert trained.path.name == "paint.saved_model.zip"
+        assert np.asarray(trained.network(some_pixels())) == pytest.approx(np.asarray(network(some_pixels())), abs=1e-6)
+        trained.close()
+
+    def test_a_saved_model_that_reaches_the_file_system_is_not_loaded(self, paint: Paint, tmp_path: Path) -> None:
+        import tensorflow as tf
+
+        class Reader(tf.Module):  # type: ignore[misc]  # tensorflow is untyped
+            @tf.function(input_signature=[tf.TensorSpec((None, SIDE, SIDE, 3))])  # type: ignore[untyped-decorator]
+            def __call__(self, image: Any) -> Any:
+                size = tf.cast(tf.strings.length(tf.io.read_file("/etc/hostname")), tf.float32)
+                return tf.reduce_mean(image, [1, 2]) + 0 * size
+
+        module = Reader()
+        tf.saved_model.save(module, str(tmp_path / "reader"), signatures=module.__call__.get_concrete_function())
+        with pytest.raises(EdgeproofError, match="ReadFile"):
+            import_model(outside(paint, tmp_path / "reader"), print)
+
+    def test_a_model_of_the_name_is_replaced_whatever_its_kind_and_one_that_was_trained_here_is_not(
+        self, paint: Paint, tmp_path: Path
+    ) -> None:
+        network = colour_network()
+        first = import_model(outside(paint, save(network, tmp_path), name="mine"), print)
+        second = import_model(outside(paint, save(network, tmp_path, "saved_model"), name="mine"), print)
+        assert (first.exists(), second.exists()) == (False, True)
+        card_path = second.parent / "mine.card.json"
+        card = json.loads(card_path.read_text())
+        del card["provenance"]["source"]
+        card_path.write_text(json.dumps(card))
+        with pytest.raises(EdgeproofError, match="trained here"):
+            import_model(outside(paint, tmp_path / "paint.keras", name="mine"), print)
+
+
+def several(what: str) -> Callable[[], Any]:
+    def build() -> Any:
+        import keras
+
+        one, two = (keras.Input((SIDE, SIDE, 3), name=name) for name in ("left", "right"))
+        mean = keras.layers.GlobalAveragePooling2D()
+        if what == "inputs":
+            return keras.Model([one, two], keras.layers.Softmax()(mean(one) + mean(two)))
+        return keras.Model(one, [keras.layers.Softmax(name=name)(mean(one)) for name in ("colour", "shade")])
+
+    return build
+
+
+def headless() -> Any:
+    import keras
+
+    network = colour_network()
+    return keras.Model(network.input, network.get_layer("look").output)
+
+
+def not_finite() -> Any:
+    network = colour_network()
+    network.get_layer("colour").set_weights([np.full((8, 3), np.nan), np.zeros(3)])
+    return network
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("build", "told", "found"),
+        [
+            (several("inputs"), {}, r"2 inputs \(left \(\?, 24, 24, 3\), right"),
+            (several("outputs"), {}, r"2 outputs \(colour \(\?, 3\), shade"),
+            (headless, {}, "classifying head"),
+            (not_finite, {}, "not finite"),
+            (lambda: colour_network(activation="sigmoid"), {}, "sigmoid"),
+            (
+                lambda: colour_network(classes=4),
+                {},
+                "3 labels, the model has 4 outputs: its first class may be 'background'",
+            ),
+            (lambda: colour_network(classes=7), {}, "3 labels, the model has 7 outputs$"),
+            (lambda: colour_network(shape=(None, None, 3)), {}, "any size: give --size"),
+            (colour_network, {"size": 32}, "takes 24×24 pixels, asked for are 32×32"),
+            (lambda: colour_network(shape=(SIDE, SIDE, 1)), {"input_range": "caffe"}, "3 channels, the model takes 1"),
+            (colour_network, {"input_range": "1..0"}, "expected 0..255, 0..1"),
+            (colour_network, {"name": "../x"}, "--name"),
+            (colour_network, {"name": "mnist_cnn"}, "model of this project"),
+        ],
+    )
+    def test_what_does_not_fit_is_named_and_nothing_is_written(
+        self, paint: Paint, inside: Path, tmp_path: Path, build: Callable[[], Any], told: dict[str, Any], found: str
+    ) -> None:
+        path = save(build(), tmp_path)
+        with pytest.raises(EdgeproofError, match=found):
+            import_model(outside(paint, path, **told), print)
+        assert list(inside.iterdir()) == []
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_no_word_on_the_values_it_takes_is_refused_with_hints(self, paint: Paint, tmp_path: Path, kind: str) -> None:
+        path = save(colour_network(name="mobilenetv2_mine", gain=1.0), tmp_path, kind)
+        with pytest.raises(EdgeproofError, match="--input-range") as refusal:
+            import_model(outside(paint, path, input_range=None), print)
+        assert "'mobilenetv2_mine" in str(refusal.value)
+        assert "take -1..1" in str(refusal.value)
+        assert "of 12 labelled pictures it answers rightly 12 with 0..255, 12 with 0..1, 12 with -1..1, " in str(
+            refusal.value
+        )
+
+    def test_labels_in_another_order_are_said(self, paint: Paint, tmp_path: Path) -> None:
+        import keras
+
+        labels = tmp_path / "other.txt"
+        labels.write_text("green\nblue\nred\n")
+        path = save(colour_network(front=keras.layers.Rescaling(1 / 127.5, offset=-1)), tmp_path)
+        _, said = imported(outside(paint, path, labels=labels, input_range=None))
+        assert any("no better than guessing" in line for line in said)
+
+    @pytest.mark.parametrize("front", [lambda image: image / 127.5 - 1, lambda image: (image - 127.5) * (1 / 127.5)])
+    def test_scaling_twice_is_refused_unless_it_is_confirmed(
+        self, paint: Paint, tmp_path: Path, front: Callable[[Any], Any]
+    ) -> None:
+        path = save(colour_network(front=front), tmp_path)
+        with pytest.raises(EdgeproofError, match=r"takes 0\.\.255 \(it scales by itself.*--confirm-range"):
+            import_model(outside(paint, path), print)
+        assert imported(outside(paint, path, confirm_range=True))[0].card.labels == ("red", "green", "blue")
+        trained, _ = imported(outside(paint, path, input_range=None))
+        assert trained.common["provenance"]["source"]["added"] == []
+
+    def test_a_range_that_labelled_pictures_contradict_is_refused_unless_it_is_confirmed(
+        self, paint: Paint, tmp_path: Path
+    ) -> None:
+        network = colour_network()  # green wins where values are not negative
+        network.get_layer("colour").set_weights([np.eye(8, 3) * 6, np.array([0.0, 6.0, 0.0])])
+        path = save(network, tmp_path)
+        with pytest.raises(
+            EdgeproofError,
+            match=r"answers 4 rightly with --input-range 0\.\.1, .*12 with -1\.\.1, 12 with torch: give another",
+        ):
+            import_model(outside(paint, path, input_range="0..1"), print)
+        _, said = imported(outside(paint, path, input_range="0..1", confirm_range=True))
+        assert any("answers 4 of 12" in line for line in said)
+        _, said = imported(outside(paint, path, input_range="0..1", calibration=paint.flat))
+        assert any("without labels: " in line for line in said)
+        labels = paint.folder / "capitals.txt"
+        labels.write_text("Red\nGreen\nBlue\n")
+        _, said = imported(outside(paint, path, labels=labels))
+        assert any("without labels (their folders blue, green, red are none of Red, Green, Blue, ...)" in s for s in said)
+
+    @pytest.mark.parametrize(
+        ("name", "content", "found"),
+        [
+            (
+                "paint.keras",
+                b"PK nonsense",
+                r"no Keras model, or is cut off \(a \.keras is a ZIP archive, it begins with",
+            ),
+            ("paint.h5", b"nonsense", r"is no Keras model, or is cut off \(a \.h5 is a HDF5 file, it begins with"),
+            ("paint.weights.h5", b"nonsense", "weights without a model"),
+            (
+                "paint.tflite",
+                b"nonsense",
+                "no TFLite model",
+            ),
+            ("paint/variables", b"nonsense", "folder without a model in it"),
+            ("paint/saved_model.pb", b"nonsense", r"damaged|no graph"),
+        ],
+    )
+    def test_a_file_that_is_no_model_is_said(self, tmp_path: Path, name: str, content: bytes, found: str) -> None:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        with pytest.raises(EdgeproofError, match=found):
+            open_source(path if path.parent == tmp_path else path.parent)

@@ -1,0 +1,104 @@
+"""action.yml, for other projects' CI: it follows GitHub's schema, and its steps do what they say."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT, run, run_module
+
+ACTION: dict[str, Any] = YAML(typ="safe").load((ROOT / "action.yml").read_text(encoding="utf-8"))
+STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]
+EXPRESSION = re.compile(r"\$\{\{ (\w+)\.([\w-]+) \}\}")
+
+
+def step(name: str) -> dict[str, Any]:
+    (found,) = [one for one in STEPS if one.get("name") == name]
+    return found
+
+
+def run_step(name: str, project: Path, **inputs: str) -> "subprocess.CompletedProcess[str]":
+    """Run a step's script as GitHub does: `bash -eo pipefail`, with the inputs in its environment."""
+    values = {key: str(given.get("default", "")) for key, given in ACTION["inputs"].items()}
+    values |= {key.replace("_", "-"): value for key, value in inputs.items()}
+    known = {"inputs": values, "github": {"action_path": str(ROOT)}}
+    environment = {
+        key: EXPRESSION.sub(lambda found: known[found[1]][found[2]], text) for key, text in step(name)["env"].items()
+    }
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step(name)["run"]]
+    return subprocess.run(
+        command, cwd=project, env=os.environ | environment, capture_output=True, text=True, timeout=900, check=False
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project with a model, and what its runner has: a summary, and the command `edgeproof` on PATH."""
+    command = tmp_path / "bin" / "edgeproof"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{ROOT / "edgeproof.py"}" "$@"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(command.parent), prepend=os.pathsep)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    folder = tmp_path / "project"
+    shutil.copytree(ROOT / "data" / "baseline", folder)
+    (folder / "baseline.json").unlink()
+    (folder / "build").mkdir()
+    for name in ("bench.json", "bench.npz"):
+        (folder / name).rename(folder / "build" / name)
+    assert run_module("bench", "init", cwd=folder).code == 0
+    return folder
+
+
+def test_it_keeps_githubs_schema() -> None:
+    done = run(["-m", "check_jsonschema", "--builtin-schema", "vendor.github-actions", ROOT / "action.yml"], ROOT)
+    assert done.code == 0, done.stdout + done.stderr
+
+
+def test_every_input_is_used_and_none_stands_in_a_script() -> None:
+    used = set(re.findall(r"\$\{\{ inputs\.([\w-]+) \}\}", (ROOT / "action.yml").read_text()))
+    assert used == set(ACTION["inputs"])
+    for one in STEPS:
+        assert "${{" not in one.get("run", "")  # whoever opens a pull request would write the script
+
+
+def test_check_judges_what_was_measured_and_writes_the_summary(project: Path, tmp_path: Path) -> None:
+    done = run_step("Judge", project)
+    assert done.returncode == 0, done.stderr
+    assert "6 PASS" in done.stdout
+    assert "max_size_kb" in (tmp_path / "summary.md").read_text()
+    assert "max_size_kb" in (project / ACTION["outputs"]["comment"]["value"]).read_text()
+    assert (project / "build" / "verdict.xml").is_file()
+
+
+def test_a_broken_budget_fails_the_step(project: Path) -> None:
+    (project / "strict.toml").write_text('[[budget]]\nmodel = "mnist_cnn"\nmax_size_kb = 1\n')
+    assert run_step("Judge", project, budgets="strict.toml").returncode == 1
+
+
+def test_gate_passes_the_same_files_unmeasured(project: Path) -> None:
+    done = run_step(
+        "Judge", project, command="gate", files=" ".join(str(p.relative_to(project)) for p in project.glob("mnist*/*"))
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the same file, not measured" in done.stdout
+
+
+def test_an_unknown_command_is_one_line(project: Path) -> None:
+    done = run_step("Judge", project, command="guess")
+    assert (done.returncode, done.stderr) == (2, "edgeproof: input command: found 'guess', expected check or gate\n")
+
+
+@pytest.mark.slow
+def test_it_measures_the_files_and_writes_the_report(project: Path) -> None:
+    done = run_step("Measure", project, files="mnist_cnn_crop/mnist_cnn_crop.int8.tflite", seconds="0.1")
+    assert done.returncode == 0, done.stderr
+    kept = step("Keep the report")["with"]["path"].split()
+    assert [path for path in kept if "*" not in path and not (project / path).is_file()] == []

@@ -1,1 +1,0 @@
-"""Breaking edgeproof on purpose: `python -m tests.torture` runs every part and counts what survived."""

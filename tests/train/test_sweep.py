@@ -1,0 +1,187 @@
+"""Sweeps: the grid, resuming, failed points, processes and a Dask cluster."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.errors import EdgeproofError
+from tests.conftest import ROOT, run_module
+from train import sweep as sweeps
+from train.data.dataset import DataReference
+from train.models import find_model
+from train.sweep import Point, parse_grid, sweep
+
+
+class Immediate(Executor):
+    """Runs each submitted task immediately and records it."""
+
+    def __init__(self) -> None:
+        self.submitted: list[dict[str, Any]] = []
+
+    def submit(self, function: Any, /, *arguments: Any, **_: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.submitted.append(arguments[1])
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def fake_training(_model: str, settings: dict[str, Any], _reference: dict[str, Any]) -> dict[str, Any]:
+    if settings.get("optimizer") == "sgd":
+        raise ValueError("the loss is nan")
+    return vars(Point(settings, 0.9 + settings["epochs"] / 1000, 0.1, 100, 1.0, 93_962))
+
+
+class TestGrid:
+    def test_is_every_combination(self) -> None:
+        points = parse_grid("mnist_cnn", ["epochs=5,10", "optimizer=adam,sgd"])
+        assert points == [
+            {"epochs": 5, "optimizer": "adam"},
+            {"epochs": 5, "optimizer": "sgd"},
+            {"epochs": 10, "optimizer": "adam"},
+            {"epochs": 10, "optimizer": "sgd"},
+        ]
+
+    @pytest.mark.parametrize(
+        ("texts", "found"),
+        [
+            ([], "at least one --set"),
+            (["epochs"], "expected NAME=VALUE"),
+            (["epochs="], "expected NAME=VALUE"),
+            (["epoch=5"], "no setting 'epoch'"),
+            (["optimizer=adam;rm"], "neither a number nor a name"),
+        ],
+    )
+    def test_refuses_what_it_does_not_know(self, texts: list[str], found: str) -> None:
+        with pytest.raises(EdgeproofError, match=found):
+            parse_grid("mnist_cnn", texts)
+
+    def test_settings_reach_the_recipe(self) -> None:
+        settings = {"epochs": 3, "optimizer": "sgd", "rotation_degrees": 4}
+        phase = sweeps.apply_settings(find_model("mnist_cnn").spec, settings).phases[-1]
+        assert (phase.epochs, phase.optimizer) == (3, "sgd")
+        assert phase.augmentation is not None
+        assert phase.augmentation.rotation_degrees == 4
+
+    def test_the_models_own_options_are_settings(self) -> None:
+        assert {"filters", "dropout"} <= sweeps.known_settings("mnist_cnn")
+
+
+class TestSweep:
+    @pytest.fixture(autouse=True)
+    def _fake(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sweeps, "train_point", fake_training)
+
+    def test_does_not_train_again_what_is_finished(self, tmp_path: Path) -> None:
+        first, second = Immediate(), Immediate()
+        points = parse_grid("mnist_cnn", ["epochs=5,10"])
+        sweep("mnist_cnn", points, first, tmp_path, print)
+        done = sweep("mnist_cnn", parse_grid("mnist_cnn", ["epochs=5,10,20"]), second, tmp_path, print)
+        assert first.submitted == points
+        assert second.submitted == [{"epochs": 20}]
+        assert [point.settings["epochs"] for point in done] == [5, 10, 20]
+
+    def test_a_point_that_fails_is_a_row_with_its_reason_and_is_tried_again(self, tmp_path: Path) -> None:
+        points = parse_grid("mnist_cnn", ["epochs=5", "optimizer=adam,sgd"])
+        done = sweep("mnist_cnn", points, Immediate(), tmp_path, print)
+        assert [point.error for point in done] == [None, "ValueError: the loss is nan"]
+        again = Immediate()
+        sweep("mnist_cnn", points, again, tmp_path, print)
+        assert again.submitted == [points[1]]
+
+    def test_writes_one_table_and_one_plot_best_first(self, tmp_path: Path) -> None:
+        points = parse_grid("mnist_cnn", ["epochs=5,10", "optimizer=adam,sgd"])
+        sweeps.write_summary("mnist_cnn", sweep("mnist_cnn", points, Immediate(), tmp_path, print), tmp_path)
+        lines = (tmp_path / "sweep.md").read_text().splitlines()
+        assert lines[4].startswith("| 10 | adam | 91.00 | 0.1000 | 1 | 93,962 |")
+        assert "the loss is nan" in lines[-1]
+        assert (tmp_path / "sweep.png").stat().st_size > 10_000
+        assert len(json.loads((tmp_path / "sweep.json").read_text())) == 4
+
+    def test_another_data_set_is_another_point(self, tmp_path: Path) -> None:
+        points = parse_grid("mnist_cnn", ["epochs=5"])
+        sweep("mnist_cnn", points, Immediate(), tmp_path, print)
+        again = Immediate()
+        sweep("mnist_cnn", points, again, tmp_path, print, DataReference("d", "/elsewhere"))
+        assert len(again.submitted) == 1
+
+
+def test_an_address_without_a_scheduler_is_one_line(tmp_path: Path) -> None:
+    options = ["--set", "epochs=1", "--dask", "tcp://127.0.0.1:9"]
+    result = run_module("train", "sweep", "mnist_cnn", *options, cwd=tmp_path)
+    assert result.code == 2
+    assert "no scheduler answers" in result.error_line
+
+
+GRID = ["--set", "epochs=1,2", "--set", "training_images=256", "--set", "batch_size=32"]
+
+
+@pytest.mark.slow
+def test_processes_train_the_grid(digit_folder: Path, tmp_path: Path) -> None:
+    options = [*GRID, "--data", str(digit_folder), "--jobs", "2", "--set", "optimizer=adam,unheard_of"]
+    result = run_module("train", "sweep", "mnist_cnn", *options, cwd=tmp_path)
+    assert result.code == 1, result.stderr
+    points = json.loads((tmp_path / "build" / "mnist_cnn@sweep" / "sweep.json").read_text())
+    assert [point["error"] is None for point in points] == [True, False, True, False]
+    assert {point["parameters"] for point in points if point["error"] is None} == {93_962}
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_survives_the_death_of_a_worker(digit_folder: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    dask = [sys.executable, "-m", "distributed.cli."]
+
+    def start(name: str, *arguments: str) -> subprocess.Popen[str]:
+        command = [*dask[:-1], dask[-1] + name, *arguments]
+        return subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+
+    address_file = tmp_path / "scheduler.json"
+    processes = [
+        start(
+            "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(address_file)
+        )
+    ]
+    try:
+        deadline = time.monotonic() + 60
+        while not address_file.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        address = json.loads(address_file.read_text())["address"]
+        worker = ["--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
+        processes += [start("dask_worker", address, *worker) for _ in range(2)]
+        options = [*GRID, "--set", "dropout=0.4,0.5,0.6", "--data", str(digit_folder), "--dask", address]
+        sweeping = subprocess.Popen(
+            [sys.executable, "-m", "train", "sweep", "mnist_cnn", *options],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        points = tmp_path / "build" / "mnist_cnn@sweep" / "points"
+        while not (points.exists() and len(list(points.glob("*.json"))) >= 2):
+            assert sweeping.poll() is None, sweeping.communicate()
+            assert time.monotonic() < deadline + 240
+            time.sleep(0.05)
+        os.killpg(processes[1].pid, signal.SIGKILL)  # in the middle, with its nanny
+        stdout, stderr = sweeping.communicate(timeout=300)
+        assert sweeping.returncode == 0, stdout + stderr
+        done = json.loads((tmp_path / "build" / "mnist_cnn@sweep" / "sweep.json").read_text())
+        assert [point["error"] for point in done] == [None] * 6
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()

@@ -1,0 +1,1 @@
+"""Pictures with labels: MNIST, folders, calibration pictures."""

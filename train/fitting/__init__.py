@@ -1,0 +1,1 @@
+"""One training: augmentation, fitting, checkpoints, prediction."""

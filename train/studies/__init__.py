@@ -1,0 +1,1 @@
+"""Measurements of training itself, run by make."""
