@@ -30,6 +30,9 @@ needs_tflite_runtime = pytest.mark.skipif("tflite_runtime" not in TFLITE, reason
 ask_for_silence()  # of what tests import themselves, and of the programs that they start without a command line
 # A shell starts what runs in its background with SIGINT ignored, which every command that a test starts would inherit
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Under `make test` a make that a test starts would believe that it was called by that one, and print its folder
+for inherited in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS"):
+    os.environ.pop(inherited, None)
 
 
 @dataclass(frozen=True)

@@ -121,3 +121,7 @@ def test_every_target_is_phony_and_has_help() -> None:
     assert phony == targets
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert {line.split()[0] for line in shown.splitlines()} == targets
+
+
+def test_make_in_a_test_does_not_know_by_which_make_the_tests_were_started() -> None:
+    assert not {"MAKELEVEL", "MAKEFLAGS", "MFLAGS"} & set(os.environ)
