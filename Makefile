@@ -121,11 +121,14 @@ gate-power: setup ## Measure how often the gate errs: docs/gate-power.md (NOISE=
 	$(if $(NOISE),$(RUN) -m bench.budgets.gate_error_rates record $(NOISE))
 	$(RUN) -m bench.budgets.gate_error_rates simulate
 
+# By name, not the files with most tests first: those with few and long ones would come last, on one core
+PYTEST = $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test: setup ## Run the fast tests.
-	$(RUN) -m pytest -n 2 --dist loadfile -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: setup ## Run all tests.
-	$(RUN) -m pytest -n 2 --dist loadfile
+	$(PYTEST)
 
 check: setup ## Lint, check types and import rules.
 	$(VENV)/bin/ruff check .

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -66,6 +67,18 @@ def run_module(module: str, *arguments: str | Path, cwd: Path) -> Finished:
 def classify(*arguments: str | Path, cwd: Path) -> Finished:
     """Run device/classify.py."""
     return run([ROOT / "device" / "classify.py", *arguments], cwd)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _same_networks_in_a_module() -> None:
+    """Let the networks that a module's fixtures build start from the same weights in every run: Keras seeds by `random`."""
+    random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _same_networks_in_a_test(_same_networks_in_a_module: None) -> None:
+    """Do so for each test, whatever ran before it."""
+    random.seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,7 @@ class TestMutations:
     def test_each_is_one_place(self, source: str, expected: set[str]) -> None:
         assert changes(source) == expected
 
+    @pytest.mark.slow
     def test_every_one_of_a_file_compiles_and_is_another_program(self) -> None:
         data = (ROOT / "device" / "pictures" / "digit_frame.py").read_bytes()
         whole = ast.dump(ast.parse(data))
@@ -105,6 +106,7 @@ class TestTrial:
         "def test_b():\n    assert double(0.5) == 1\n"
     )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("old", "new", "killed"),
         [(b"2 * a", b"a + a", False), (b"2 * a", b"2 + a", True), (b"2 * a", b"[time.sleep(60)]", True)],

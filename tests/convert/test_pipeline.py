@@ -83,6 +83,7 @@ class TestPromises:
         with pytest.raises(CheckFailed, match="the variant promises"):
             verify.check_types(tiny.artifact(file), variant(claimed))
 
+    @pytest.mark.slow
     def test_int8_takes_pixels_as_they_are_whatever_the_calibration_pictures_range(self, tiny: Tiny) -> None:
         trained = TrainedModel(tiny.folder / "mnist_cnn.keras")
         pale = replace(trained.calibration, pixels=trained.calibration.pixels.clip(40, 200))

@@ -38,6 +38,7 @@ DRAWN = settings(max_examples=CASES, deadline=None, suppress_health_check=list(H
 DRAWN_BYTES = st.binary(max_size=200) | st.text('{}[]",:=\n#0123456789eE+-.\\utfn aN', max_size=60).map(str.encode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["target.toml", "device.toml", "baseline"])  # `make torture SHORT=1` tries all, in CI too
 def test_commands_survive_the_short_corpus(job: str) -> None:
     counts, lost = inputs.tried(True, [job])
@@ -104,6 +105,7 @@ class TestCards:
         with pytest.raises(ValueError, match=says):
             parse_json(text)
 
+    @pytest.mark.slow
     @DRAWN
     @given(document=fuzz.cards())
     def test_a_drawn_card_is_read_or_refused(self, scratch: Path, document: dict[str, Any]) -> None:
@@ -226,6 +228,7 @@ def test_a_model_that_answers_no_scores_while_it_runs_is_refused() -> None:
         classify(Image.new("L", (28, 28)), Empty(), Card.from_json({**good_card(), "preprocess": [["gray"]]}))  # type: ignore[arg-type]  # no more of a session is used
 
 
+@pytest.mark.slow
 def test_a_member_that_leads_out_of_a_model_is_written_nowhere(tmp_path: Path) -> None:
     bad = next(bad for bad in tflite_models(tmp_path / "bad") if bad.kind == "path traversal")
     command = [sys.executable, str(ROOT / "device" / "classify.py"), str(bad.path), "--self-test"]

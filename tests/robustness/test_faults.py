@@ -210,6 +210,7 @@ class TestClock:
                 found.add(path.relative_to(ROOT).as_posix())
         assert found == set(MAY_ASK_FOR_THE_TIME)
 
+    @pytest.mark.slow
     def test_a_clock_that_jumps_to_and_fro_and_before_1980_harms_no_run(self, tmp_path: Path) -> None:
         (tmp_path / "sitecustomize.py").write_text(
             "import itertools, time\nreal = time.time\njumps = itertools.cycle([0, 1e6, -1e6, -real()])\n"

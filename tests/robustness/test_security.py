@@ -259,6 +259,7 @@ class TestSsh:
 
 
 class TestSecrets:
+    @pytest.mark.slow
     def test_no_result_and_no_log_holds_an_environment_variable(self, tmp_path: Path) -> None:
         options = ["--runtime", "tflite_runtime", "--seconds", "0.03", "--output", "bench.json"]
         secrets = dict.fromkeys(("AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "MY_PASSWORD"), VALUE)

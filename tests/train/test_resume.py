@@ -101,6 +101,7 @@ class TestResume:
         with pytest.raises(EdgeproofError, match="seed 3, not 4"):
             Checkpoint(tmp_path, {**SETTINGS, "seed": 4}).restore(network)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("damage", ["state.json", ".weights.h5"])
     def test_refuses_a_damaged_checkpoint(self, tmp_path: Path, damage: str) -> None:
         network = network_of_seed(3)
@@ -155,6 +156,7 @@ class TestResume:
 
 
 class TestStreaming:
+    @pytest.mark.slow
     def test_a_set_larger_than_memory_gives_the_same_weights(
         self, uninterrupted: tuple[list[Any], list[float]], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -116,6 +116,7 @@ class TestSweep:
         assert len(again.submitted) == 1
 
 
+@pytest.mark.slow
 def test_an_address_without_a_scheduler_is_one_line(tmp_path: Path) -> None:
     options = ["--set", "epochs=1", "--dask", "tcp://127.0.0.1:9"]
     result = run_module("train", "sweep", "mnist_cnn", *options, cwd=tmp_path)

@@ -65,6 +65,7 @@ def test_what_cannot_be_compared_is_refused(runtimes: tuple[str, ...], told: str
         sides_of(find_artifacts([CROP]), runtimes)
 
 
+@pytest.mark.slow
 def test_real_processes_tell_a_ratio(tmp_path: Path) -> None:
     run = run_module("bench", "faster", str(FULL), str(CROP), "--rounds", "2", cwd=tmp_path)
     assert run.code == 0, run.stderr

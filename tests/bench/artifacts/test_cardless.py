@@ -61,6 +61,7 @@ NCHW = {"preprocess": STEPS, "input": {"scale": 1 / 127.5, "offset": -1, "layout
 
 
 class TestCommand:
+    @pytest.mark.slow
     def test_a_model_without_a_card_is_measured_with_random_input_and_its_accuracy_is_unknown(self, tmp_path: Path) -> None:
         finished, rows, skipped = bench(tmp_path, two_input_model(tmp_path / "two.onnx"))
         assert (finished.code, skipped) == (0, []), finished.stderr
@@ -75,6 +76,7 @@ class TestCommand:
         assert row.accuracy is None
         assert "| two | given.onnx |" in (tmp_path / "report.md").read_text()
 
+    @pytest.mark.slow
     def test_accuracy_is_measured_where_labels_steps_and_pictures_are_told(self, tmp_path: Path, pictures: Path) -> None:
         model = brightness_model(tmp_path / "light.onnx")
         finished, rows, _ = bench(tmp_path, model, *told(tmp_path, NCHW), "--data", pictures)
@@ -84,6 +86,7 @@ class TestCommand:
         assert rows[0].path is not None
         assert rows[0].path.end_to_end_ms > 0
 
+    @pytest.mark.slow
     def test_free_sides_are_asked_for_by_name_and_taken_from_the_option(self, tmp_path: Path) -> None:
         model = brightness_model(tmp_path / "free.onnx", side="side")
         _, rows, skipped = bench(tmp_path, model)
@@ -92,6 +95,7 @@ class TestCommand:
         finished, rows, skipped = bench(tmp_path, model, "--input-shape", "1,3,32,32")
         assert (finished.code, len(rows), skipped) == (0, 1, []), finished.stderr
 
+    @pytest.mark.slow
     def test_layout_and_steps_that_do_not_fit_the_model_are_a_skipped_row_with_both_shapes(
         self, tmp_path: Path, pictures: Path
     ) -> None:
@@ -102,6 +106,7 @@ class TestCommand:
         assert "(1, 8, 8, 3)" in skipped[0].reason
         assert "(1, 3, 8, 8)" in skipped[0].reason
 
+    @pytest.mark.slow
     def test_size_and_layout_are_read_from_the_file_and_the_range_is_asked_for(self, tmp_path: Path, pictures: Path) -> None:
         model = brightness_model(tmp_path / "light.onnx")
         options = [*told(tmp_path, STEPS)[:2], "--data", pictures]
@@ -114,6 +119,7 @@ class TestCommand:
         assert (rows[0].accuracy.correct, rows[0].accuracy.total) == (6, 7)
         assert "8×8×3 float32 NCHW, values -1..1 (--input-range); pictures are stretched" in finished.stderr
 
+    @pytest.mark.slow
     def test_a_byte_of_a_quantized_input_goes_in_as_it_is(self, tmp_path: Path, pictures: Path) -> None:
         model = brightness_tflite(tmp_path / "light.tflite", "uint8", 1 / 128, 128, middle=0.0)
         options = [*told(tmp_path, STEPS), "--data", pictures, "--runtime", "litert"]
@@ -171,6 +177,7 @@ class TestCommand:
         assert finished.code == 2
         assert "both would be the row" in finished.error_line
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("key", ["float32.tflite", "int8.tflite"])
     def test_a_tflite_without_its_card_answers_as_with_it(self, tiny: Tiny, tmp_path: Path, key: str) -> None:
         from device.formats.model_file import read_card

@@ -310,6 +310,7 @@ class TestCommand:
         assert result.code == 0, result.stderr
         assert "4 PASS, 0 FAIL, 0 INCONCLUSIVE" in result.stdout
 
+    @pytest.mark.slow
     def test_a_planted_point_of_accuracy_turns_it_red(self, artifact: Artifact, tmp_path: Path) -> None:
         candidate = worse(artifact, tmp_path / "new")
         (tmp_path / "b.toml").write_text('[[budget]]\nmodel = "mnist_cnn"\nmax_top1_regression = 0.005\n')

@@ -112,6 +112,7 @@ def test_accelerators_are_those_that_the_drivers_name(machine: Machine, monkeypa
     assert items["cuda"].found == "no driver"
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_screen_or_json_and_loads_no_runtime() -> None:
     code = (
         "import runpy, sys\nsys.argv = ['bench', 'doctor', '--json']\n"

@@ -123,6 +123,7 @@ class TestProcesses:
     def ready(self) -> Artifact:
         return find_artifacts([ROOT / "data" / "ready" / "mnist_cnn.int8.tflite"])[0]
 
+    @pytest.mark.slow
     def test_take_turns_and_end(self, ready: Artifact) -> None:
         with FreshProcesses(lambda _: None) as fresh:
             found = fresh.round([Side(ready, "litert"), Side(ready, TFLITE[-1])], random.Random(0))

@@ -38,6 +38,7 @@ class TestOverhead:
         assert "litert-benchmark: 1.25" in theirs
         assert theirs.endswith("promised 0.9 to 1.1: FAIL")
 
+    @pytest.mark.slow
     def test_runs_for_real(self, tiny: Tiny) -> None:
         options = ["--blocks", "3", "--queries", "16", "--processes", "2"]
         result = run(["-m", "bench.measure.overhead", tiny.artifact("int8.tflite"), *options], tiny.workspace)

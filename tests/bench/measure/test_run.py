@@ -69,6 +69,7 @@ class TestCommand:
         )  # where there is none
         assert (tmp_path / "report.md").read_text().count("mnist_cnn@tiny") >= 11
 
+    @pytest.mark.slow
     def test_a_folder_of_ones_own_is_the_test_and_a_picture_that_is_none_counts_as_wrong(
         self, tiny: Tiny, tmp_path: Path
     ) -> None:
@@ -86,6 +87,7 @@ class TestCommand:
         assert accuracy.total == 16
         assert accuracy.correct == json.loads(scored.stdout)["correct"] <= 15
 
+    @pytest.mark.slow
     def test_a_file_that_a_runtime_refuses_is_a_skipped_row_with_the_reason(self, tiny: Tiny, tmp_path: Path) -> None:
         import flatbuffers
 

@@ -23,6 +23,7 @@ def bench(folder: Path, *arguments: str | Path) -> tuple[Finished, Results]:
     return finished, load_results(folder / "bench.json")
 
 
+@pytest.mark.slow
 def test_a_crashing_runtime_costs_its_row_and_is_exit_code_1(tmp_path: Path) -> None:
     finished, results = bench(tmp_path, model(tmp_path, "crashing"), model(tmp_path, "healthy"))
     assert finished.code == 1, finished.stderr
@@ -31,6 +32,7 @@ def test_a_crashing_runtime_costs_its_row_and_is_exit_code_1(tmp_path: Path) -> 
     assert "SIGSEGV" in results.skipped[0].reason
 
 
+@pytest.mark.slow
 def test_a_model_that_eats_memory_costs_its_row(tmp_path: Path) -> None:
     bound = ["--max-memory-mb", "400"]
     finished, results = bench(tmp_path, model(tmp_path, "hungry"), model(tmp_path, "healthy"), *bound)
@@ -39,6 +41,7 @@ def test_a_model_that_eats_memory_costs_its_row(tmp_path: Path) -> None:
     assert "400 MB" in results.skipped[0].reason
 
 
+@pytest.mark.slow
 def test_a_model_that_a_runtime_refuses_is_skipped_with_its_reason_and_exit_code_0(tmp_path: Path) -> None:
     finished, results = bench(tmp_path, model(tmp_path, "refused"), model(tmp_path, "healthy"))
     assert finished.code == 0, finished.stderr
@@ -66,6 +69,7 @@ def interrupted(process: subprocess.Popen[str]) -> Finished:
     return Finished(process.returncode, out, errors)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_round_keeps_the_finished_rounds_and_is_exit_code_130(tmp_path: Path) -> None:
     process = start(tmp_path, model(tmp_path, "healthy"), model(tmp_path, "hanging"))
     starts = tmp_path / "hanging.starts"
@@ -86,6 +90,7 @@ def test_ctrl_c_in_a_round_keeps_the_finished_rounds_and_is_exit_code_130(tmp_pa
     assert not Path("/proc", last).exists(), "a measuring process outlived the run"
 
 
+@pytest.mark.slow
 def test_one_core_is_enough_for_rows_that_take_turns(tmp_path: Path) -> None:
     core = min(os.sched_getaffinity(0))
     on_one_core = f"import os, runpy; os.sched_setaffinity(0, {{{core}}}); runpy.run_module('bench', run_name='__main__')"
@@ -98,6 +103,7 @@ def test_one_core_is_enough_for_rows_that_take_turns(tmp_path: Path) -> None:
     assert all(row.conditions[0].waited is not None for row in results.rows)
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_a_sustained_load_keeps_its_minutes_and_the_row(tmp_path: Path) -> None:
     process = start(tmp_path, model(tmp_path, "busy"), "--sustain", "10m")
     seen = tmp_path / "busy.busy"

@@ -24,6 +24,7 @@ def by_command(*devices: Path, pictures: Path, model: Path = READY) -> tuple[Fin
 
 
 class TestRun:
+    @pytest.mark.slow
     def test_measures_there_and_merges_the_rows_under_the_devices_own_name(
         self, server: Loopback, pictures: Path, tmp_path: Path
     ) -> None:
@@ -87,6 +88,7 @@ class TestRun:
         assert results.rows[0].health == {"emulated": "cortex-a72"}
         assert results.rows[0].memory.peak_rss_bytes > 10_000_000
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("options", [[], ["-E"]], ids=["Python", "a Python that ignores PYTHONPATH"])
     def test_the_golden_pictures_are_held_against_this_machine(
         self, server: Loopback, pictures: Path, tmp_path: Path, options: list[str]

@@ -107,6 +107,7 @@ class TestTrouble:
         assert len(results.rows) == 1
         assert eventually(lambda: is_gone(int((tmp_path / "pid").read_text())))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "ctrl-c"])
     def test_a_run_that_is_ended_leaves_no_process_no_half_file_and_no_lock(
         self, server: Loopback, pictures: Path, tmp_path: Path, number: int
@@ -129,6 +130,7 @@ class TestTrouble:
         assert len(results.rows) == 1
         assert list((tmp_path / "far sidé" / "tmp").iterdir()) == []
 
+    @pytest.mark.slow
     def test_two_runs_at_a_time_queue_and_say_for_whom(self, server: Loopback, pictures: Path, tmp_path: Path) -> None:
         path = device_file(tmp_path, server)
         device = read_device(path)
@@ -168,6 +170,7 @@ class TestTrouble:
         assert "free some space there" in results.skipped[0].reason
         assert whole == [NAME]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("script", "found"),
         [
@@ -188,12 +191,14 @@ class TestTrouble:
         assert results.rows == []
         assert found in results.skipped[0].reason
 
+    @pytest.mark.slow
     def test_what_a_shell_prints_at_login_does_no_harm(self, server: Loopback, pictures: Path, tmp_path: Path) -> None:
         python = wrapped_python(tmp_path, 'case "$*" in *unhexlify*) echo "Welcome to {board}"; echo;; esac')
         result, results = measure(device_file(tmp_path, server, python=[python]), pictures=pictures)
         assert result.code == 0, result.stderr
         assert len(results.rows) == 1
 
+    @pytest.mark.slow
     def test_a_wrong_clock_is_said_and_changes_no_figure(self, server: Loopback, pictures: Path, tmp_path: Path) -> None:
         python = patched_python(tmp_path, "import time\nreal = time.time\ntime.time = lambda: real() - 3e8\n")
         result, results = measure(device_file(tmp_path, server, python=python), pictures=pictures)

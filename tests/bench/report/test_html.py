@@ -161,6 +161,7 @@ class TestFront:
 
 
 class TestCommand:
+    @pytest.mark.slow
     def test_report_draws_the_trend_when_asked_or_where_there_are_two_runs(self, tmp_path: Path) -> None:
         results = saved(tmp_path / "build" / "bench.json", usual())
         missing = run_module("bench", "report", "--history", cwd=tmp_path)

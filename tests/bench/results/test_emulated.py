@@ -45,6 +45,7 @@ def test_the_table_says_emulated_in_place_of_each_time(results: Results) -> None
         assert (times == [NOT_A_LATENCY, "–", "–", "–"]) == ("emulated-pi4" in key)
 
 
+@pytest.mark.slow
 def test_neither_report_shows_a_time_of_one(results: Results) -> None:
     for text in (markdown(results), page(results, History((), 0))):
         assert NOT_A_LATENCY in text
@@ -76,6 +77,7 @@ def test_a_comparison_leaves_them_out_and_says_so(results: Results) -> None:
     assert any(NOT_A_LATENCY in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_counted_instructions_stand_beside_the_latency() -> None:
     counted = replace(make_row(), instructions=of_marks([0, 10, 20, 20, 30, 1_234_030], "cortex-a72", "a counter", None))
     results = make_results([counted, make_row("int8")])

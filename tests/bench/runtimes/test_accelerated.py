@@ -166,6 +166,7 @@ class TestProofs:
         with pytest.raises(FellBack, match="nodes ran on CPUExecutionProvider"):
             session.ran_on(session.tensor(np.zeros((28, 28, 1), np.uint8)))
 
+    @pytest.mark.slow
     def test_keras_names_the_operations_that_ran_off_the_gpu(self, tiny: Tiny) -> None:
         code = (
             "import sys, numpy as np; from pathlib import Path; from bench.runtimes.keras import KerasSession;"
@@ -193,6 +194,7 @@ def test_a_workers_reason_is_found_among_what_libraries_print_after_it() -> None
     assert worker_pool.reason("Segmentation fault") == "Segmentation fault"
 
 
+@pytest.mark.slow
 def test_a_gpu_that_is_asked_for_by_name_and_absent_is_exit_code_1(tiny: Tiny, tmp_path: Path) -> None:
     output = tmp_path / "bench.json"
     result = _bench(tiny, output, "keras_gpu", tiny.folder / "mnist_cnn.keras", LD_LIBRARY_PATH="")

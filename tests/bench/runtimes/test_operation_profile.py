@@ -22,6 +22,7 @@ class TestProfile:
         assert [line[0] for line in cells] == ["b", "a", "sum of 2 operations"]
         assert cells[0][-1] == "75.0"
 
+    @pytest.mark.slow
     def test_onnxruntime_tells_each_operation_of_the_model(self, tmp_path: Path) -> None:
         model = two_input_model(tmp_path / "two.onnx")
         result = run_module("bench", "run", model, "--seconds", "0.02", "--profile", "--output", "b.json", cwd=tmp_path)

@@ -34,6 +34,7 @@ def scores_in(runtime: str, path: Path) -> list[float]:
 
 
 class TestRuntimes:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", [name for name in runtime_names() if not isinstance(find_runtime(name), Accelerated)])
     def test_opens_its_format_and_answers_as_keras(self, tiny: Tiny, name: str) -> None:
         file_format = sorted(find_runtime(name).FORMATS)[0]

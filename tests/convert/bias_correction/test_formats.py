@@ -67,6 +67,7 @@ class TestTflite:
             if index not in biases:
                 assert _bytes(before, tensor) == _bytes(after, other)
 
+    @pytest.mark.slow
     def test_layers_in_float_are_left_alone(self, trained: TrainedModel) -> None:
         mixed = converted(trained, "int8_mixed.tflite")
         correction = correct_tflite(trained.float_tflite, mixed, trained.calibration.pixels)

@@ -288,6 +288,7 @@ class TestDamage:
 
 
 class TestCommand:
+    @pytest.mark.slow
     def test_all_targets_are_a_table_and_code_1_where_one_cannot(self, tiny: Tiny) -> None:
         result = run_module("convert", "check", tiny.artifact("int8.onnx"), cwd=tiny.workspace)
         assert result.code == 1
@@ -307,6 +308,7 @@ class TestCommand:
             assert result.code == 2
             assert found in result.error_line
 
+    @pytest.mark.slow
     def test_needs_neither_tensorflow_nor_a_runtime(self, tiny: Tiny) -> None:
         heavy = "('tensorflow', 'ai_edge_litert.interpreter', 'tflite_runtime', 'onnxruntime', 'keras')"
         code = f"import sys; from pathlib import Path; from convert.deployment.compatibility import check_all;\
@@ -315,6 +317,7 @@ class TestCommand:
         for key in ("int8.tflite", "int8.onnx"):
             subprocess.run([sys.executable, "-c", code, tiny.artifact(key)], check=True, timeout=60)
 
+    @pytest.mark.slow
     def test_a_conversion_for_a_target_reports_what_will_not_load_there(self, tiny: Tiny, tmp_path: Path) -> None:
         shutil.copytree(tiny.folder, tmp_path / "build" / "mnist_cnn@tiny")
         options = ["--variants", "dynamic_int8,float32.onnx", "--target", "pi_zero_2w"]

@@ -328,12 +328,14 @@ class TestFix:
 
 
 class TestCommand:
+    @pytest.mark.slow
     def test_prints_one_table_for_both_formats_and_ends_well(self, tiny: Tiny) -> None:
         result = run_module("convert", "doctor", "mnist_cnn@tiny", cwd=tiny.workspace)
         assert result.code == 0, result.stdout + result.stderr
         assert "no finding" in result.stdout
         assert {"tflite", "onnx", "conv2d_1"} <= set(result.stdout.replace("│", " ").split())
 
+    @pytest.mark.slow
     def test_a_finding_is_code_1(self, tiny: Tiny, tmp_path: Path) -> None:
         folder = tmp_path / "build" / "mnist_cnn@tiny"
         shutil.copytree(tiny.folder, folder)

@@ -77,12 +77,14 @@ class TestCommand:
         result = classify("colours.int8.tflite", paint.flat / "blue3.png", "--json", cwd=converted.folder)
         assert json.loads(result.stdout)["top"][0]["label"] == "blue"
 
+    @pytest.mark.slow
     def test_the_doctor_finds_it_healthy_by_its_name(self, converted: Converted) -> None:
         result = run_module("convert", "doctor", "colours", "--variant", "int8.tflite", cwd=converted.workspace)
         assert result.code == 0, result.stdout + result.stderr
         assert "no finding" in result.stdout
         assert "look" in result.stdout
 
+    @pytest.mark.slow
     def test_it_can_be_converted_again_by_its_name(self, converted: Converted) -> None:
         result = run_module("convert", "run", "colours", "--variants", "float32.onnx", cwd=converted.workspace)
         assert result.code == 0, result.stderr
@@ -109,6 +111,7 @@ class TestCommand:
         assert found in result.error_line
         assert not (tmp_path / "build").exists()
 
+    @pytest.mark.slow
     def test_bench_measures_it(self, converted: Converted, tmp_path: Path) -> None:
         told: list[str | Path] = [converted.folder / "colours.float32.onnx", "--seconds", "0.1"]
         result = run_module("bench", "run", *told, cwd=tmp_path)
@@ -117,6 +120,7 @@ class TestCommand:
         assert row.accuracy is not None
         assert (row.subject.model, row.accuracy.correct, row.accuracy.total) == ("colours", 12, 12)
 
+    @pytest.mark.slow
     def test_bench_measures_latency_and_asks_for_labels_where_there_are_none(self, paint: Paint, tmp_path: Path) -> None:
         path = save(colour_network(), tmp_path)
         options: list[str | Path] = [

@@ -189,6 +189,7 @@ def answers(network: Any, values: Any) -> Any:
     return scores if np.allclose(scores.sum(axis=1), 1, atol=0.01) else raised / raised.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_each_kind_is_converted_and_answers_rightly(paint: Paint, tmp_path: Path, name: str) -> None:
     kind = KINDS[name]
@@ -230,6 +231,7 @@ def test_loops_are_quantized_in_onnx_and_one_line_in_tflite(paint: Paint, tmp_pa
     assert not (path.parent / "paint.int8.tflite").exists()
 
 
+@pytest.mark.slow
 def test_a_loop_of_keras_2_is_converted(paint: Paint, tmp_path: Path) -> None:
     path = import_model(outside(paint, save(old_recurrent(), tmp_path, "h5"), calibration=paint.flat), print)
     failures: list[str] = []

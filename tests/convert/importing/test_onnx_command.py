@@ -22,6 +22,7 @@ CONFIG = {
 }
 
 
+@pytest.mark.slow
 def test_a_hugging_face_folder_needs_nothing_but_pictures(paint: Paint, tmp_path: Path) -> None:
     save_onnx(HUGGING_FACE, tmp_path, "vit")
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(CONFIG))
@@ -94,6 +95,7 @@ def test_a_hostile_file_is_one_line_and_writes_nothing(
 class TestOtherArchitectures:
     """What is unlike a convolutional network: converted to all variants, which answer as the file does."""
 
+    @pytest.mark.slow
     def test_a_transformer_whose_tokens_lie_in_front_of_the_pictures(self, paint: Paint, tmp_path: Path) -> None:
         onnx.save(transformer_graph(), tmp_path / "vit.onnx")
         self.check_converts(paint, tmp_path / "vit.onnx")
@@ -105,6 +107,7 @@ class TestOtherArchitectures:
         assert "no bias correction" in examined.stdout
         assert "WARNING" not in examined.stderr
 
+    @pytest.mark.slow
     def test_a_network_that_resizes_inside(self, paint: Paint, tmp_path: Path) -> None:
         self.check_converts(paint, save_resizing(tmp_path))
 

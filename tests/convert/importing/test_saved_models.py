@@ -59,6 +59,7 @@ def check(paint: Paint, path: Path, network: Any, **told: Any) -> TrainedModel:
     return trained
 
 
+@pytest.mark.slow
 def test_one_that_takes_bytes_needs_no_range(paint: Paint, tmp_path: Path) -> None:
     import tensorflow as tf
 
@@ -68,6 +69,7 @@ def test_one_that_takes_bytes_needs_no_range(paint: Paint, tmp_path: Path) -> No
     assert trained.common["provenance"]["source"]["added"] == []
 
 
+@pytest.mark.slow
 def test_the_slots_of_an_old_optimizer_are_left_out(paint: Paint, tmp_path: Path) -> None:
     import tf_keras
 
@@ -78,6 +80,7 @@ def test_the_slots_of_an_old_optimizer_are_left_out(paint: Paint, tmp_path: Path
     check(paint, tmp_path / "paint", network)
 
 
+@pytest.mark.slow
 def test_one_of_several_signatures_is_asked_for_by_name(paint: Paint, tmp_path: Path) -> None:
     import tensorflow as tf
 
@@ -92,6 +95,7 @@ def test_one_of_several_signatures_is_asked_for_by_name(paint: Paint, tmp_path: 
     check(paint, path, network, signature="classify")
 
 
+@pytest.mark.slow
 def test_one_that_computes_in_16_bits_is_converted(paint: Paint, tmp_path: Path) -> None:
     import keras
 
@@ -111,11 +115,13 @@ def test_one_that_computes_in_16_bits_is_converted(paint: Paint, tmp_path: Path)
     assert [(one.agreement.agree, one.agreement.total) for one in made] == [(12, 12)] * 2
 
 
+@pytest.mark.slow
 def test_a_batch_of_one_becomes_free(paint: Paint, tmp_path: Path) -> None:
     network = old_network()
     check(paint, saved(tmp_path, network, serving_default=function_over(network, batch=1)), network)
 
 
+@pytest.mark.slow
 def test_a_subclassed_model_is_taken_by_its_own_signature(paint: Paint, tmp_path: Path) -> None:
     import tf_keras
 

@@ -21,6 +21,7 @@ def test_every_source_format_has_an_example() -> None:
     assert {one.source for one in EXAMPLES} == set(source_names())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", FAST, ids=lambda one: one.name)
 def test_what_needs_no_tensorflow_is_right_in_every_runtime(example: Example, paint: Paint, tmp_path: Path) -> None:
     found = cells(example, paint, tmp_path / "example", find_variants(["dynamic_int8", "int8.onnx", "float16.onnx"]))

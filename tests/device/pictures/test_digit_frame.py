@@ -38,7 +38,7 @@ def on_paper(digit: Pixels, times: int, random: np.random.Generator) -> Image.Im
 
 
 class TestMnist:
-    @pytest.mark.parametrize("part", ["train", "val", "test"])
+    @pytest.mark.parametrize("part", [pytest.param("train", marks=pytest.mark.slow), "val", "test"])
     def test_every_picture_comes_back_as_it_is(self, mnist: Dataset, part: str) -> None:
         split = getattr(mnist, part)
         for index in range(len(split)):

@@ -178,6 +178,7 @@ def random_pictures() -> list[npt.NDArray[np.uint8]]:
     return pictures
 
 
+@pytest.mark.slow
 def test_any_pixels_are_framed_or_refused() -> None:
     for pixels in random_pictures():
         with suppress(PictureError):

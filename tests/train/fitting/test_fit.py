@@ -112,12 +112,14 @@ class TestAugmentation:
 
 
 class TestFit:
+    @pytest.mark.slow
     def test_the_same_seed_gives_the_same_weights(self) -> None:
         phase = replace(PLAIN, augmentation=Augmentation(10, 0.1, 2), cosine=True, weight_average=0.9, label_smoothing=0.05)
         first, again, other = trained_weights(phase, 1), trained_weights(phase, 1), trained_weights(phase, 2)
         assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
         assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("batch_size", "at_once"), [(16, 4), (2, 32), (1, 32)])
     def test_steps_taken_at_once_give_the_weights_of_single_ones(
         self, monkeypatch: pytest.MonkeyPatch, batch_size: int, at_once: int
@@ -138,11 +140,13 @@ class TestFit:
         fit(network, Recipe((PLAIN,)), examples(), examples(), 0)
         assert not network.compiled
 
+    @pytest.mark.slow
     def test_history_counts_epochs_over_all_phases(self) -> None:
         network = find_model("mnist_cnn").build(10)
         history = fit(network, Recipe((PLAIN, replace(PLAIN, name="more"))), examples(), examples(), 0)
         assert [(epoch.phase, epoch.epoch) for epoch in history] == [("train", 1), ("train", 2), ("more", 3), ("more", 4)]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
     def test_weight_decay_takes_its_share_of_every_kernel(self, optimizer: Any) -> None:
         free, decayed = (

@@ -109,6 +109,7 @@ class TestWithoutOne:
             with pytest.raises(EdgeproofError, match=r"user-space\.json"):
                 find_user_space(find_emulated("emulated-pi4"))
 
+    @pytest.mark.slow
     def test_a_count_is_skipped_with_the_reason_and_a_rehearsal_fails(self, tiny: Tiny, tmp_path: Path) -> None:
         options: list[str | Path] = ["--runtime", "litert", "--output", tmp_path / "bench.json"]
         for command, code in (("count", 0), ("rehearse", 1)):
