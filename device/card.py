@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Optional
 
 from device.errors import CardError
@@ -162,3 +163,18 @@ def _check_name(field: str, text: str) -> str:
     if not text or text.startswith(".") or "/" in text or "\\" in text:
         raise CardError(f"card field {field}: found {text[:40]!r}, expected a name without slashes and a leading dot")
     return _check_text(field, text)
+
+
+@dataclass(frozen=True)
+class CardlessOptions:
+    """What the options say of a model without a card."""
+
+    labels: Optional[Path] = None
+    input_range: Optional[str] = None
+    fit: Optional[str] = None
+
+    @property
+    def names(self) -> list[str]:
+        """Return the options that were given, except --labels: a card holds what they say."""
+        named = {"--input-range": self.input_range, "--fit": self.fit}
+        return [name for name, value in named.items() if value is not None]

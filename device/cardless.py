@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 import numpy as np
 
-from device.card import CARD_SCHEMA, Card, Step
+from device.card import CARD_SCHEMA, Card, CardlessOptions, Step
 from device.errors import CardError, EdgeproofError
 from device.formats.model_facts import ModelFacts
 from device.formats.model_graph import FREE, TensorFacts, covered, kind_of
@@ -27,21 +27,6 @@ SHARE_BEYOND = 0.25  # of the requested range may exceed what the input can hold
 LEAST_SHARE = 0.25  # of what the input can hold: a smaller range would use only a few of its steps
 INPUT_RANGE = "--input-range"
 WHOLE_NUMBERS = ("uint8", "uint16", "uint32", "int32", "int64")
-
-
-@dataclass(frozen=True)
-class CardlessOptions:
-    """What the options say of a model without a card."""
-
-    labels: Optional[Path] = None
-    input_range: Optional[str] = None
-    fit: Optional[str] = None
-
-    @property
-    def names(self) -> list[str]:
-        """Return the options that were given, except --labels: a card holds what they say."""
-        named = {"--input-range": self.input_range, "--fit": self.fit}
-        return [name for name, value in named.items() if value is not None]
 
 
 class Understood(NamedTuple):

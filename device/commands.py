@@ -1,4 +1,4 @@
-"""What the command does: classify, self-test, info, timing, accuracy."""
+"""What the command does: classify, self-test, info, timing, accuracy. What only one of them needs is imported there."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from device.card import Card
-from device.cardless import CardlessOptions, is_made_up, with_fit
+from device.card import Card, CardlessOptions
 from device.errors import EXIT_FAILED, EXIT_OK, EdgeproofError, PictureError
 from device.formats.model_file import model_size_bytes
 from device.inference import Answer, checked_infer, classify, top_k
@@ -27,12 +26,9 @@ from device.outputs import are_shares
 from device.pictures.picture_files import left_out_text
 from device.pictures.sources import camera_frames, expand, labelled_pictures
 from device.preprocessing.prepare import prepare, read_picture
-from device.preprocessing.whole_picture import STRETCH
 from device.runtimes import Session, distribution_version, import_onnxruntime, import_tflite
 from device.safe_text import printable
 from device.scoring import confusion_text, wilson_interval
-from device.self_test import self_test
-from device.timing import peak_rss_bytes, time_queries, warm_up
 
 
 def answer_json(file: str, answer: Answer, labels: Sequence[str], top: int, min_score: float) -> str:
@@ -79,6 +75,8 @@ def _least_score(arguments: argparse.Namespace, card: Card) -> float:
 
 def run_self_test(arguments: argparse.Namespace) -> int:
     """Print one line for each check, then a verdict. Returns 1 where a check fails."""
+    from device.self_test import self_test
+
     session, card = open_model(arguments.model, CardlessOptions(), arguments.threads, arguments.runtime)
     checks = self_test(session, card)
     for check in checks:
@@ -173,6 +171,8 @@ def info(arguments: argparse.Namespace) -> int:
 
 def time_model(arguments: argparse.Namespace) -> int:
     """Time single inferences in this process, with its start-up; --json prints every sample, in nanoseconds."""
+    from device.timing import peak_rss_bytes, time_queries, warm_up
+
     clock = time.perf_counter_ns
     start_ns = clock()
     import_onnxruntime() if arguments.model.suffix == ".onnx" else import_tflite(arguments.runtime)
@@ -226,6 +226,9 @@ def score_folders(arguments: argparse.Namespace) -> int:
 
     An answer is "unsure" only below a --min-score that is given.
     """
+    from device.cardless import is_made_up, with_fit
+    from device.preprocessing.whole_picture import STRETCH
+
     session, card = open_model(arguments.model, _told(arguments), arguments.threads, arguments.runtime)
     found = [labelled_pictures(Path(folder), card.labels) for folder in arguments.images]
     files = [entry for each in found for entry in each.files]

@@ -6,10 +6,8 @@ import sys
 from pathlib import Path
 from typing import Optional
 
-from device.card import Card
-from device.cardless import CardlessOptions, describe
+from device.card import Card, CardlessOptions
 from device.errors import CardError
-from device.formats.model_facts import model_facts
 from device.formats.model_file import read_card, read_model_bytes
 from device.runtimes import OnnxSession, Session, TfliteSession
 from device.safe_text import printable
@@ -31,6 +29,10 @@ def open_model(path: Path, options: CardlessOptions, threads: int, runtime: Opti
         if options.names:
             raise CardError(f"{path}: has a card, which says it: {' and '.join(options.names)}: leave it out")
         return open_session(path, card, threads, runtime), card
+    # Only here: another Python compiles what it imports from the archive at every start
+    from device.cardless import describe
+    from device.formats.model_facts import model_facts
+
     card, said = describe(model_facts(path, read_model_bytes(path)), options)
     session = open_session(path, card, threads, runtime)
     print(printable(said), file=sys.stderr)

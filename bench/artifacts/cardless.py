@@ -9,7 +9,7 @@ from typing import Any
 from bench.artifacts.fit_trial import right_answers
 from convert.importing.preprocessing import Preprocess, read_preprocess
 from device import cardless
-from device.card import CARD_SCHEMA, Card, Step
+from device.card import CARD_SCHEMA, Card, CardlessOptions, Step
 from device.errors import EdgeproofError, PictureError
 from device.formats.model_facts import ModelFacts, model_facts
 from device.formats.model_file import read_model_bytes
@@ -89,7 +89,7 @@ def _with_better_fit(
     """Make a card with the fit that is given, else with the one that more labelled pictures are answered rightly with."""
 
     def described(fit: str | None) -> tuple[Card, str]:
-        given = cardless.CardlessOptions(options.labels, options.input_range, fit)
+        given = CardlessOptions(options.labels, options.input_range, fit)
         return cardless.describe(facts, given, filled, variant="given")
 
     card, line = described(options.fit)

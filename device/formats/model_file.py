@@ -12,7 +12,6 @@ from typing import Optional
 from device.card import Card
 from device.errors import CardError, EdgeproofError, ModelError
 from device.files import parse_json, read_bytes
-from device.formats.onnx_graph import external_files
 from device.formats.protobuf_reader import fields
 from device.formats.tflite_check import check_tflite
 
@@ -65,6 +64,8 @@ def external_weights(path: Path, data: bytes) -> list[Path]:
     """
     if b"location" not in data:  # each tensor with external data has it
         return []
+    from device.formats.onnx_graph import external_files
+
     try:
         names = external_files(data)
     except (IndexError, ValueError) as error:

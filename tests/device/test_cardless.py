@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from convert.formats import tflite_metadata as metadata
-from device.cardless import CardlessOptions, understood_range
+from device.card import CardlessOptions
+from device.cardless import understood_range
 from device.errors import CardError
 from device.formats.model_facts import model_facts
 from device.formats.tflite_metadata import read_metadata
