@@ -17,7 +17,7 @@ from device.errors import EdgeproofError
 from device.pictures.picture_files import left_out_text
 from device.preprocessing.whole_picture import whole_picture_steps
 from device.scoring import wilson_interval
-from train.data.dataset import DataReference, Dataset, seeded_order
+from train.data.dataset import DataReference, Dataset, empty_array, seeded_order
 from train.data.folders import load_folder, unusable
 from train.data.open_dataset import open_dataset
 from train.data.pen_digits import prepared_pen_digits
@@ -112,6 +112,8 @@ def run(request: Request, say: Callable[[str], None], resume: bool = False) -> O
     if dataset.left_out:
         say(f"left out: {left_out_text(dataset.left_out)}")
     say(f"{request.model}, recipe {recipe_name}: {len(dataset.labels)} classes, {parts}")
+    if dataset.reference.path is None and recipe.drawn_share:
+        say(f"with {100 * recipe.drawn_share:.0f} digits drawn by code for each 100 training pictures")
     with exclusive(request.folder / request.model):
         return _trained(request, model, recipe_name, recipe, dataset, steps, say, resume)
 
@@ -145,6 +147,7 @@ def _trained(
     outcome = _evaluate(network, dataset, steps, request.folder)
     card = common_card(request, recipe_name, model.spec, dataset, steps, weights, outcome)
     if dataset.reference.path is None:  # a digit model: for other pictures nothing says what is unlike them
+        card["provenance"]["drawn_share"] = recipe.drawn_share
         card["min_score"] = _min_score(network, val, steps, request.seed)
     _write(outcome.folder, request.model, network, history, card)
     checkpoint.discard()
@@ -208,15 +211,34 @@ def steps_for(spec: ModelSpec, digits: bool) -> tuple[Step, ...]:
 def prepared_examples(
     dataset: Dataset, steps: Sequence[Step], recipe: Recipe, seed: int, most_training: int | None = None
 ) -> tuple[Examples, Examples]:
-    """Prepare the training (at most `most_training`) and validation pictures that the recipe uses, in a seeded order."""
+    """Prepare the training (at most `most_training`) and validation pictures that the recipe uses, in a seeded order.
+
+    Digits drawn by code come to MNIST's training pictures, where the recipe has some.
+    """
     limits = [phase.images if most_training is None else most_training for phase in recipe.phases]
     most = None if None in limits else max(limit for limit in limits if limit is not None)
     train_order = seeded_order(len(dataset.train), seed)[:most]
     val_order = seeded_order(len(dataset.val), seed)[: recipe.validation_images]
-    return (
-        Examples(dataset.train.prepared(steps, train_order), dataset.train.labels[train_order]),
-        Examples(dataset.val.prepared(steps, val_order), dataset.val.labels[val_order]),
-    )
+    train = Examples(dataset.train.prepared(steps, train_order), dataset.train.labels[train_order])
+    if drawn := drawn_digits(dataset, recipe, len(train_order)):
+        train = _with_drawn_digits(train, drawn, steps, seed)
+    return train, Examples(dataset.val.prepared(steps, val_order), dataset.val.labels[val_order])
+
+
+def drawn_digits(dataset: Dataset, recipe: Recipe, training: int) -> int:
+    """Return how many digits drawn by code a recipe mixes with so many training pictures: with a folder's, none."""
+    return round(recipe.drawn_share * training) if dataset.reference.path is None else 0
+
+
+def _with_drawn_digits(examples: Examples, count: int, steps: Sequence[Step], seed: int) -> Examples:
+    """Return the examples and `count` digits drawn by code, mixed in a seeded order."""
+    drawn, labels = prepared_pen_digits(count, steps, seed)
+    order = seeded_order(len(examples.labels) + count, seed)
+    mixed = empty_array((len(order), *drawn.shape[1:]), np.uint8)
+    is_drawn = order >= len(examples.labels)
+    mixed[~is_drawn] = examples.pixels[order[~is_drawn]]
+    mixed[is_drawn] = drawn[order[is_drawn] - len(examples.labels)]
+    return Examples(mixed, np.concatenate([examples.labels, labels])[order])
 
 
 def _evaluate(network: Any, dataset: Dataset, steps: Sequence[Step], folder: Path) -> Outcome:

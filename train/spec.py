@@ -58,6 +58,7 @@ class Recipe:
     validation_images: int | None = None  # validate with the first N of a seeded order after each epoch; None: all
     at_most_images: int | None = None  # chosen by default where the training part has no more pictures than this
     held_out: int | None = None  # how many of MNIST's training pictures are for validation; None: as in the tutorial
+    drawn_share: float = 0.0  # of MNIST's training pictures: so many digits drawn by code are mixed with them
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from device.card import Step
 from train.data.mnist import bundled
+from train.models.mnist_cnn import DRAWN_SHARE
 from train.spec import Augmentation, ModelSpec, Phase, Recipe, Weights
 
 SIDE = 96
@@ -33,7 +34,7 @@ FINE_TUNE = Phase(
     augmentation=SLIGHT,
     frozen_through="block_5_add",  # the lower blocks see what all pictures have: edges and textures
     copies=2,
-    images=24_000,  # 20,000 cost 0.14 points of test accuracy (seed 0)
+    images=26_000,  # 24,000 of them MNIST's: 20,000 cost 0.14 points of test accuracy (seed 0)
 )
 
 SPEC = ModelSpec(
@@ -49,8 +50,10 @@ SPEC = ModelSpec(
         Step("rgb"),
     ),
     recipes={
-        "default": Recipe(phases=(HEAD, FINE_TUNE), validation_images=2_000),
-        "best": Recipe(phases=(HEAD, replace(FINE_TUNE, epochs=4, images=None)), validation_images=2_000),
+        "default": Recipe(phases=(HEAD, FINE_TUNE), validation_images=2_000, drawn_share=DRAWN_SHARE),
+        "best": Recipe(
+            phases=(HEAD, replace(FINE_TUNE, epochs=4, images=None)), validation_images=2_000, drawn_share=DRAWN_SHARE
+        ),
         # A few pictures a class: many strongly augmented copies, and BatchNormalization as it is after ImageNet, since
         # so few pictures cannot estimate its statistics.
         "few": Recipe(
