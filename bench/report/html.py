@@ -30,7 +30,7 @@ from bench.results.evaluation_set import EvaluationSet
 from bench.results.history import History
 from bench.results.row import HOST, ResultRow
 from bench.results.store import Results
-from bench.stats.classification import by_class, calibration, confusion, flipped
+from bench.stats.classification import by_class, calibration, confusion, flipped, least_scores
 
 WEB = Path(__file__).resolve().parent / "web"
 FLIPS_SHOWN = 24  # of a row
@@ -134,9 +134,14 @@ def _detail(results: Results, row: ResultRow, pictures: dict[str, dict[int, str]
             for one in by_class(table, evaluation_set.names)
         ],
         "calibration": None if measured is None else [measured.error, [list(vars(part).values()) for part in measured.bins]],
+        "unsure": [] if measured is None or scores is None else _unsure(scores, answers == truth),
         "scores": _scores_note(row, scores),
         "flips": _flips(results, row, answers, evaluation_set, pictures),
     }
+
+
+def _unsure(scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> list[list[float]]:
+    return [list(vars(point).values()) for point in least_scores(scores, right)]
 
 
 def _scores_note(row: ResultRow, scores: npt.NDArray[np.float32] | None) -> str:

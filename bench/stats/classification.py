@@ -10,6 +10,7 @@ from device.scoring import wilson_interval
 
 Answers = npt.NDArray[Any]  # integers, (n,), indices of classes
 CALIBRATION_BINS = 15
+LEAST_SCORES = 60  # points of a curve, at most
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,15 @@ class Calibration:
     bins: tuple[Bin, ...]  # those with pictures
 
 
+@dataclass(frozen=True)
+class LeastScore:
+    """What is "unsure" if answers below a score are: shares of the right and of the wrong answers, 0..1."""
+
+    score: float
+    right_unsure: float
+    wrong_unsure: float
+
+
 def confusion(truth: Answers, answers: Answers, classes: int) -> npt.NDArray[np.int64]:
     """Count pictures by class and answer: (classes, classes), a row a class; pictures without a class (-1) are left out."""
     known = truth >= 0
@@ -83,6 +93,23 @@ def calibration(top_scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool_
         bins.append(Bin(int(inside.sum()), float(top_scores[inside].mean()), float(right[inside].mean())))
     error = sum(part.pictures * abs(part.accuracy - part.score) for part in bins) / len(right)
     return Calibration(error, tuple(bins))
+
+
+def least_scores(top_scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> tuple[LeastScore, ...]:
+    """Return what each least score costs and saves, from none to one above all wrong answers; () where nothing is wrong.
+
+    A threshold just above a wrong answer is the best of those that catch as many wrong ones: only these are returned.
+    """
+    wrong, others = np.sort(top_scores[~right]), np.sort(top_scores[right])
+    if not len(wrong) or not len(others):
+        return ()
+    caught = np.unique(np.linspace(1, len(wrong), min(len(wrong), LEAST_SCORES)).round().astype(int))
+    points = [LeastScore(0.0, 0.0, 0.0)]
+    for count in caught:
+        score = float(np.nextafter(wrong[count - 1], np.float32(np.inf)))
+        cost = int(np.searchsorted(others, score))
+        points.append(LeastScore(score, cost / len(others), int(np.searchsorted(wrong, score)) / len(wrong)))
+    return tuple(points)
 
 
 def flipped(first: Answers, second: Answers) -> npt.NDArray[np.int64]:

@@ -121,6 +121,21 @@
     };
   };
 
+  const unsureSpec = (points) => {
+    const values = points.map(([score, right, wrong]) => ({ score, right, wrong }));
+    const axis = (title) => ({ type: "quantitative", title, axis: { format: ".1~%" } });
+    const x = { field: "right", ...axis("right answers that become unsure") };
+    const y = { field: "wrong", ...axis("wrong answers that become unsure"), scale: { domain: [0, 1] } };
+    const tooltip = [{ field: "score", title: "least score", format: ".3f" }, { field: "right", title: "right ones unsure", format: ".2%" }, { field: "wrong", title: "wrong ones unsure", format: ".1%" }];
+    return {
+      $schema: data.schema, width: "container", height: 260, autosize: { type: "fit-x", contains: "padding" }, data: { values },
+      layer: [
+        { mark: { type: "line", interpolate: "step-after", opacity: 0.5, color: color("--c1") }, encoding: { x, y } },
+        { mark: { type: "point", filled: true, color: color("--c1") }, encoding: { x, y, tooltip } },
+      ],
+    };
+  };
+
   const drawFlips = (detail) => {
     const host = document.getElementById("flips");
     host.replaceChildren();
@@ -182,6 +197,18 @@
     return draw(element, calibrationSpec(bins));
   };
 
+  const drawUnsure = (detail) => {
+    const element = document.getElementById("unsure"), note = document.getElementById("unsure-note");
+    const points = detail.unsure || [];
+    clear(element);
+    element.hidden = !points.length;
+    note.replaceChildren();
+    if (!points.length) return note.append(make("p", detail.calibration ? "None: no answer is wrong." : "None: it needs scores that are probabilities: choose a float row.", { class: "note" }));
+    const half = points.find(([, , wrong]) => wrong >= 0.5);
+    note.append(make("p", `With --min-score ${(Math.ceil(1000 * half[0]) / 1000).toFixed(3)}, half of the wrong answers are "unsure", and ${(100 * half[1]).toFixed(2)} % of the right ones.`, { class: "note" }));
+    return draw(element, unsureSpec(points));
+  };
+
   const drawRow = async () => {
     const picker = document.getElementById("row");
     const keys = models().flatMap((model) => data.models[model].rows);
@@ -197,6 +224,7 @@
     drawClasses(detail);
     await drawConfusion(detail);
     await drawCalibration(detail);
+    await drawUnsure(detail);
   };
 
   const filterTables = () => {

@@ -95,8 +95,10 @@ class TestPage:
     def test_calibration_is_of_real_scores_alone(self, report: Path) -> None:
         details = data_of(report.read_text())["details"]
         assert details["m/float32.tflite/litert/host/cpu/1"]["calibration"][0] == pytest.approx(0.025, abs=1e-3)
+        assert details["m/float32.tflite/litert/host/cpu/1"]["unsure"][-1][2] == 1  # all wrong answers are below it
         int8 = details["m/int8.tflite/litert/host/cpu/1"]
         assert int8["calibration"] is None
+        assert int8["unsure"] == []
         assert "multiples of 1/256" in int8["scores"]
 
     def test_many_classes_are_a_list_of_the_largest_confusions(self) -> None:

@@ -89,6 +89,22 @@ class TestCalibration:
     def test_scores_that_are_no_probabilities_have_none(self) -> None:
         assert classification.calibration(np.array([3.5, 0.1], np.float32), np.array([True, True])) is None
 
+    def test_a_least_score_just_above_a_wrong_answer_costs_the_right_ones_below_it(self) -> None:
+        scores = np.array([0.4, 0.5, 0.6, 0.7, 0.8, 0.9], np.float32)
+        right = np.array([True, False, True, True, False, True])
+        found = classification.least_scores(scores, right)
+        assert [(one.right_unsure, one.wrong_unsure) for one in found] == [(0, 0), (0.25, 0.5), (0.75, 1)]
+        assert [one.score for one in found] == pytest.approx([0, 0.5, 0.8])
+        for one in found:  # as classify.py takes it: below is unsure
+            assert np.mean(scores[~right] < one.score) == one.wrong_unsure
+
+    def test_nothing_wrong_has_no_least_score_and_many_wrong_have_a_curve_of_sixty_points(self) -> None:
+        scores = np.linspace(0, 1, 1_000, dtype=np.float32)
+        assert classification.least_scores(scores, np.ones(1_000, np.bool_)) == ()
+        found = classification.least_scores(scores, np.arange(1_000) % 2 == 0)
+        assert len(found) == 61
+        assert (found[0].wrong_unsure, found[-1].wrong_unsure) == (0, 1)
+
     @pytest.mark.parametrize(("dtype", "kept"), [(np.float32, True), (np.uint8, False)])
     def test_top_scores_are_kept_of_real_outputs_alone(self, dtype: Any, kept: bool) -> None:
         class Session:
