@@ -38,7 +38,9 @@ DRAWN = settings(max_examples=CASES, deadline=None, suppress_health_check=list(H
 DRAWN_BYTES = st.binary(max_size=200) | st.text('{}[]",:=\n#0123456789eE+-.\\utfn aN', max_size=60).map(str.encode)
 
 
-@pytest.mark.parametrize("job", ["target.toml", "device.toml", "baseline"])  # `make torture SHORT=1` tries all, in CI too
+@pytest.mark.parametrize(
+    "job", ["target.toml", "board.toml", "device.toml", "baseline"]
+)  # `make torture SHORT=1` tries all, in CI too
 def test_commands_survive_the_short_corpus(job: str) -> None:
     counts, lost = inputs.tried(True, [job])
     assert lost == []

@@ -180,6 +180,12 @@ def targets(folder: Path) -> Iterator[Bad]:
     return _files(folder, ".toml", toml_texts(good), good)
 
 
+def boards(folder: Path) -> Iterator[Bad]:
+    """Write every bad file of a microcontroller's board."""
+    good = (PROGRAM / "convert" / "boards" / "stm32h743.toml").read_bytes()
+    return _files(folder, ".toml", toml_texts(good), good)
+
+
 def results(folder: Path) -> Iterator[Bad]:
     """Write every bad bench.json, each with the samples of the good one."""
     good = (BASELINE / "bench.json").read_bytes()

@@ -305,6 +305,7 @@ JOBS: dict[str, tuple[Callable[[Path], Iterator[Bad]], Trials]] = {
         ),
     ),
     "device.toml": (documents.devices, one("`bench run --device`", "device", lambda path: (str(path),))),
+    "board.toml": (documents.boards, one("`convert check --target`", "board", lambda path: (str(path),))),
     "target.toml": (documents.targets, one("`convert check`", "target", lambda path: (str(path),))),
     "preprocess.json": (documents.preprocesses, preprocess_trials),
     "card.json": (
