@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +14,17 @@ from bench.measure.phase_worker import answers, first_picture, golden
 from bench.measure.worker_pool import Stopped, Workers
 from bench.remote.device_config import INTERPRETER
 from bench.remote.microcontroller.arena import least_arena
+from bench.remote.microcontroller.micro_worker import LARGEST_ARENA_BYTES
 from bench.remote.microcontroller.pipe_session import PipeSession, first_line
 from bench.results.outcome import RowCrashed, RowRefused
 from bench.results.row import Golden
 from common.micro_figures import MicroFigures
 from convert.deployment.microcontroller.operations import operations_of
+from convert.deployment.microcontroller.sources import FLOAT_TOLERANCE
 from device.card import Card
 from device.errors import CardError, ModelError
 from device.formats.model_file import read_model_bytes, split_card
 
-LARGEST_ARENA_BYTES = 256 << 20  # with which micro_worker.py has opened the model
-FLOAT_WITHIN = 1e-5  # of scores: two compilers round a float function otherwise
 REFERENCE = "LiteRT {}, reference kernels"
 
 
@@ -86,7 +85,7 @@ class Interpreters:
 def _proof(session: PipeSession, expected: PipeSession, card: Card) -> Golden | None:
     """Answer the golden pictures in both interpreters: each answer has to be the same in every bit.
 
-    The last bits of float scores are the compiler's: they may differ by FLOAT_WITHIN.
+    Float scores may differ by FLOAT_TOLERANCE.
     """
     if not card.document.get("golden"):
         return None
@@ -114,13 +113,12 @@ def _as_the_process_said() -> Iterator[None]:
 
 def _deviations(session: PipeSession, expected: PipeSession) -> list[str]:
     wrong = []
+    limit = 0.0 if session.output_dtype.kind in "iu" else FLOAT_TOLERANCE
     for number, pair in enumerate(zip(session.answers, expected.answers, strict=True)):
-        one, other = (np.frombuffer(answer, session.output_dtype) for answer in pair)
-        differ = int((one != other).sum()) if session.output_dtype.kind != "f" else _beyond(one, other)
+        one, other = (np.frombuffer(answer, session.output_dtype).astype(np.float64) for answer in pair)
+        apart = np.abs(one - other)
+        differ = int((~(apart <= limit)).sum())  # a NaN differs, too
         if differ:
-            wrong.append(f"golden[{number}]: {differ} of {len(one)} outputs are not those of the reference kernels")
+            outputs = f"{differ} of {len(apart)} outputs are not those of the reference kernels"
+            wrong.append(f"golden[{number}]: {outputs} (apart by {apart.max():.3g})")
     return wrong
-
-
-def _beyond(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> int:
-    return int((~(np.abs(one - other) <= FLOAT_WITHIN)).sum())

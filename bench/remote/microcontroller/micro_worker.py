@@ -14,6 +14,8 @@ from common.native_log import captured
 
 LARGEST_ARENA_BYTES = 256 << 20  # more than any microcontroller has; memory that is not used costs nothing
 HEAD = re.compile(r"Arena allocation head (\d+) bytes")  # tensors and scratch memory; the tail has all else
+NODE = re.compile(r"^Node (\w+) \(number ", re.MULTILINE)
+SOURCE = re.compile(r"^\S+\.(cc|h)(:\d+)? ")
 NO_CAUSE = "TensorFlow Lite for Microcontrollers gives no reason"
 
 
@@ -86,8 +88,13 @@ def _details(tensor: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cause(log: str, error: Exception) -> str:
-    """Return the first line that native code wrote: it names the cause, the lines after it and the exception the effect."""
-    return next((line.strip() for line in log.splitlines() if line.strip()), str(error) or NO_CAUSE)
+    """Return the operation that failed, and the first line that native code wrote, without the place in its source.
+
+    That line names the cause; the lines after it and the exception name the effect.
+    """
+    cause = next((line.strip() for line in log.splitlines() if line.strip()), str(error) or NO_CAUSE)
+    node = NODE.search(log)
+    return f"{node[1]}: {SOURCE.sub('', cause)}" if node else SOURCE.sub("", cause)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from device.card import Card
 
 MAIN = Path(__file__).with_name("main.cc")
 COMPILED = ("model.c", "golden.c")  # what a C compiler needs nothing else for
-FLOAT_TOLERANCE = 1e-5  # of scores: the board's functions may round otherwise
+# Of float scores: functions of another processor round otherwise. The interpreter's int16 kernels differ from LiteRT's
+# reference kernels too: by up to 3 steps of 1/32768 in 33 of 200 answers of mnist_cnn's int16x8, whose scores are float
+FLOAT_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)

@@ -78,14 +78,17 @@ def test_what_the_interpreter_refuses_is_a_skipped_row_that_says_why(tiny: Tiny,
     done = run_module("bench", "run", *files, "--device", DEVICE, "--output", tmp_path / "bench.json", cwd=tiny.workspace)
     assert done.code == 0, done.stderr
     reasons = {skip.subject.variant: skip.reason for skip in load_results(tmp_path / "bench.json").skipped}
-    assert reasons["dynamic_int8"] == "the interpreter refuses the model: Hybrid models are not supported on TFLite Micro."
-    assert reasons["float16"].startswith("the interpreter refuses the model: ")
+    assert (
+        reasons["dynamic_int8"]
+        == "the interpreter refuses the model: CONV_2D: Hybrid models are not supported on TFLite Micro."
+    )
+    assert reasons["float16"].startswith("the interpreter refuses the model: DEQUANTIZE: ")
 
 
 def test_float_and_mixed_models_answer_as_the_reference_kernels(tiny: Tiny, tmp_path: Path) -> None:
-    files = [tiny.artifact(key) for key in ("float32.tflite", "int8_mixed.tflite")]
+    files = [tiny.artifact(key) for key in ("float32.tflite", "int8_mixed.tflite", "int16x8.tflite")]
     done = run_module("bench", "run", *files, "--device", DEVICE, "--output", tmp_path / "bench.json", cwd=tiny.workspace)
     assert done.code == 0, done.stderr
     rows = load_results(tmp_path / "bench.json").rows
-    assert {row.subject.variant for row in rows} == {"float32", "int8_mixed"}
+    assert {row.subject.variant for row in rows} == {"float32", "int8_mixed", "int16x8"}
     assert all(row.golden is not None and not row.golden.deviations for row in rows)

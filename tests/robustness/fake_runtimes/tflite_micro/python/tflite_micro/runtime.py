@@ -19,7 +19,8 @@ class Interpreter:
 
         print("Number of resource variables the model uses =  0")  # noqa: T201  # as the real one does
         if HOW == "refuses":
-            os.write(2, b"Hybrid models are not supported on TFLite Micro.\nNode FULLY_CONNECTED failed to prepare\n")
+            os.write(2, b"tensorflow/lite/conv.cc:42 Hybrid models are not supported on TFLite Micro.\n")
+            os.write(2, b"Node CONV_2D (number 2) failed to prepare with status 1\n")
             raise RuntimeError("TFLM failed to allocate tensors")
         if arena_size < NEEDED_BYTES:
             os.write(2, b"Failed to resize buffer.\n")
