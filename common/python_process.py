@@ -16,9 +16,9 @@ RUN_MODULE = (
 )
 
 
-def module_command(module: str, *arguments: str, python: Sequence[str] = (sys.executable,)) -> list[str]:
+def module_command(module: str, *arguments: str, python: Sequence[str] = ()) -> list[str]:
     """Return the command that runs one of our own modules, as `python -m MODULE ARGUMENTS` does in the checkout.
 
-    `python` starts the Python of another environment, 3.11 or newer.
+    `python` starts the Python of another environment, 3.11 or newer; without it the module runs in this one.
     """
-    return [*python, "-P", "-c", RUN_MODULE, str(PROGRAM), module, *arguments]
+    return [*([*python, "-P"] if python else PYTHON), "-c", RUN_MODULE, str(PROGRAM), module, *arguments]
