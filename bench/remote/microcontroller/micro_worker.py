@@ -1,5 +1,6 @@
 """One model in TensorFlow Lite for Microcontrollers' interpreter, in an environment of its own: see serving.py."""
 
+import os
 import re
 import sys
 from base64 import b64decode
@@ -11,6 +12,7 @@ import numpy as np
 
 from bench.remote.microcontroller.serving import Refused, serve
 from common.native_log import captured
+from device.process import end_with_parent
 
 LARGEST_ARENA_BYTES = 256 << 20  # more than any microcontroller has; memory that is not used costs nothing
 HEAD = re.compile(r"Arena allocation head (\d+) bytes")  # tensors and scratch memory; the tail has all else
@@ -59,12 +61,16 @@ class MicroModel:
         return {"tensor_bytes": int(found[1]) if found else 0}
 
     def _works(self, arena_bytes: int, tensor: bytes) -> bool:
-        with captured():
+        """Try an arena in a child process: one that is too small may crash the interpreter."""
+        child = os.fork()
+        if child == 0:
+            end_with_parent()
             try:
                 self._run(self._opened(arena_bytes), tensor)
-            except RuntimeError:
-                return False
-        return True
+            except BaseException:  # whatever it is, the arena is not enough
+                os._exit(1)
+            os._exit(0)
+        return os.waitpid(child, 0)[1] == 0
 
     def _opened(self, arena_bytes: int) -> Any:
         return self._library.Interpreter.from_bytes(self._data, arena_size=arena_bytes)
