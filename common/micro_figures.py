@@ -8,11 +8,18 @@ from typing import Any
 from common.files import read_document, reading_together
 from common.interval import Interval
 from common.json_record import Damaged, Defect, Record
+from common.paths import PROGRAM, RESULTS
 from device.errors import EdgeproofError
 
 RESULTS_SCHEMA = 1  # of bench.json
 KEY = "microcontroller"  # of a row that has figures
 DEVICE = "tflite-micro"  # the device that measures them: bench/devices/tflite-micro.toml
+
+
+def how_to_set_up() -> str:
+    """Return how the interpreter's environment is made, for a message."""
+    own = "an environment of Python 3.11 with tflite-micro and a device file of your own make it (docs/microcontroller.md)"
+    return "`make setup-micro` makes it" if (PROGRAM / "Makefile").exists() else own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +62,14 @@ class MeasuredFigures:
     refused: dict[tuple[str, str | None, str], str]  # the reason, by model, name and variant
 
     @staticmethod
-    def read(results: Path) -> "MeasuredFigures":
-        """Read a bench.json; where there is none, nothing is measured. Raises EdgeproofError for a damaged one."""
-        if not results.exists():
+    def read(named: Path | None) -> "MeasuredFigures":
+        """Read a named bench.json, or that of build/: where there is none, nothing is measured.
+
+        Raises EdgeproofError for a damaged one, and for a named one that is not there.
+        """
+        if named is None and not RESULTS.exists():
             return MeasuredFigures({}, {})
+        results = named or RESULTS
         with reading_together(results.parent):
             document = read_document(results, RESULTS_SCHEMA, "measure again")
         try:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 PATH = click.Path(path_type=Path)
+ARENA_HELP = f"Results with the measured arena, for a board  [default: {RESULTS}]"
 MENDED = ("accuracy", "agreement")  # the findings that `doctor --fix` repairs
 
 
@@ -186,10 +187,8 @@ def show(file: Path, as_json: bool) -> None:
     metavar="NAME",
     help="Such as pi4_bookworm or the board pico  [default: all targets]",
 )
-@click.option(
-    "--results", type=PATH, default=RESULTS, show_default=True, help="Results with the measured arena, for boards."
-)
-def check(file: Path, targets: tuple[str, ...], results: Path) -> int:
+@click.option("--results", type=PATH, metavar="FILE", help=ARENA_HELP)
+def check(file: Path, targets: tuple[str, ...], results: Path | None) -> int:
     """Say for each target whether its runtime can load FILE, and what to install or what to use instead.
 
     A microcontroller's board is judged only by its name: does FILE fit, and by how much? Exit code 1: a target cannot load
@@ -208,9 +207,9 @@ def check(file: Path, targets: tuple[str, ...], results: Path) -> int:
 @click.argument("model", metavar="MODEL|FILE")
 @click.option("--target", "board_name", required=True, metavar="BOARD", help="As pico, or a file that ends in .toml.")
 @click.option("--variant", "name", default="int8", show_default=True, help="Variant of MODEL.")
-@click.option("--results", type=PATH, default=RESULTS, show_default=True, help="Results with the measured arena.")
+@click.option("--results", type=PATH, metavar="FILE", help=ARENA_HELP)
 @click.option("--output", type=PATH, metavar="DIR", help="Write this folder, not NAME.BOARD beside the artifact.")
-def export(model: str, board_name: str, name: str, results: Path, output: Path | None) -> int:
+def export(model: str, board_name: str, name: str, results: Path | None, output: Path | None) -> int:
     """Write a model's C sources for a microcontroller: array, arena, operations, golden pictures and a program that tests.
 
     Exit code 1: it does not fit, 3: its arena is not measured, or only the board can tell whether it fits.

@@ -21,7 +21,7 @@ class Checked:
     is_board: bool = False
 
 
-def check_named(path: Path, names: Sequence[str], results: Path) -> list[Checked]:
+def check_named(path: Path, names: Sequence[str], results: Path | None) -> list[Checked]:
     """Check a file against the named targets and boards, or against all targets for none or "all".
 
     Boards are judged by name alone, with the arenas in `results`. Raises EdgeproofError as `check` and `fit` do.

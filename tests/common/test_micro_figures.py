@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.interval import Interval
-from common.micro_figures import MeasuredFigures
+from common.micro_figures import MeasuredFigures, how_to_set_up
 from device.errors import EdgeproofError
 from tests.support.microcontrollers import figures, saved_results
 
@@ -17,8 +17,20 @@ def test_figures_are_found_by_the_hash_of_the_model(tmp_path: Path) -> None:
     assert found.by_model == {one.model_sha256: one, "0" * 64: other}
 
 
-def test_where_there_is_no_file_nothing_is_measured(tmp_path: Path) -> None:
-    assert MeasuredFigures.read(tmp_path / "none.json") == MeasuredFigures({}, {})
+def test_where_build_has_no_results_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert MeasuredFigures.read(None) == MeasuredFigures({}, {})
+
+
+def test_a_named_file_has_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(EdgeproofError, match=r"none\.json: cannot be read"):
+        MeasuredFigures.read(tmp_path / "none.json")
+
+
+def test_without_a_makefile_the_message_names_another_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert how_to_set_up() == "`make setup-micro` makes it"
+    monkeypatch.setattr("common.micro_figures.PROGRAM", tmp_path)
+    assert "a device file of your own" in how_to_set_up()
 
 
 @pytest.mark.parametrize(("arena_bytes", "tensor_bytes", "low"), [(1_000, 0, 500), (1_000, 800, 900), (1_000, 1_000, 1_000)])

@@ -22,13 +22,13 @@ from bench.results.measurement import NS_PER_MS, Measurement, Samples
 from bench.results.outcome import RowRefused
 from bench.results.row import ArtifactFile, Skipped, Startup, Subject
 from common.files import scratch_folder, sha256_of
+from common.micro_figures import how_to_set_up
 from common.python_process import module_command
 from device.errors import EdgeproofError
 from device.formats.model_file import model_size_bytes
 
 WORKERS = "bench.remote.microcontroller"
 MEMORY_SHARE = 4  # of what is free: two processes are open beside this one
-SETUP = "`make setup-micro` makes it"
 
 
 @dataclass(kw_only=True)
@@ -57,7 +57,7 @@ class InterpreterRun:
         python = [filled_in(word) for word in self._device.python]
         missing = None
         if shutil.which(python[0]) is None:
-            missing = f"{python[0]} is not there: {SETUP}"
+            missing = f"{python[0]} is not there: {how_to_set_up()}"
             self._say(f"lost: {missing}")
         else:
             with scratch_folder() as scratch:

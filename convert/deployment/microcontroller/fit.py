@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.advice import command
 from common.interval import Interval
-from common.micro_figures import DEVICE, MeasuredFigures, MicroFigures
+from common.micro_figures import DEVICE, MeasuredFigures, MicroFigures, how_to_set_up
 from common.verdict import Verdict, judge, overall
 from convert.deployment.microcontroller.board import Board
 from convert.deployment.neighbours import other_variants
@@ -94,7 +94,7 @@ def _how_to_measure(path: Path, card: Card | None, measured: MeasuredFigures) ->
     if refused:
         return f"its arena is not measured ({refused})"
     how = command("bench", "run", "--device", DEVICE, path)
-    return f"its arena is not measured: `make setup-micro` once, then `{how}`"
+    return f"its arena is not measured: `{how}` measures it; it needs the interpreter: {how_to_set_up()}"
 
 
 def _kb(size_bytes: float) -> str:

@@ -196,6 +196,16 @@ def results(folder: Path) -> Iterator[Bad]:
         yield bad if bad.named else replace(bad, named=own_samples.name)
 
 
+def micro_results(folder: Path) -> Iterator[Bad]:
+    """Write every bad bench.json of a microcontroller's interpreter, as far as another stage reads it."""
+    from tests.support.microcontrollers import figures
+
+    rows = [{"artifact": {"path": "m.tflite"}, "microcontroller": figures().to_json()}]
+    skipped = [{"model": "m", "name": None, "variant": "int8", "device": "tflite-micro", "reason": "refused"}]
+    good = json.dumps({"schema": 1, "measurements": rows, "skipped": skipped}).encode()
+    return _files(folder, ".json", json_texts(good), good)
+
+
 def samples(folder: Path) -> Iterator[Bad]:
     """Write good bench.json files whose samples are bad."""
     good = (BASELINE / "bench.npz").read_bytes()

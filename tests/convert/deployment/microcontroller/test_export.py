@@ -197,7 +197,7 @@ class TestRefused:
         assert list(tmp_path.iterdir()) == []
 
     def test_what_has_no_measured_arena(self, tmp_path: Path) -> None:
-        with pytest.raises(NotMeasured, match=r"not known: .*`make setup-micro` once") as caught:
+        with pytest.raises(NotMeasured, match=r"not known: .*`make setup-micro` makes it") as caught:
             write_export(READY, PICO, tmp_path / "out", MeasuredFigures({}, {}))
         assert caught.value.exit_code == 3
         assert list(tmp_path.iterdir()) == []
@@ -259,6 +259,7 @@ class TestCommand:
         assert {path.name for path in tmp_path.iterdir()} <= {"bench.json", "bench.npz", "closed"}
 
     def test_a_target_that_is_no_board_names_bundle(self, tmp_path: Path) -> None:
+        saved_results(tmp_path, figures())
         code, _, said = self.export(tmp_path, "--target", "pi4_bookworm")
         assert code == 2
         assert "'pi4_bookworm' is no microcontroller's board: there are esp32s3, " in said
@@ -270,7 +271,7 @@ class TestCommand:
         assert "pico is a microcontroller's board, where no Python runs: `edgeproof convert export`" in done.error_line
 
     def test_without_a_measured_arena_it_ends_with_3(self, tmp_path: Path) -> None:
-        code, _, said = self.export(tmp_path, "--target", "pico", "--output", "out")
-        assert code == 3
-        assert "not known" in said
+        done = run_module("convert", "export", READY, "--target", "pico", "--output", "out", cwd=tmp_path)
+        assert done.code == 3
+        assert "not known" in done.error_line
         assert list(tmp_path.iterdir()) == []
