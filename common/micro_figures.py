@@ -83,11 +83,14 @@ class MeasuredFigures:
                 f"{results}: damaged: {damage}: restore the file, or remove it and measure again"
             ) from damage
         refused = {
-            (str(row.get("model")), row.get("name") and str(row["name"]), str(row.get("variant"))): str(row.get("reason"))
-            for row in _objects(document, "skipped")
-            if row.get("device") == DEVICE
+            _names(row): str(row.get("reason")) for row in _objects(document, "skipped") if row.get("device") == DEVICE
         }
         return MeasuredFigures({figures.model_sha256: figures for figures in found}, refused)
+
+
+def _names(row: dict[str, Any]) -> tuple[str, str | None, str]:
+    name = row.get("name")
+    return str(row.get("model")), None if name is None else str(name), str(row.get("variant"))
 
 
 def _objects(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
