@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.remote.microcontroller.serving import Refused, serve
+from bench.remote.microcontroller.serving import NotInstalled, Refused, serve
+from common.micro_figures import how_to_set_up
 from common.native_log import captured
 from device.process import end_with_parent
 
@@ -28,7 +29,7 @@ class MicroModel:
         try:
             from tflite_micro.python.tflite_micro import runtime
         except ImportError as error:
-            raise Refused(f"tflite-micro cannot be imported ({error}): run `make setup-micro`") from error
+            raise NotInstalled(f"tflite-micro cannot be imported ({error}): {how_to_set_up()}") from error
         self._library, self._data = runtime, path.read_bytes()
         with captured() as log:
             try:

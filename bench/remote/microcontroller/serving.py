@@ -20,6 +20,10 @@ class Refused(Exception):
     """The interpreter does not take the model, or cannot run it; the message is a line that says why."""
 
 
+class NotInstalled(Exception):
+    """The interpreter is not in this environment, although it was asked for by name: a failure, not a refusal."""
+
+
 class OpenModel(Protocol):
     """A model that is open in an interpreter."""
 
@@ -47,6 +51,9 @@ def serve(open_model: Callable[[Path], OpenModel]) -> int:
     except Refused as refusal:
         sys.stderr.write(f"\n{REASON}{refusal}\n")
         return EXIT_REFUSED
+    except NotInstalled as missing:
+        sys.stderr.write(f"\n{REASON}{missing}\n")
+        return EXIT_FAILED
     except MemoryError:
         sys.stderr.write(f"\n{REASON}out of memory: it needs more than {job['memory_bytes'] / 1e6:,.0f} MB\n")
         return EXIT_FAILED

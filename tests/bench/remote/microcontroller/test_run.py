@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from bench.results.row import ResultRow
 from bench.results.store import Results, load_results
 from common.micro_figures import MeasuredFigures
 from device.errors import EdgeproofError
-from tests.conftest import Tiny, run_module
+from tests.conftest import ROOT, Tiny, run, run_module
 from tests.support.microcontrollers import OPERATIONS, stand_in
 from tests.support.model_files import READY, own_bytes
 
@@ -138,6 +139,14 @@ def test_an_environment_that_is_not_there_skips_every_row_and_names_the_command(
     assert failures == [f"tflite-micro: lost: {skipped.reason}"]
 
 
+def test_an_environment_without_the_interpreter_is_a_failure_too(tmp_path: Path, pictures: Path) -> None:
+    device = stand_in(tmp_path)
+    device.write_text(f'description = "d"\ninterpreter = "tflite_micro"\npython = ["{sys.executable}"]\n')
+    failures, results = measure(device, pictures=pictures)
+    assert "tflite-micro cannot be imported (No module named 'tflite_micro'): `make setup-micro` makes it" in failures[0]
+    assert [skip.reason in failures[0] for skip in results.skipped] == [True]
+
+
 @pytest.mark.parametrize(("runtimes", "threads"), [(["litert"], [1]), ([], [2]), ([], [1, 2])])
 def test_a_runtime_or_threads_are_refused(tmp_path: Path, runtimes: list[str], threads: list[int]) -> None:
     with pytest.raises(EdgeproofError, match="its only runtime is the interpreter, with one thread"):
@@ -167,3 +176,13 @@ def test_the_command_measures_and_check_then_knows(tmp_path: Path, pictures: Pat
     checked = run_module("convert", "check", "m.int8.tflite", "--target", "pico", cwd=tmp_path)
     assert checked.code == 0, checked.stderr
     assert "arena 31.6 kB of 270.3 kB RAM, 238.8 kB left" in checked.stdout
+
+
+def test_the_interpreters_process_needs_the_standard_library_and_numpy_alone() -> None:
+    worker = "bench.remote.microcontroller.micro_worker"
+    code = (
+        f"import sys, {worker}; print(sorted({{name.partition('.')[0] for name in sys.modules}} - sys.stdlib_module_names))"
+    )
+    found = run(["-S", "-c", f"import sys; sys.path += {[path for path in sys.path if path]!r}; {code}"], ROOT)
+    assert found.code == 0, found.stderr
+    assert found.stdout.strip() == "['bench', 'common', 'device', 'numpy']"
