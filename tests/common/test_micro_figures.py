@@ -69,6 +69,11 @@ def test_figures_that_cannot_be_are_refused(tmp_path: Path, key: str, value: obj
     assert f"{path}: damaged: measurements[0].microcontroller.{found}" in str(caught.value)
 
 
+def test_the_smallest_figures_that_can_be_are_read(tmp_path: Path) -> None:
+    least = figures(arena_bytes=1, tensor_bytes=1, flash_bytes=1, compared=0, equal=0)
+    assert list(MeasuredFigures.read(saved_results(tmp_path, least)).by_model.values()) == [least]
+
+
 @pytest.mark.parametrize("content", ['{"schema": 1}', '{"schema": 1, "measurements": [7, {"microcontroller": null}]}'])
 def test_what_holds_no_figures_has_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "bench.json").write_text(content)

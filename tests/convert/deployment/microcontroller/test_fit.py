@@ -11,9 +11,9 @@ from common.verdict import Verdict
 from convert.deployment.microcontroller.board import Board, find_board
 from convert.deployment.microcontroller.fit import fit
 from device.errors import ModelError
-from tests.conftest import Tiny, run_module
+from tests.conftest import run_module
 from tests.support.microcontrollers import figures, saved_results
-from tests.support.model_files import READY, own_bytes
+from tests.support.model_files import READY, bare_copy, own_bytes, two_input_model
 
 OWN = len(own_bytes(READY))
 BOARD = Board("b", "a board", "a core", flash_kib=1024, ram_kib=64, source="s")  # RAM: 65,536 bytes
@@ -88,10 +88,16 @@ def test_variants_beside_it_that_fit_are_named(tmp_path: Path) -> None:
     assert str(fit(large, BOARD, found)).endswith("134.5 kB too much: m.small.tflite would fit")
 
 
-def test_an_onnx_file_does_not_run_there(tiny: Tiny) -> None:
-    found = fit(tiny.artifact("int8.onnx"), BOARD, measured())
+def test_an_onnx_file_does_not_run_there(tmp_path: Path) -> None:
+    found = fit(two_input_model(tmp_path / "m.float32.onnx"), BOARD, measured())
     assert found.verdict is Verdict.FAIL
-    assert "TensorFlow Lite for Microcontrollers reads .tflite files alone" in str(found)
+    assert str(found).startswith("does not fit: TensorFlow Lite for Microcontrollers reads .tflite files alone: no other ")
+
+
+def test_a_file_without_a_card_is_judged_too(tmp_path: Path) -> None:
+    path = bare_copy(READY, tmp_path)
+    assert fit(path, BOARD, measured(figures())).verdict is Verdict.PASS
+    assert "its arena is not measured: `edgeproof bench run" in str(fit(path, BOARD, measured()))
 
 
 def test_a_damaged_file_is_an_error(tmp_path: Path) -> None:
