@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.interval import Interval
-from common.micro_figures import MeasuredFigures, how_to_set_up
+from common.micro_figures import MeasuredFigures, MicroFigures, how_to_set_up
 from device.errors import EdgeproofError
 from tests.support.microcontrollers import figures, saved_results
 
@@ -15,6 +15,12 @@ def test_figures_are_found_by_the_hash_of_the_model(tmp_path: Path) -> None:
     one, other = figures(), figures(model_sha256="0" * 64, arena_bytes=20_784, tensor_bytes=0)
     found = MeasuredFigures.read(saved_results(tmp_path, one, other))
     assert found.by_model == {one.model_sha256: one, "0" * 64: other}
+
+
+def test_tensors_that_a_row_does_not_name_are_unknown() -> None:
+    document = figures().to_json()
+    del document["tensor_bytes"]
+    assert MicroFigures.from_json(document).tensor_bytes == 0
 
 
 def test_where_build_has_no_results_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,10 +33,6 @@ class Fit:
     figures: MicroFigures | None = None  # None: its arena is not measured
     instead: tuple[str, ...] = ()  # names of the model's other variants beside the file that fit
 
-    @property
-    def name(self) -> str:
-        return self.board.name
-
     def __str__(self) -> str:
         said = f"{WORDS[self.verdict]}: {'; '.join(self.reasons)}"
         if self.verdict is Verdict.PASS:

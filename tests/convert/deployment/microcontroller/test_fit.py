@@ -52,6 +52,13 @@ def test_what_does_not_fit_says_by_how_much() -> None:
     )
 
 
+def test_what_only_the_board_can_tell_says_between_what() -> None:
+    text = str(fit(READY, BOARD, measured(figures(arena_bytes=70_000, tensor_bytes=40_000))))
+    arena = "arena 70.0 kB of 65.5 kB RAM on a 64-bit host, at least 55.0 kB on the board: only the board can tell"
+    assert text.startswith("not known: model ")
+    assert text.endswith(arena)
+
+
 def test_a_model_that_is_larger_than_the_flash_needs_no_arena_to_be_refused() -> None:
     small = replace(BOARD, flash_kib=100)
     found = fit(READY, small, measured())
