@@ -163,7 +163,7 @@ class TestCompiles:
         assert done.compiler is not None
         text = (done.folder / "model.h").read_text()
         assert "typedef float model_input_t;" in text
-        assert "#define GOLDEN_TOLERANCE 0.0001f" in (done.folder / "golden.h").read_text()
+        assert "#define GOLDEN_TOLERANCE 1e-04f" in (done.folder / "golden.h").read_text()
         vectors = golden_vectors(path)
         outputs = array_in(done.folder / "golden.c", "golden_outputs", "float32")
         assert (outputs == vectors.outputs.values.reshape(-1)).all()
