@@ -8,6 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 GPU_VENV := .venv-gpu
 GPU_RUN ?= $(GPU_VENV)/bin/python
+MICRO_VENV := .venv-micro
 empty :=
 space := $(empty) $(empty)
 comma := ,
@@ -54,6 +55,14 @@ $(GPU_VENV)/installed: requirements-gpu.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"requirements-gpu.lock is for Python 3.11, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(GPU_VENV)
 	$(GPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-gpu.lock
+	@touch $@
+
+setup-micro: $(MICRO_VENV)/installed ## Make .venv-micro from requirements-micro.lock: a microcontroller's interpreter, 100 MB.
+
+$(MICRO_VENV)/installed: requirements-micro.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"requirements-micro.lock is for Python 3.11, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(MICRO_VENV)
+	$(MICRO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-micro.lock
 	@touch $@
 
 train: $(KERAS) ## Train every model with its default recipe: build/MODEL/MODEL.keras.
@@ -184,6 +193,9 @@ ready: $(foreach model,$(READY),build/$(model)/converted) ## Make data/ready aga
 
 lock-gpu: ## Write requirements-gpu.lock again from requirements-gpu.in (needs uv).
 	uv pip compile --quiet --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28 requirements-gpu.in -o requirements-gpu.lock
+
+lock-micro: ## Write requirements-micro.lock again from requirements-micro.in (needs uv).
+	uv pip compile --quiet --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28 requirements-micro.in -o requirements-micro.lock
 
 photo-accuracy: convert ## Classify photo-like pictures of test digits with each int8 model.
 	$(RUN) -m tests.tools.photo_accuracy $(foreach model,$(MODELS),build/$(model)/$(model).int8.tflite)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 PROGRAM = Path(__file__).resolve().parent.parent  # holds the packages: the checkout, or the folder that a wheel installs
 BUILD = Path("build")  # of the working directory
+RESULTS = BUILD / "bench.json"
 DATA = PROGRAM / "data"
 DEVICES = PROGRAM / "bench" / "devices"
 BUDGETS = PROGRAM / "bench" / "budgets" / "budgets.toml"
 TARGETS = PROGRAM / "convert" / "targets"
+BOARDS = PROGRAM / "convert" / "boards"
 PROJECT = Path("edgeproof.toml")  # of the working directory
 
 

@@ -4,6 +4,7 @@ A user's folder may hold a `bench/`, a `train/` or a `random.py` of their own. `
 """
 
 import sys
+from collections.abc import Sequence
 
 from common.paths import PROGRAM
 
@@ -15,6 +16,9 @@ RUN_MODULE = (
 )
 
 
-def module_command(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs one of our own modules, as `python -m MODULE ARGUMENTS` does in the checkout."""
-    return [*PYTHON, "-c", RUN_MODULE, str(PROGRAM), module, *arguments]
+def module_command(module: str, *arguments: str, python: Sequence[str] = ()) -> list[str]:
+    """Return the command that runs one of our own modules, as `python -m MODULE ARGUMENTS` does in the checkout.
+
+    `python` starts the Python of another environment, 3.11 or newer; without it the module runs in this one.
+    """
+    return [*([*python, "-P"] if python else PYTHON), "-c", RUN_MODULE, str(PROGRAM), module, *arguments]

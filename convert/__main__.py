@@ -9,6 +9,7 @@ import click
 
 from common.cli import Commands, run_cli
 from common.native_lines import filtered
+from common.paths import RESULTS
 
 if TYPE_CHECKING:
     from convert.child import Child, Workplace
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 PATH = click.Path(path_type=Path)
+ARENA_HELP = f"Results with the measured arena, for a board  [default: {RESULTS}]"
 MENDED = ("accuracy", "agreement")  # the findings that `doctor --fix` repairs
 
 
@@ -178,14 +180,51 @@ def show(file: Path, as_json: bool) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--target", "targets", multiple=True, metavar="NAME", help="Such as pi4_bookworm  [default: all]")
-def check(file: Path, targets: tuple[str, ...]) -> int:
-    """Say for each target whether its runtime can load FILE, and what to install or what to use instead."""
-    from convert.deployment.compatibility import check_all, verdicts_text
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME",
+    help="Such as pi4_bookworm or the board pico  [default: all targets]",
+)
+@click.option("--results", type=PATH, metavar="FILE", help=ARENA_HELP)
+def check(file: Path, targets: tuple[str, ...], results: Path | None) -> int:
+    """Say for each target whether its runtime can load FILE, and what to install or what to use instead.
 
-    verdicts = check_all(file, targets)
-    click.echo(verdicts_text(verdicts))
-    return 0 if all(verdict.runs for verdict in verdicts) else 1
+    A microcontroller's board is judged only by its name: does FILE fit, and by how much? Exit code 1: a target cannot load
+    it or it does not fit, 3: not known, as its arena is not measured.
+    """
+    from common.verdict import EXIT_CODES, overall
+    from convert.deployment.checked import check_named, checked_lines
+
+    checked = check_named(file, targets, results)
+    for line in checked_lines(checked):
+        _say(line)
+    return EXIT_CODES[overall(one.verdict for one in checked)]
+
+
+@main.command()
+@click.argument("model", metavar="MODEL|FILE")
+@click.option("--target", "board_name", required=True, metavar="BOARD", help="As pico, or a file that ends in .toml.")
+@click.option("--variant", "name", default="int8", show_default=True, help="Variant of MODEL.")
+@click.option("--results", type=PATH, metavar="FILE", help=ARENA_HELP)
+@click.option("--output", type=PATH, metavar="DIR", help="Write this folder, not NAME.BOARD beside the artifact.")
+def export(model: str, board_name: str, name: str, results: Path | None, output: Path | None) -> int:
+    """Write a model's C sources for a microcontroller: array, arena, operations, golden pictures and a program that tests.
+
+    Exit code 1: it does not fit, 3: its arena is not measured, or only the board can tell whether it fits.
+    """
+    from common.micro_figures import MeasuredFigures
+    from common.verdict import EXIT_CODES
+    from convert.deployment.microcontroller.board import find_board
+    from convert.deployment.microcontroller.export import write_export
+    from convert.trained_model import artifact_path
+
+    board, artifact = find_board(board_name), artifact_path(model, name)
+    folder = output or artifact.with_name(f"{artifact.stem}.{board.name}")
+    exported = write_export(artifact, board, folder, MeasuredFigures.read(results))
+    _say(exported.line)
+    return EXIT_CODES[exported.fit.verdict]
 
 
 @main.command()

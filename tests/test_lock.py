@@ -119,8 +119,9 @@ def test_tensorflow_is_there_once_and_tflite_runtime_where_it_has_a_wheel(platfo
     assert versions["numpy"].major == (1 if python == "3.11" else 2)
 
 
-def test_every_package_is_locked_with_hashes_and_the_lock_names_no_address() -> None:
-    text = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-gpu.lock", "requirements-micro.lock"])
+def test_every_package_is_locked_with_hashes_and_the_lock_names_no_address(name: str) -> None:
+    text = (ROOT / name).read_text()
     assert "://" not in text
     packages = [line for line in text.splitlines() if line and line[0] not in " #"]
     assert [line for line in packages if not line.endswith("\\")] == []

@@ -125,6 +125,11 @@ def million_instructions(row: ResultRow) -> str:
     return NONE if counted is None else f"{counted.steady_inference / 1e6:.3f}"
 
 
+def peak_megabytes(row: ResultRow) -> str:
+    """Return the peak memory in 1,000,000 bytes, or a dash for a host's process that stands for a microcontroller."""
+    return NONE if row.microcontroller is not None else f"{row.memory.peak_rss_bytes / 1e6:,.0f}"
+
+
 def milliseconds(value: float | None) -> str:
     """Format milliseconds with three significant digits, or a dash where there is no figure."""
     if value is None:

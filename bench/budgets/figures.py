@@ -10,6 +10,7 @@ from bench.results.row import ResultRow
 from bench.results.store import Results
 from bench.stats import intervals, percentiles
 from common.interval import Interval, of_share
+from common.micro_figures import DEVICE, MicroFigures
 
 PERCENTILES: Mapping[str, float] = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
 MEASURE_LONGER = "measure longer: `edgeproof bench check --measure --max-time 300`"
@@ -47,6 +48,7 @@ class Measured:
 
 Figure = Callable[[Case], Measured]
 
+NO_MICROCONTROLLER = Measured(reason=f"its file was not measured with --device {DEVICE}", skipped=True)
 NO_ACCURACY = Measured(reason="accuracy was not measured", advice="measure with labelled pictures")
 
 
@@ -100,6 +102,10 @@ def startup(name: str) -> Figure:
 
 def peak_rss_mb(case: Case) -> Measured:
     """Return the peak resident memory in 1,000,000 bytes."""
+    if case.row.microcontroller is not None:
+        return Measured(
+            reason="the memory of a host's process, not a microcontroller's: max_arena_kb limits that", skipped=True
+        )
     samples = f"largest of {case.row.latency.processes} processes"
     return Measured(Interval.exact(case.row.memory.peak_rss_bytes / 1e6), samples)
 
@@ -107,6 +113,24 @@ def peak_rss_mb(case: Case) -> Measured:
 def size_kb(case: Case) -> Measured:
     """Return the size of the file in 1,000 bytes."""
     return Measured(Interval.exact(case.row.artifact.size_bytes / 1e3), "the file")
+
+
+def arena_kb(case: Case) -> Measured:
+    """Return the least arena of a microcontroller's interpreter in 1,000 bytes, on a 64-bit host."""
+    found = _micro_figures(case)
+    return NO_MICROCONTROLLER if found is None else Measured(Interval.exact(found.arena_bytes / 1e3), found.interpreter)
+
+
+def flash_kb(case: Case) -> Measured:
+    """Return the model's own bytes, which go to a microcontroller's flash, in 1,000 bytes."""
+    found = _micro_figures(case)
+    return NO_MICROCONTROLLER if found is None else Measured(Interval.exact(found.flash_bytes / 1e3), "without its card")
+
+
+def _micro_figures(case: Case) -> MicroFigures | None:
+    """Return what a microcontroller needs of a row's file: measured once for the file, whatever runs it elsewhere."""
+    rows = (row for row in (case.row, *case.results.rows) if row.artifact.sha256 == case.row.artifact.sha256)
+    return next((row.microcontroller for row in rows if row.microcontroller is not None), None)
 
 
 def instructions_m(case: Case) -> Measured:

@@ -69,6 +69,8 @@ _ROWS = (
     _milliseconds("max_load_ms", figures.startup("load_ms"), "The model is loaded within this time."),
     Kind("max_peak_rss_mb", "MB", figures.peak_rss_mb, option="--max-memory-mb", help="Peak resident, in 1,000,000 bytes."),
     Kind("max_size_kb", "kB", figures.size_kb, help="Size of the file, in 1,000 bytes."),
+    Kind("max_flash_kb", "kB", figures.flash_kb, help="The model's own bytes, in 1,000, as a microcontroller has them."),
+    Kind("max_arena_kb", "kB", figures.arena_kb, help="A microcontroller's arena, in 1,000 bytes, on a 64-bit host."),
     Kind("max_instructions_m", "million instructions", figures.instructions_m, help="Millions counted for one inference."),
     Kind("min_top1", "", figures.top1, share=True, help="At least this share of pictures is right."),
     Kind(

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from bench.commands.options import BUDGETS_HELP, RESULTS, judging
+from bench.commands.options import BUDGETS_HELP, judging
 from common.cli import Commands
+from common.paths import RESULTS
 
 
 @click.command()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.options import RESULTS
+from common.paths import RESULTS
 
 
 @click.command()

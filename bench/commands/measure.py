@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from bench.commands.options import RESULTS
+from common.paths import RESULTS
 from common.progress import hide_progress, task_progress
 
 

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import click
 
 MODES = ("rapid", "quick", "normal")
-RESULTS = Path("build/bench.json")
 BUDGETS_HELP = "The budgets file  [default: that of edgeproof.toml, else the built-in one]"
 Command = TypeVar("Command", bound=Callable[..., Any])
 

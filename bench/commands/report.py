@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from bench.commands.options import RESULTS, WithBudgets
+from bench.commands.options import WithBudgets
+from common.paths import RESULTS
 
 
 @click.command()

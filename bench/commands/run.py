@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from bench.commands.options import MODES, RESULTS, Duration, ThreadCounts
+from bench.commands.options import MODES, Duration, ThreadCounts
+from common.paths import RESULTS
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,12 @@ class RunOptions:
 @click.option("--data", type=click.Path(path_type=Path), help="Test on this folder of class folders of pictures.")
 @click.option("--seconds", type=click.FloatRange(min=0), help="Measure each row this long.")
 @click.option("--threads", type=ThreadCounts(), default="1", show_default=True, help="Threads; a row for each number.")
-@click.option("--device", "devices", metavar="NAME,...", help="Measure on these, over SSH: pi4,pi5. See bench/devices/.")
-@click.option("--pictures", type=click.IntRange(1), help="With --device: at most N for each row  [default: 100 if emulated]")
+@click.option(
+    "--device", "devices", metavar="NAME,...", help="Measure on these: pi4,pi5 over SSH, tflite-micro. See bench/devices/."
+)
+@click.option(
+    "--pictures", type=click.IntRange(1), help="With --device: at most N a row  [default: 100 if emulated or tflite-micro]"
+)
 @click.option("--offline", is_flag=True, help="Push wheels to a device, which then needs no package index.")
 @click.option("--profile", is_flag=True, help="Print each row's time per operation too, and keep it in build/profile/.")
 @click.option("--sustain", type=Duration(), default=0.0, help="Then keep each row busy so long: 10m.")

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -32,8 +32,10 @@ class Workers:
     Each has a process group of its own: Ctrl-C in the terminal reaches only the run, which decides what to keep.
     """
 
-    def __init__(self, scratch: Path, memory_bytes: int) -> None:
+    def __init__(self, scratch: Path, memory_bytes: int, command: Sequence[str] | None = None) -> None:
+        """`command` starts a process that takes other requests than bench/measure/worker.py."""
         self.scratch, self.memory_bytes = scratch, memory_bytes
+        self._command = command or module_command("bench.measure.worker")
         self._running: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self._stopped = False
@@ -94,8 +96,14 @@ class Workers:
     @contextmanager
     def talking_to(self, job: Job, result: Path | None = None) -> Iterator["Talk"]:
         """Start a job that takes requests while it runs, and end it. Raises RowRefused or RowCrashed."""
+        with self.talking(job_json(job, str(result or ""), self.memory_bytes)) as talk:
+            yield talk
+
+    @contextmanager
+    def talking(self, first_line: str) -> Iterator["Talk"]:
+        """Start a process with the line that says what it is to do, and end it. Raises RowRefused or RowCrashed."""
         with tempfile.TemporaryFile("w+", dir=self.scratch) as errors, self._started(errors) as process:
-            yield Talk(self, process, errors, job_json(job, str(result or ""), self.memory_bytes))
+            yield Talk(self, process, errors, first_line)
 
     @contextmanager
     def _started(self, errors: IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
@@ -103,7 +111,7 @@ class Workers:
             if self._stopped:
                 raise Stopped
             process = subprocess.Popen(
-                module_command("bench.measure.worker"),
+                self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE if errors is None else errors,

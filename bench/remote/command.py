@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from bench.artifacts.find import Artifact
 from bench.measure.row import Mode
-from bench.remote import run
 from bench.remote.device_config import find_device, find_devices
 from bench.remote.picture_shards import DevicePictureStore
+from bench.remote.request import Request
+from bench.remote.side_by_side import run
 from bench.results.measurement import REFERENCES
 from bench.results.row import HOST
 from bench.results.store import Results
@@ -37,7 +38,7 @@ def measure_devices(
     if HOST in find_devices(names):
         raise EdgeproofError(f"--device {names}: {HOST} is measured without --device; measure it by itself")
     devices = [find_device(name) for name in find_devices(names)]
-    request = run.Request(
+    request = Request(
         artifacts=artifacts,
         runtimes=runtimes,
         mode=mode,
@@ -48,7 +49,7 @@ def measure_devices(
         most_pictures=most_pictures,
     )
     failures: list[str] = []
-    for outcome in run.run(devices, request, click.echo):
+    for outcome in run(devices, request, click.echo):
         results.merge(outcome.measured, outcome.skipped, outcome.environment, device=outcome.device)
         results.save(output)
         failures += outcome.failures

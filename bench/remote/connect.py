@@ -10,7 +10,7 @@ from bench.remote.emulation.qemu import find_emulator, write_python_command
 from bench.remote.emulation.user_space import find_user_space
 from bench.remote.loopback_sshd import loopback_server
 from bench.remote.ssh import DeviceLost
-from common.paths import BUILD
+from common.paths import BUILD, PROGRAM
 from device.errors import EdgeproofError
 
 
@@ -35,17 +35,18 @@ def reachable(device: Device) -> Iterator[Device]:
             key=str(server.key),
             known_hosts=str(server.known_hosts),
             python=python,
-            folder=_filled_in(device.folder),
+            folder=filled_in(device.folder),
         )
 
 
 def local_python(device: Device) -> tuple[str, ...]:
     """Return the command that starts Python of a device on this machine. Raises EdgeproofError if it is not built."""
     if not device.emulated:
-        return tuple(_filled_in(word) for word in device.python)
+        return tuple(filled_in(word) for word in device.python)
     emulated = find_emulated(device.name)
     return (str(write_python_command(emulated, find_user_space(emulated), find_emulator(emulated.qemu))),)
 
 
-def _filled_in(word: str) -> str:
-    return word.replace("{build}", str(BUILD.resolve()))
+def filled_in(word: str) -> str:
+    """Return a word of a device's file with the folders that it names in braces."""
+    return word.replace("{build}", str(BUILD.resolve())).replace("{program}", str(PROGRAM))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.remote.ssh import Address
-from bench.results.emulated import PREFIX, is_emulated
+from bench.results.emulated import MICRO_PREFIX, PREFIX, is_emulated, is_interpreter
 from bench.results.row import HOST
 from common.paths import PROJECT
 from common.project import device_files
@@ -12,12 +12,17 @@ from common.toml_config import build, read_toml
 from convert.deployment.target import find_target
 from device.errors import EdgeproofError
 
-EMULATED_PICTURES = 100  # an emulated inference takes about twenty times as long
+EMULATED_PICTURES = 100  # an emulated inference takes about twenty times as long, one in reference kernels too
+INTERPRETER = "tflite_micro"  # the name of the only one, and of the runtime of its rows
+INTERPRETERS = ("", INTERPRETER)
 
 
 @dataclass(frozen=True)
 class Device:
-    """How to reach a device and what to use there. `{build}` in python and folder is the working directory's build/."""
+    """How to reach a device and what to use there.
+
+    In python and folder, `{build}` is the working directory's build/, and `{program}` the folder of the program.
+    """
 
     name: str
     description: str
@@ -32,11 +37,12 @@ class Device:
     ready: bool = False  # python has numpy, Pillow and the runtimes: no virtual environment is made
     loopback: bool = False  # the device is on this machine: the run starts an SSH server for it
     emulated: str = ""  # the core of an emulated device; its times are no latencies
+    interpreter: str = ""  # of a microcontroller, on this machine: `python` has it; its times are no latencies
 
     @property
     def times_count(self) -> bool:
-        """Say whether its times are latencies; of an emulated device only the answers count."""
-        return not self.emulated
+        """Say whether its times are latencies; of an emulated device or an interpreter only the answers count."""
+        return not self.emulated and not self.interpreter
 
     @property
     def most_pictures(self) -> int | None:
@@ -77,7 +83,7 @@ def find_device(name: str) -> Device:
 
 def _reached(device: Device, where: str) -> Device:
     """Return a device that can be measured on. Raises EdgeproofError for one that only budgets know, by its [match]."""
-    if not device.host and not device.loopback:
+    if not device.host and not device.loopback and not device.interpreter:
         raise EdgeproofError(
             f"{where}: has a [match] and no host: budgets recognise the machine by it, and it is measured on itself, "
             "without --device; add a host to reach it over SSH"
@@ -97,7 +103,13 @@ def read_device(path: Path) -> Device:
             f"{path}: key 'emulated': found {device.emulated!r}: emulated devices must be named {PREFIX}NAME, "
             "and no other device may be: their times are not latencies"
         )
-    if bool(device.host) == device.loopback and match is None:
+    if device.interpreter not in INTERPRETERS or bool(device.interpreter) != is_interpreter(device.name):
+        raise EdgeproofError(
+            f"{path}: key 'interpreter': found {device.interpreter!r}: devices named {MICRO_PREFIX}NAME have "
+            f'interpreter = "{INTERPRETER}", and no other device may: their times are not latencies'
+        )
+    ways = [bool(device.host), device.loopback, bool(device.interpreter)]  # to reach it
+    if sum(ways) != 1 and match is None:
         raise EdgeproofError(f"{path}: key 'host': found {device.host!r}, expected a name or address, or loopback = true")
     if device.host.startswith("-") or device.user.startswith("-"):
         raise EdgeproofError(f"{path}: key 'host' or 'user' begins with '-', which ssh would take for an option")

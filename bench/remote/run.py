@@ -2,10 +2,9 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,31 +15,27 @@ from bench.machine import board_health
 from bench.machine.board_health import Health
 from bench.machine.environment import Environment
 from bench.measure.job import TRIAL_PICTURES
-from bench.measure.row import ACCURACY_SIZES, Mode, PendingRow, startup_of
+from bench.measure.row import ACCURACY_SIZES, PendingRow, startup_of
 from bench.remote.classify_output import read_answers, read_bench
 from bench.remote.connect import reachable
 from bench.remote.deployed_program import PROCESS_LIMIT_S, DeviceProgram
 from bench.remote.device_config import Device
 from bench.remote.device_rows import DeviceMeasurement, describe, health_json
-from bench.remote.golden_check import HostAnswers, compare, job, read_marked
-from bench.remote.picture_shards import SHARD, DevicePictures, DevicePictureStore
+from bench.remote.golden_check import compare, job, read_marked
+from bench.remote.picture_shards import SHARD, DevicePictures
 from bench.remote.provision import Place, set_up_device
 from bench.remote.reconnecting_link import Link
+from bench.remote.request import DeviceOutcome, Request, Say
 from bench.remote.ssh import DeviceLost
 from bench.results.emulated import NOT_A_LATENCY
-from bench.results.measurement import NS_PER_MS, AnswerCounts, Measurement, Samples
+from bench.results.measurement import NS_PER_MS, Measurement, Samples
 from bench.results.outcome import RowCrashed, RowRefused
 from bench.results.row import ArtifactFile, Golden, Skipped, Startup, Subject
-from bench.runtimes import find_runtime
 from common.files import sha256_of
 from convert.deployment.compatibility import check
 from convert.deployment.one_file import device_archive
-from convert.deployment.target import Target, Wheel, wheels
-from device.errors import EdgeproofError
+from convert.deployment.target import Target, Wheel
 from device.formats.model_file import model_size_bytes
-from device.safe_text import printable
-
-Say = Callable[[str], None]
 
 ACCURACY_LIMIT_S = 60.0
 CLOCK_TOLERANCE_S = 60
@@ -59,66 +54,6 @@ class DeviceRow(PendingRow):
     def file(self) -> str:
         """Return its path on the device, by its content, so that nothing is pushed twice."""
         return f"files/{self.sha256}/{self.found.path.name}"
-
-
-@dataclass(frozen=True)
-class DeviceOutcome:
-    """The result of a run on one device."""
-
-    device: str
-    measured: list[Measurement]
-    skipped: list[Skipped]
-    environment: Environment | None  # None: the device was never reached
-    failures: list[str]  # one line for each: device lost, row crashed, golden pictures answered differently
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to measure, the same for all devices of a run."""
-
-    artifacts: Sequence[Artifact]
-    runtimes: Sequence[str]  # empty: all that open the file and exist for the device
-    mode: Mode
-    threads: Sequence[int]
-    pictures: DevicePictureStore
-    reference: Callable[[Artifact, str], npt.NDArray[np.uint16] | None]  # Keras's answers to a test part, by its hash
-    offline: bool = False
-    most_pictures: int | None = None  # of each row; None: as many as there is time for
-    golden_here: HostAnswers = field(default_factory=HostAnswers)
-    seed: int = 0
-
-
-def run(devices: Sequence[Device], request: Request, say: Say) -> Iterator[DeviceOutcome]:
-    """Measure on all devices side by side; yield each outcome when it is done. A device that fails loses only its own rows.
-
-    Ctrl-C ends the programs on the devices; finished rows are yielded before KeyboardInterrupt is raised.
-    """
-    for name in request.runtimes:
-        find_runtime(name)
-    deployable = [found for found in request.artifacts if found.format != "keras"]
-    request = replace(request, artifacts=deployable)
-    if not deployable or not _wanted(request):
-        raise EdgeproofError("none of the given files runs on a device in the given runtimes: name .tflite or .onnx files")
-    for found in deployable:
-        request.pictures.of(found)  # an error of a data set concerns every device: it is raised first
-    stopping = threading.Event()
-    with ThreadPoolExecutor(len(devices)) as pool:
-        runs = [DeviceRun(device, request, _voice(say, device.name), stopping) for device in devices]
-        futures = [pool.submit(device_run.measure) for device_run in runs]
-        waiting, interrupted = set(futures), False
-        while waiting:
-            try:
-                future = next(as_completed(waiting))
-            except KeyboardInterrupt:
-                interrupted = True
-                stopping.set()
-                for device_run in runs:
-                    device_run.stop()
-                continue
-            waiting.remove(future)
-            yield future.result()
-    if interrupted:
-        raise KeyboardInterrupt
 
 
 class DeviceRun:
@@ -189,11 +124,11 @@ class DeviceRun:
     # -- planning
 
     def _runtime_names(self) -> list[str]:
-        return sorted({wheel.runtime for _, wheel in _wanted(self._request)})
+        return sorted({wheel.runtime for _, wheel in self._request.wanted})
 
     def _plan(self, place: Place) -> None:
         digests = {found.path: sha256_of(found.path) for found in self._request.artifacts}
-        for found, wheel in _wanted(self._request):
+        for found, wheel in self._request.wanted:
             reason = place.why_not(wheel) or cannot_load(found, wheel, place)
             for threads in self._request.threads:
                 subject = self._subject(found, wheel, threads)
@@ -327,7 +262,7 @@ class DeviceRun:
         elif lost is not None and not self.rows and not self.skipped:  # it failed before the first row: every row is missing
             self.skipped = [
                 Skipped(self._subject(found, wheel, threads), lost)
-                for found, wheel in _wanted(self._request)
+                for found, wheel in self._request.wanted
                 for threads in self._request.threads
             ]
         done = [row for row in self.rows if row.reason is None and len(row.latencies_ns) == self._processes]
@@ -344,17 +279,12 @@ class DeviceRun:
 
     def _finish(self, row: DeviceRow) -> Measurement:
         pictures = self._pictures(row)
-        count = len(row.predictions)
-        reference = self._request.reference(row.found, pictures.split.sha256)
-        common = 0 if reference is None else min(len(reference), count)
-        agree = None if reference is None or not common else int((reference[:common] == row.predictions[:common]).sum())
-        correct = int((row.predictions == pictures.labels[:count]).sum())
         unhealthy = [board_health.why_invalid(*process) for process in row.healths]
         return DeviceMeasurement(
             subject=row.subject,
             artifact=ArtifactFile(str(row.found.path), row.sha256, model_size_bytes(row.found.path)),
             runtime_version=row.runtime_version,
-            answers=AnswerCounts(correct, count, agree, common, pictures.split.sha256),
+            answers=self._request.answer_counts(row.found, pictures, row.predictions),
             startup=startup_of(row.startups_ns) if self._device.times_count else _untimed_startup(row.startups_ns[0]),
             warmup_calls=row.warmup_calls,
             peak_rss_bytes=row.peak_rss_bytes,
@@ -370,23 +300,9 @@ def _untimed_startup(startup_ns: Sequence[int]) -> Startup:
     return Startup(import_ms, load_ms, first_ms)
 
 
-def _wanted(request: Request) -> list[tuple[Artifact, Wheel]]:
-    """Return every artifact with each of the runtimes that open its format and were requested."""
-    return [
-        (found, wheel)
-        for found in request.artifacts
-        for wheel in wheels()
-        if wheel.format == found.format and wheel.runtime in (request.runtimes or {wheel.runtime})
-    ]
-
-
 def cannot_load(found: Artifact, wheel: Wheel, place: Place) -> str | None:
     """Say why the device's runtime cannot load a file (convert check), or None: it can, or it must be tried."""
     if place.installed.get(wheel.distribution) != wheel.version:
         return None  # another version is not known: trying it will show
     verdict = check(found.path, Target(place.target.name, place.target.description, only_wheel=wheel.requirement))
     return None if verdict.runs else str(verdict)
-
-
-def _voice(say: Say, name: str) -> Say:
-    return lambda text: say(f"[{name}] {printable(text)}")  # text from a device is untrusted

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bench.analysis.thread_count import advice
 from bench.report.markdown import COLUMNS, table
+from bench.report.microcontroller import COLUMNS as NEEDS, LEAST_NEEDED as NEEDS_LEAST, microcontroller_table
 from bench.results.row import ANY, ResultRow, Skipped
 from bench.results.store import Results
 from common.tables import table_lines
@@ -18,7 +19,12 @@ def console_lines(results: Results) -> list[str]:
     rows = [row for row in results.rows if row.key in results.new_keys] if of_this_run else results.rows
     skipped = results.new_skipped if of_this_run else results.skipped
     notes = [*advice(rows), *_doubts(rows), *_skipped(skipped)]
-    return [*(table_lines(COLUMNS, table(rows), LEAST_NEEDED) if rows else []), *map(printable, notes)]
+    needs = microcontroller_table(rows)
+    return [
+        *(table_lines(COLUMNS, table(rows), LEAST_NEEDED) if rows else []),
+        *(["", *table_lines(NEEDS, needs, NEEDS_LEAST)] if needs else []),
+        *map(printable, notes),
+    ]
 
 
 def _doubts(rows: Sequence[ResultRow]) -> list[str]:

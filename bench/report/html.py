@@ -16,16 +16,19 @@ from bench.analysis.confidence import MAX_DROP
 from bench.analysis.float_pairs import Pair, baseline_of, pairs
 from bench.analysis.why_not_faster import why_not_faster
 from bench.analysis.wording import (
+    NONE,
     artifact_name,
     million_instructions,
     milliseconds,
     needed_words,
+    peak_megabytes,
     points_of,
     runtime_name,
     short_verdict,
 )
 from bench.report import latency_charts, overview_chart, trend_charts
 from bench.report.markdown import notes
+from bench.report.microcontroller import CAPTION, COLUMNS as NEEDS, microcontroller_table
 from bench.results.evaluation_set import EvaluationSet
 from bench.results.history import History
 from bench.results.row import HOST, ResultRow
@@ -56,6 +59,9 @@ def page(results: Results, past: History) -> str:
         advice=[_advice(one) for one in advice],
         rows=_table(results.rows),
         pairs=[_pair(pair, results) for pair in found],
+        needs=microcontroller_table(results.rows),
+        needs_columns=NEEDS,
+        needs_caption=CAPTION.replace("`", ""),
         max_drop_points=f"{100 * MAX_DROP:g}",
         environments={name: environment.to_json() for name, environment in results.environments.items()},
         skipped=results.skipped,
@@ -256,7 +262,7 @@ def _cells(row: ResultRow, most: int) -> list[tuple[Any, str, str]]:
         ends = " to ".join(f"{100 * end:.2f}" for end in accuracy.ci95)
         of = "" if accuracy.total == most else f" of {accuracy.total:,}"
         top1 = (accuracy.top1, f"{100 * accuracy.top1:.2f}", ends + of)
-    size_kb, peak_mb = row.artifact.size_bytes / 1000, row.memory.peak_rss_bytes / 1e6
+    size_kb, peak_mb = row.artifact.size_bytes / 1000, peak_megabytes(row)
     return [
         (row.subject.model_name, row.subject.model_name, device),
         (f"{row.subject.variant}.{row.subject.format}", f"{row.subject.variant}.{row.subject.format}", ""),
@@ -264,7 +270,7 @@ def _cells(row: ResultRow, most: int) -> list[tuple[Any, str, str]]:
         (size_kb, f"{size_kb:,.0f}", ""),
         top1,
         *(_no_times(row.why_no_latency) if row.why_no_latency else _times(row)),
-        (peak_mb, f"{peak_mb:,.0f}", ""),
+        ("" if peak_mb == NONE else row.memory.peak_rss_bytes, peak_mb, ""),
         _instructions(row),
     ]
 

@@ -6,8 +6,17 @@ from bench.analysis.best_variant import advise
 from bench.analysis.float_pairs import Pair, pairs
 from bench.analysis.thread_count import advice
 from bench.analysis.why_not_faster import why_not_faster
-from bench.analysis.wording import NONE, artifact_name, million_instructions, milliseconds, points_of, short_verdict
+from bench.analysis.wording import (
+    NONE,
+    artifact_name,
+    million_instructions,
+    milliseconds,
+    peak_megabytes,
+    points_of,
+    short_verdict,
+)
 from bench.machine.environment import Environment
+from bench.report.microcontroller import CAPTION, COLUMNS as NEEDS, microcontroller_table
 from bench.results.instruction_counts import CANNOT_SEE
 from bench.results.row import ANY, HOST, PathSpans, ResultRow
 from bench.results.store import Results
@@ -62,7 +71,7 @@ def _cells(row: ResultRow) -> list[str]:
         _top1(row),
         NONE if agreement is None else f"{100 * agreement:.2f}",
         *([row.why_no_latency, NONE, NONE, NONE] if row.why_no_latency else _times(row)),
-        f"{row.memory.peak_rss_bytes / 1e6:.0f}",
+        peak_megabytes(row),
         million_instructions(row),
     ]
 
@@ -106,6 +115,9 @@ def markdown(results: Results) -> str:
         ]
         lines += [_markdown_line(PATH_COLUMNS), _markdown_line(["---"] * 3 + ["---:"] * (len(PATH_COLUMNS) - 3))]
         lines += [_markdown_line(cells) for cells in whole]
+    if needs := microcontroller_table(results.rows):
+        lines += ["", "## On a microcontroller", "", CAPTION, "", _markdown_line(NEEDS)]
+        lines += [_markdown_line(["---"] * 2 + ["---:"] * 3 + ["---"]), *map(_markdown_line, needs)]
     if found:
         lines += ["", "## Quantized against float32", "", _markdown_line(PAIR_COLUMNS)]
         lines += [_markdown_line(["---"] * 2 + ["---:"] * 3 + ["---"] * 2), *(_pair_line(pair, results) for pair in found)]

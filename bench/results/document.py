@@ -1,4 +1,7 @@
-"""bench.json, schema 1: the JSON document and its records. No other module handles the JSON of a row."""
+"""bench.json, schema 1: the JSON document and its records.
+
+No other module handles the JSON of a row, but for common/micro_figures.py, which reads one part of it for `convert`.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,9 +11,8 @@ from bench.machine.environment import Environment
 from bench.results.row import ResultRow, Skipped
 from common.files import read_document
 from common.json_record import Damaged
+from common.micro_figures import RESULTS_SCHEMA as SCHEMA
 from device.errors import EdgeproofError
-
-SCHEMA = 1
 
 
 def read(path: Path) -> tuple[dict[str, Environment], list[ResultRow], list[Skipped]]:

@@ -26,6 +26,7 @@ from bench.results.row import (
     Subject,
 )
 from bench.stats import percentiles as stats
+from common.micro_figures import MicroFigures
 from device.scoring import wilson_interval
 
 NS_PER_MS = 1e6
@@ -153,6 +154,7 @@ class Measurement:
     accelerator_name: str | None = None  # of the device that computed, as the runtime reports it; None for the CPU
     loadgen: Mapping[str, Any] | None = None  # the result of MLPerf's LoadGen for the same session
     instructions: Instructions | None = None
+    microcontroller: MicroFigures | None = None  # what a microcontroller's interpreter needs
 
     @cached_property
     def row(self) -> ResultRow:
@@ -175,6 +177,7 @@ class Measurement:
             ),
             loadgen=self.loadgen,
             instructions=self.instructions,
+            microcontroller=self.microcontroller,
         )
 
 

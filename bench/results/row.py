@@ -8,6 +8,7 @@ from bench.machine.conditions import Conditions
 from bench.results.emulated import why_no_latency
 from bench.results.instruction_counts import Instructions
 from common.json_record import Converted, Defect, Flat, Omitted, Record
+from common.micro_figures import MicroFigures
 from device.safe_text import printable
 
 HOST = "host"  # the name of this machine among devices
@@ -229,6 +230,7 @@ class ResultRow(Record):
     samples: SampleReference
     loadgen: Annotated[Mapping[str, Any] | None, Omitted] = None  # the result of MLPerf's LoadGen for the same session
     instructions: Annotated[Instructions | None, Omitted] = None
+    microcontroller: Annotated[MicroFigures | None, Omitted] = None  # its key stands in common/micro_figures.py too
     health: Annotated[Mapping[str, Any] | None, Omitted] = None  # of a device, around its processes
     golden: Annotated[Golden | None, Omitted] = None
     run: Annotated[str | None, Omitted] = None  # rows of one run were measured interleaved: ratios are meaningful

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bench.machine.accelerators import Accelerator
 from bench.runtimes import FellBack, Session
-from bench.runtimes.support.native_log import captured
+from common.native_log import captured
 from device.card import Card
 from device.errors import ModelError, RuntimeMissing
 from device.runtimes import TfliteSession, import_tflite

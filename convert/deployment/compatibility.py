@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from convert.deployment.neighbours import other_variants
 from convert.deployment.required_operators import PER_CHANNEL_DENSE, Needs, Operation, onnx_needs, tflite_needs
 from convert.deployment.target import Target, Wheel, best_wheel, find_target, target_names, wheels
 from convert.deployment.trial import refused_here
@@ -64,12 +65,6 @@ def runs_per_channel_dense(target: Target) -> bool:
     return wheel is not None and Operation(*PER_CHANNEL_DENSE).problem(wheel) is None
 
 
-def verdicts_text(verdicts: Sequence[Verdict]) -> str:
-    """Return a line for each verdict, with aligned names of the targets."""
-    width = max(len(verdict.target.name) for verdict in verdicts)
-    return "\n".join(f"{verdict.target.name:{width}}  {verdict}" for verdict in verdicts)
-
-
 def _judge(path: Path, target: Target) -> Verdict:
     data = read_model_bytes(path)
     kind = model_format(path, data)
@@ -92,12 +87,7 @@ def _judge(path: Path, target: Target) -> Verdict:
 
 def _variants_that_run(path: Path, target: Target) -> list[str]:
     """Return the names of the files MODEL.OTHER_VARIANT.FORMAT beside MODEL.VARIANT.FORMAT that run on a target."""
-    parts = path.name.rsplit(".", 2)
-    if len(parts) < 3:
-        return []
-    files = sorted(path.parent.iterdir())
-    others = [file for file in files if file.suffix in (".tflite", ".onnx") and file.name.rsplit(".", 2)[0] == parts[0]]
-    return [other.name for other in others if other.name != path.name and _is_usable_and_runs(other, target)]
+    return [other.name for other in other_variants(path) if _is_usable_and_runs(other, target)]
 
 
 def _is_usable_and_runs(path: Path, target: Target) -> bool:

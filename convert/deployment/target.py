@@ -11,6 +11,7 @@ from pathlib import Path
 
 from common.paths import TARGETS
 from common.toml_config import build, read_toml
+from convert.deployment.microcontroller.board import board_names, is_board
 from device.errors import EdgeproofError
 
 WHEELS = Path(__file__).parent / "wheels.toml"
@@ -96,8 +97,14 @@ def target_names() -> list[str]:
 def find_target(name: str) -> Target:
     """Return the target of that name ("-" for "_" is fine). Raises EdgeproofError that lists those there are."""
     known = name.replace("-", "_")
+    if is_board(name):
+        raise EdgeproofError(
+            f"{name} is a microcontroller's board, where no Python runs: `edgeproof convert export` writes C sources for it"
+        )
     if known not in target_names():
-        raise EdgeproofError(f"unknown target {name!r}: there are {', '.join(target_names())}")
+        raise EdgeproofError(
+            f"unknown target {name!r}: there are {', '.join(target_names())}, and the boards {', '.join(board_names())}"
+        )
     return read_target(TARGETS / f"{known}.toml")
 
 

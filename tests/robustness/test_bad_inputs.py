@@ -39,7 +39,9 @@ DRAWN_BYTES = st.binary(max_size=200) | st.text('{}[]",:=\n#0123456789eE+-.\\utf
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("job", ["target.toml", "device.toml", "baseline"])  # `make torture SHORT=1` tries all, in CI too
+@pytest.mark.parametrize(
+    "job", ["target.toml", "board.toml", "bench.json with an arena", "device.toml", "baseline"]
+)  # `make torture SHORT=1` tries all, in CI too
 def test_commands_survive_the_short_corpus(job: str) -> None:
     counts, lost = inputs.tried(True, [job])
     assert lost == []

@@ -204,7 +204,7 @@ class TestNames:
         assert r"\udcff7.jpg" in done.stdout
 
     def test_a_device_that_speaks_escape_sequences_is_written_out(self) -> None:
-        from bench.remote.run import _voice
+        from bench.remote.side_by_side import _voice
 
         said: list[str] = []
         _voice(said.append, "pi4")(ESCAPE)

@@ -14,6 +14,7 @@ from bench.stats import intervals
 from bench.stats.percentiles import early_stopping_percentile_ns
 from common.interval import Interval, of_share
 from tests.support.budget_results import FACTORS, results, row
+from tests.support.microcontrollers import figures
 from tests.support.results_builder import counted
 
 
@@ -131,3 +132,25 @@ class TestCounts:
     def test_top_1_is_a_share_of_all_pictures(self) -> None:
         assert figure("min_top1", row(wrong=200), error=0.05) == Measured(of_share(9_800, 10_000, 0.05), "10,000 pictures")
         assert pictures(1) == "1 pictures"
+
+
+class TestMicrocontroller:
+    def test_arena_and_flash_are_those_of_the_file_in_1000_bytes(self) -> None:
+        measured = replace(row(), microcontroller=figures(arena_bytes=31_552, flash_bytes=104_416))
+        assert figure("max_arena_kb", measured).interval == Interval.exact(31.552)
+        assert figure("max_flash_kb", measured).interval == Interval.exact(104.416)
+
+    def test_a_row_of_the_same_file_in_another_runtime_has_them_too(self) -> None:
+        measured = replace(row(runtime="tflite_micro"), microcontroller=figures(arena_bytes=20_784))
+        found = results(row(), measured)
+        assert found.rows[0].microcontroller is None
+        assert figure_in(found, "max_arena_kb").interval == Interval.exact(20.784)
+
+    @pytest.mark.parametrize("key", ["max_arena_kb", "max_flash_kb"])
+    def test_a_file_that_was_not_measured_there_has_none(self, key: str) -> None:
+        assert figure(key) == Measured(reason="its file was not measured with --device tflite-micro", skipped=True)
+
+    def test_the_memory_of_the_interpreters_process_is_not_judged(self) -> None:
+        found = figure("max_peak_rss_mb", replace(row(), microcontroller=figures()))
+        assert found.skipped
+        assert "max_arena_kb" in found.reason

@@ -22,7 +22,7 @@ class TestDeviceFiles:
                 find_device(name)
         else:
             device = find_device(name)
-            assert device.host or device.loopback
+            assert device.host or device.loopback or device.interpreter
 
     @pytest.mark.parametrize(
         ("text", "found"),
@@ -34,6 +34,8 @@ class TestDeviceFiles:
             ('description = "d"\nhost = "h"\ntarget = "pdp11"', "unknown target"),
             ('description = "d"\nhost = "h"\nport = "22"', "key 'port'"),
             ('description = "d"\nhost = "h"\nemulated = "cortex-a72"', "emulated devices must be named emulated-NAME"),
+            ('description = "d"\ninterpreter = "tflite_micro"', "devices named tflite-microNAME have interpreter"),
+            ('description = "d"\ninterpreter = "micropython"', "key 'interpreter': found 'micropython'"),
             ("host = ", "no readable TOML"),
         ],
     )
@@ -41,6 +43,17 @@ class TestDeviceFiles:
         (tmp_path / "d.toml").write_text(text)
         with pytest.raises(EdgeproofError, match=found):
             read_device(tmp_path / "d.toml")
+
+    def test_an_interpreter_is_reached_in_no_other_way(self, tmp_path: Path) -> None:
+        path = tmp_path / "tflite-micro.toml"
+        path.write_text('description = "d"\ninterpreter = "tflite_micro"')
+        assert find_device(str(path)).most_pictures == 100
+        path.write_text('description = "d"\ninterpreter = "tflite_micro"\nhost = "h"')
+        with pytest.raises(EdgeproofError, match="key 'host'"):
+            read_device(path)
+        path.write_text('description = "d"\nhost = "h"')
+        with pytest.raises(EdgeproofError, match="key 'interpreter': found ''"):
+            read_device(path)
 
     def test_one_that_only_says_how_to_recognise_a_machine_cannot_be_measured_on(self, tmp_path: Path) -> None:
         (tmp_path / "d.toml").write_text('description = "a laptop"\n[match]\ncpu = "*Celeron*"')

@@ -1,5 +1,6 @@
-"""Rows of an emulated device in everything that is made of bench.json: their answers are used, their times never."""
+"""Rows whose times are no latencies, in all that is made of bench.json: their answers are used, their times never."""
 
+import html
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from bench.analysis.recommend import limits_of, recommend
 from bench.report import overview_chart
 from bench.report.html import page
 from bench.report.markdown import COLUMNS, markdown, table
-from bench.results.emulated import NOT_A_LATENCY
+from bench.results.emulated import HOSTS_TIME, NOT_A_LATENCY
 from bench.results.history import History
 from bench.results.instruction_counts import of_marks
 from bench.results.measurement import Measurement
@@ -24,31 +25,40 @@ TIME_COLUMNS = [COLUMNS.index(name) for name in ("p50 ms [95 %]", "p90 ms", "loa
 FAST_MS = 0.0123456  # a time that would win everything, and that no other figure is
 
 
-def emulated(row: Measurement) -> Measurement:
-    return replace(row, subject=replace(row.subject, device="emulated-pi4"))
+DEVICES = {"emulated-pi4": NOT_A_LATENCY, "tflite-micro": HOSTS_TIME}
+
+
+def on(device: str, row: Measurement) -> Measurement:
+    return replace(row, subject=replace(row.subject, device=device))
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
 
 
 @pytest.fixture
-def results() -> Results:
-    """Return a host's two rows and the same two, far faster, on an emulated device."""
+def results(device: str) -> Results:
+    """Return a host's two rows and the same two, far faster, on a device whose times are no latencies."""
     rows = [make_row("float32"), make_row("int8", p50_ms=0.5)]
-    rows += [emulated(make_row(variant, p50_ms=FAST_MS)) for variant in ("float32", "int8")]
+    rows += [on(device, make_row(variant, p50_ms=FAST_MS)) for variant in ("float32", "int8")]
     made = make_results(rows)
-    made.environments["emulated-pi4"] = ENVIRONMENT
+    made.environments[device] = ENVIRONMENT
     return made
 
 
-def test_the_table_says_emulated_in_place_of_each_time(results: Results) -> None:
+def test_the_table_says_why_in_place_of_each_time(device: str, results: Results) -> None:
     cells = {row.key: line for row, line in zip(results.rows, table(results.rows), strict=True)}
     for key, line in cells.items():
         times = [line[place] for place in TIME_COLUMNS]
-        assert (times == [NOT_A_LATENCY, "–", "–", "–"]) == ("emulated-pi4" in key)
+        assert (times == [DEVICES[device], "–", "–", "–"]) == (device in key)
 
 
 @pytest.mark.slow
-def test_neither_report_shows_a_time_of_one(results: Results) -> None:
-    for text in (markdown(results), page(results, History((), 0))):
-        assert NOT_A_LATENCY in text
+def test_neither_report_shows_a_time_of_one(device: str, results: Results) -> None:
+    for text in (markdown(results), html.unescape(page(results, History((), 0)))):
+        assert DEVICES[device] in text
         assert "0.0123" not in text
         assert "0.0124" not in text
 
@@ -63,18 +73,18 @@ def test_they_are_on_no_front_in_no_pair_and_no_advice(results: Results) -> None
     assert {one.device for one in advise(results, found)} == {"host"}
 
 
-def test_nothing_is_recommended_for_them(results: Results) -> None:
+def test_nothing_is_recommended_for_them(device: str, results: Results) -> None:
     chosen = recommend(results, limits_of({"max_p50_ms": 0.1}), {"model": None, "device": None, "runtime": None})
     assert chosen.verdict is Verdict.FAIL
-    with pytest.raises(EdgeproofError, match=NOT_A_LATENCY):
-        recommend(results, [], {"model": None, "device": "emulated-pi4", "runtime": None})
+    with pytest.raises(EdgeproofError, match=DEVICES[device]):
+        recommend(results, [], {"model": None, "device": device, "runtime": None})
 
 
-def test_a_comparison_leaves_them_out_and_says_so(results: Results) -> None:
+def test_a_comparison_leaves_them_out_and_says_so(device: str, results: Results) -> None:
     found = compare(results, results)
     assert {row.first.subject.device for row in found.rows} == {"host"}
     assert found.only_first == ()
-    assert any(NOT_A_LATENCY in note for note in found.notes)
+    assert any(DEVICES[device] in note for note in found.notes)
 
 
 @pytest.mark.slow

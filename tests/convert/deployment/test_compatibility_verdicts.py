@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from convert.deployment.compatibility import check, check_all, runs_per_channel_dense, verdicts_text
+from convert.deployment.checked import check_named, checked_lines
+from convert.deployment.compatibility import check, check_all, runs_per_channel_dense
 from convert.deployment.target import find_target, target_names
 from tests.support.tflite_files import model_with, wheel_of, written
 
@@ -79,7 +80,7 @@ class TestVerdicts:
 
     def test_a_line_a_verdict_with_the_names_aligned(self, tmp_path: Path) -> None:
         path = written(tmp_path, dense_of(9))
-        one, two = verdicts_text(check_all(path, ["pi3", "pi_zero_2w"])).splitlines()
+        one, two = checked_lines(check_named(path, ["pi3", "pi_zero_2w"], None))
         assert one.startswith("pi3         runs (Python 3.11, aarch64): ")
         assert two.startswith("pi_zero_2w  runs (Python 3.11, armv7l): ")
 

@@ -180,6 +180,12 @@ def targets(folder: Path) -> Iterator[Bad]:
     return _files(folder, ".toml", toml_texts(good), good)
 
 
+def boards(folder: Path) -> Iterator[Bad]:
+    """Write every bad file of a microcontroller's board."""
+    good = (PROGRAM / "convert" / "boards" / "stm32h743.toml").read_bytes()
+    return _files(folder, ".toml", toml_texts(good), good)
+
+
 def results(folder: Path) -> Iterator[Bad]:
     """Write every bad bench.json, each with the samples of the good one."""
     good = (BASELINE / "bench.json").read_bytes()
@@ -188,6 +194,26 @@ def results(folder: Path) -> Iterator[Bad]:
         own_samples = bad.path.with_suffix(".npz")
         own_samples.symlink_to(samples)
         yield bad if bad.named else replace(bad, named=own_samples.name)
+
+
+def micro_results(folder: Path) -> Iterator[Bad]:
+    """Write every bad bench.json of a microcontroller's interpreter, as far as another stage reads it."""
+    from tests.robustness.corpus.models import good_card
+
+    figures = {
+        "interpreter": "tflite-micro 0.dev1",
+        "model_sha256": good_card()["model_sha256"],
+        "flash_bytes": 105_600,
+        "arena_bytes": 31_552,
+        "tensor_bytes": 27_040,
+        "operations": ["CONV_2D", "SOFTMAX"],
+        "compared": 111,
+        "equal": 111,
+    }
+    rows = [{"artifact": {"path": "m.tflite"}, "microcontroller": figures}]
+    skipped = [{"model": "m", "name": None, "variant": "int8", "device": "tflite-micro", "reason": "refused"}]
+    good = json.dumps({"schema": 1, "measurements": rows, "skipped": skipped}).encode()
+    return _files(folder, ".json", json_texts(good), good)
 
 
 def samples(folder: Path) -> Iterator[Bad]:

@@ -19,6 +19,7 @@ with atheris.instrument_imports(include=list(PACKAGES)):
     from bench.budgets.rules import load_budgets
     from bench.remote.device_config import read_device
     from bench.results.store import load_results
+    from convert.deployment.microcontroller.board import read_board
     from convert.deployment.target import read_target
     from convert.show import card_text
     from device.card import Card
@@ -54,9 +55,9 @@ def card(data: bytes) -> None:
 
 
 def toml(data: bytes) -> None:
-    """Read budgets, a device and a target."""
+    """Read budgets, a device, a board and a target."""
     path = _written("fuzzed.toml", data)
-    for read in (load_budgets, read_device, read_target):
+    for read in (load_budgets, read_device, read_board, read_target):
         with suppress(EdgeproofError):
             read(path)
 

@@ -275,6 +275,15 @@ JOBS: dict[str, tuple[Callable[[Path], Iterator[Bad]], Trials]] = {
     "pictures": (pictures, pictures_trials),
     "data folders": (folders, folder_trials),
     "bench.json": (documents.results, results_trials),
+    "bench.json with an arena": (
+        documents.micro_results,
+        one(
+            "`convert check --target pico`",
+            "convert",
+            lambda path: ("check", str(GOOD), "--target", "pico", "--results", str(path)),
+            answer="pico  not known|pico  does not fit",
+        ),
+    ),
     "bench.npz": (documents.samples, results_trials),
     "history.jsonl": (
         documents.histories,
@@ -308,6 +317,7 @@ JOBS: dict[str, tuple[Callable[[Path], Iterator[Bad]], Trials]] = {
         ),
     ),
     "device.toml": (documents.devices, one("`bench run --device`", "device", lambda path: (str(path),))),
+    "board.toml": (documents.boards, one("`convert check --target`", "board", lambda path: (str(path),))),
     "target.toml": (documents.targets, one("`convert check`", "target", lambda path: (str(path),))),
     "preprocess.json": (documents.preprocesses, preprocess_trials),
     "card.json": (

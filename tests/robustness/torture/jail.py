@@ -32,6 +32,7 @@ MEMORY_LIMIT_BYTES = 1_000_000_000
 NOBODY = 65534
 READERS = {
     "calibration": ("tests.robustness.torture.inputs", "calibration"),
+    "board": ("convert.deployment.microcontroller.board", "read_board"),
     "target": ("convert.deployment.target", "read_target"),
     "device": ("bench.remote.device_config", "read_device"),
 }
