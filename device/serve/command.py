@@ -18,11 +18,13 @@ from device.serve.server import Server, listening_socket
 from device.serve.service import Service
 
 LOOPBACK = "127.0.0.1"
+MALLOC = {-8: 1, -3: 1 << 20}  # M_ARENA_MAX: one for all threads; M_MMAP_THRESHOLD: larger blocks are mapped
 TEST_NET = ("192.0.2.1", 9)  # RFC 5737: an address of nobody
 
 
 def serve(arguments: argparse.Namespace) -> int:
     """Serve the page and the address for programs. The model is opened and tried before anything listens."""
+    give_memory_back()
     page, limits = load_page(), Limits()
     session, card = open_model(arguments.model, cardless_options(arguments), arguments.threads, arguments.runtime)
     service = Service(session, card, least_score(arguments, card), arguments.top, limits)
@@ -35,6 +37,18 @@ def serve(arguments: argparse.Namespace) -> int:
         print("everybody who reaches this machine can use it, without a password", file=sys.stderr)
     server.run()
     return EXIT_INTERRUPTED
+
+
+def give_memory_back() -> None:
+    """Let the memory of a large picture go back to the system when it is freed (glibc, mallopt(3)).
+
+    Else malloc keeps it for the thread that had it: after one large picture in each thread, nothing is left for others.
+    """
+    import ctypes  # numpy has imported it already
+
+    with suppress(AttributeError, OSError, TypeError):  # another C library, or Windows
+        for parameter, value in MALLOC.items():
+            ctypes.CDLL(None).mallopt(parameter, value)
 
 
 def _shown(host: str) -> str:

@@ -111,6 +111,8 @@ class Handler(BaseHTTPRequestHandler):
             response = error_response(refused.status, str(refused))
         except (OSError, TooSlow):
             raise
+        except MemoryError:  # other pictures have it, or this one is too large
+            response = error_response(HTTPStatus.SERVICE_UNAVAILABLE, "out of memory: send it later, or a smaller picture")
         except Exception as error:  # a defect in here: the client is told that there is one, and the next one is answered
             tell(f"a request failed: {error!r}")
             response = error_response(HTTPStatus.INTERNAL_SERVER_ERROR, "this program has a defect: see what it printed")

@@ -251,7 +251,7 @@ function sendPicture(file) {
   ask(file);
 }
 
-shown.addEventListener("error", () => { if (shown.getAttribute("src")) shown.hidden = true; }); // a format that the browser does not know
+shown.addEventListener("error", () => { shown.hidden = $("other").hidden = true; }); // of a format that the browser does not know
 
 for (const [button, input] of [["choose", "file"], ["other", "file"], ["photograph", "photo"]]) {
   $(button).addEventListener("click", () => $(input).click());

@@ -70,8 +70,6 @@ class Service:
             except EdgeproofError as error:  # of the model: the next picture may be answered
                 tell(str(error))
                 return HTTPStatus.INTERNAL_SERVER_ERROR, {"file": BODY, "error": str(error)}
-            except MemoryError:
-                return HTTPStatus.INTERNAL_SERVER_ERROR, {"file": BODY, "error": "out of memory: send a smaller picture"}
         document = answer_document(BODY, answer, self._card.labels, max(1, top), self._min_score)
         if prepared:
             document.update(prepared=_picture_document(answer.pixels), shares=are_shares(answer.scores))

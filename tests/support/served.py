@@ -1,8 +1,12 @@
 """A served model, and requests to it, well-formed or not."""
 
 import json
+import os
+import re
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +47,26 @@ def serving(service: Service) -> Iterator[int]:
         yield server.port
     finally:
         server.end()
+
+
+@contextmanager
+def started(
+    words: Sequence[str | Path], cwd: Path, python: str = sys.executable
+) -> "Iterator[tuple[subprocess.Popen[str], int]]":
+    """Start the command without the checkout on its path; yields the process and its port once it listens."""
+    command = [python, *map(str, words)]
+    environment = {**os.environ, "PYTHONPATH": ""}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        line = process.stdout.readline()
+        found = re.search(r"http://[^ ]+:(\d+)/ \(Ctrl-C ends it\)", line)
+        try:
+            assert found, (line, process.stderr.read())
+            yield process, int(found[1])
+        finally:
+            process.kill()
 
 
 def service_of(path: Path = READY, limits: Limits | None = None, min_score: float | None = None) -> Service:

@@ -1,44 +1,24 @@
 """The command `--serve`: where it listens, from which copies of the program it runs, and how it ends."""
 
-import os
-import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from convert.deployment.one_file import NAME, device_archive, write_one_file
 from device.command_line import build_parser
 from device.serve.command import serve
 from tests.conftest import ROOT, classify, run
 from tests.support.processes import eventually, is_gone
-from tests.support.served import FOUR, READY, exchange, post, request
+from tests.support.served import FOUR, READY, exchange, post, request, started
 
 PICTURE = FOUR.read_bytes()
 CLASSIFY = ROOT / "device" / "classify.py"
-
-
-@contextmanager
-def started(words: Sequence[str | Path], cwd: Path) -> "Iterator[tuple[subprocess.Popen[str], int]]":
-    """Start the command without the checkout on its path; yields the process and its port once it listens."""
-    command = [sys.executable, *map(str, words)]
-    environment = {**os.environ, "PYTHONPATH": ""}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.search(r"http://[^ ]+:(\d+)/ \(Ctrl-C ends it\)", line)
-        try:
-            assert found, (line, process.stderr and process.stderr.read())
-            yield process, int(found[1])
-        finally:
-            process.kill()
 
 
 @pytest.fixture
@@ -68,15 +48,37 @@ def test_every_copy_of_the_program_serves_the_page_and_answers(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ends_on_request_with_the_usual_code_and_without_a_word(tmp_path: Path, number: signal.Signals) -> None:
     with started([CLASSIFY, READY, "--serve", "0"], tmp_path) as (process, port):
-        (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        child = child_of(process)
         assert post(port, PICTURE).status == 200
         process.send_signal(number)
         assert process.wait(60) == (130 if number == signal.SIGINT else -signal.SIGTERM)
         assert process.stderr is not None
         assert process.stderr.read() == ""
-        assert eventually(lambda: is_gone(int(child)))
+        assert eventually(lambda: is_gone(child))
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+
+
+def child_of(process: "subprocess.Popen[str]") -> int:
+    """Return the process that works."""
+    return int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
+
+
+def data_mb(process_id: int) -> float:
+    """Return how much memory of its own a process has, as --max-memory-mb counts it."""
+    lines = Path(f"/proc/{process_id}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmData:")) * 1024 / 1e6
+
+
+@pytest.mark.slow
+def test_large_pictures_at_a_time_are_answered_or_refused_and_their_memory_is_given_back(tmp_path: Path) -> None:
+    Image.new("RGBA", (7_000, 7_000)).save(tmp_path / "large.png", compress_level=1)
+    large = (tmp_path / "large.png").read_bytes()
+    with started([CLASSIFY, READY, "--serve", "0"], tmp_path) as (process, port), ThreadPoolExecutor(16) as pool:
+        before = data_mb(child_of(process))
+        assert {one.status for one in pool.map(lambda _: post(port, large), range(16))} <= {422, 503}
+        assert data_mb(child_of(process)) < before + 250
+        assert {one.status for one in pool.map(lambda _: post(port, PICTURE), range(16))} == {200}
 
 
 def test_what_is_in_work_is_finished_before_it_ends(tmp_path: Path) -> None:

@@ -301,11 +301,11 @@ class TestFault:
         return failing
 
     @pytest.mark.parametrize(
-        ("error", "says"),
+        ("error", "status", "says"),
         [
-            (ModelError("the weights are damaged"), "the weights are damaged"),
-            (MemoryError(), "out of memory: send a smaller picture"),
-            (ZeroDivisionError("x"), "this program has a defect: see what it printed"),
+            (ModelError("the weights are damaged"), 500, "the weights are damaged"),
+            (MemoryError(), 503, "out of memory: send it later, or a smaller picture"),
+            (ZeroDivisionError("x"), 500, "this program has a defect: see what it printed"),
         ],
     )
     def test_of_the_model_or_of_the_program_is_an_answer_and_the_next_one_comes(
@@ -313,6 +313,7 @@ class TestFault:
         monkeypatch: pytest.MonkeyPatch,
         capfd: pytest.CaptureFixture[str],
         error: BaseException,
+        status: int,
         says: str,
     ) -> None:
         with serving(service_of()) as port:
@@ -320,7 +321,7 @@ class TestFault:
             answered = post(port, PICTURE)
             monkeypatch.undo()
             assert post(port, PICTURE).status == 200
-        assert (answered.status, answered.document["error"]) == (500, says)
+        assert (answered.status, answered.document["error"]) == (status, says)
         said = capfd.readouterr().err
         assert "Traceback" not in said
         assert said.count("\n") == (0 if isinstance(error, MemoryError) else 1)
