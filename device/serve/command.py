@@ -18,7 +18,7 @@ from device.serve.server import Server, listening_socket
 from device.serve.service import Service
 
 LOOPBACK = "127.0.0.1"
-MALLOC = {-8: 1, -3: 1 << 20}  # M_ARENA_MAX: one for all threads; M_MMAP_THRESHOLD: larger blocks are mapped
+MALLOC = {-8: 1, -3: 8 << 20, -1: 32 << 20}  # M_ARENA_MAX: one for all threads; M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
 TEST_NET = ("192.0.2.1", 9)  # RFC 5737: an address of nobody
 
 
