@@ -68,7 +68,8 @@ class Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         self.connection = self.request
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.rfile = io.BufferedReader(PatientReader(self.connection, self._service.limits))
+        self._reader = PatientReader(self.connection, self._service.limits)
+        self.rfile = io.BufferedReader(self._reader)
         self.wfile = self._written = io.BytesIO()  # sent whole, in finish()
         self.command, self.requestline = "", ""  # if no head ever comes
 
@@ -142,11 +143,14 @@ class Handler(BaseHTTPRequestHandler):
         length = body_length(self.headers, self._service.limits.body_bytes)
         if self.headers.get("Expect", "").lower() == "100-continue":
             self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        picture = self.rfile.read(length)
-        self._unread = False
-        if len(picture) < length:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"the body ended after {len(picture)} of {length} bytes: send it again")
-        return json_response(*self._service.answer(picture, wanted["top"], bool(wanted["prepared"])))
+        with self._service.place():
+            self._reader.begin()
+            picture = self.rfile.read(length)
+            self._unread = False
+            if len(picture) < length:
+                ended = f"the body ended after {len(picture)} of {length} bytes: send it again"
+                raise Refused(HTTPStatus.BAD_REQUEST, ended)
+            return json_response(*self._service.answer(picture, wanted["top"], bool(wanted["prepared"])))
 
     def _send(self, response: Response) -> None:
         self.request_version = self.protocol_version  # a head also for a client that speaks something else

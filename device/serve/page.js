@@ -3,8 +3,7 @@
 
 const PEN = 0.075; // of the drawing's side
 const KEY_STEP = 1 / 32;
-const TOP = 10; // classes shown
-const IN_ORDER = 12; // so few classes keep their places; more are sorted by their scores
+const TOP = 10; // classes shown: so few keep their places, more are sorted by their scores
 const SHORT = 3; // letters of an answer that is shown large
 const CAMERA_PAUSE_MS = 150;
 const DRAW_SOMETHING = "Draw something, and the model says what it is.";
@@ -109,7 +108,7 @@ function showClasses(said, score) {
 
 /** Say whether the classes keep their places: few, each of its own name. */
 function inOrder() {
-  return model.labels.length <= Math.min(TOP, IN_ORDER) && new Set(model.labels).size === model.labels.length;
+  return model.labels.length <= TOP && new Set(model.labels).size === model.labels.length;
 }
 
 function showTimes(latency, roundTrip) {
@@ -318,7 +317,7 @@ function choose(way) {
   $("undo").hidden = $("clear").hidden = way !== "draw";
   $("other").hidden = way !== "picture" || shown.hidden;
   $("camera").hidden = way !== "camera";
-  $("verdict").ariaLive = way === "camera" ? "off" : "polite"; // nobody listens to ten answers a second
+  $("verdict").setAttribute("aria-live", way === "camera" ? "off" : "polite"); // nobody listens to ten answers a second
   stopCamera();
   wait();
   if (way === "draw") askDrawing();

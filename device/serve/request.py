@@ -23,14 +23,18 @@ class PatientReader(io.RawIOBase):
 
     def __init__(self, connection: socket.socket, limits: Limits) -> None:
         super().__init__()
-        self._connection, self._silence_s = connection, limits.silence_s
-        self._end_s = time.monotonic() + limits.request_s
+        self._connection, self._limits = connection, limits
+        self.begin()
+
+    def begin(self) -> None:
+        """Count the request's time from now on: what it waited in here does not count."""
+        self._end_s = time.monotonic() + self._limits.request_s
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        left_s = min(self._silence_s, self._end_s - time.monotonic())
+        left_s = min(self._limits.silence_s, self._end_s - time.monotonic())
         if left_s <= 0:
             raise TooSlow
         self._connection.settimeout(left_s)

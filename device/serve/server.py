@@ -15,6 +15,7 @@ from device.serve.page import Page
 from device.serve.service import Service
 
 GRACE_S = 3.0  # for the requests in work when the program is to end
+STACK_BYTES = 2 << 20  # of a thread, and --max-memory-mb counts it
 NO_DESCRIPTOR_S = 0.1
 
 
@@ -45,16 +46,17 @@ class Server:
     def __init__(self, listener: socket.socket, service: Service, page: Page) -> None:
         self._listener, self._service, self._page = listener, service, page
         self._ending = threading.Event()
-        names = range(service.limits.requests)
-        self._workers = [threading.Thread(target=self._work, name=f"request {n}", daemon=True) for n in names]
+        self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(service.limits.connections)]
 
     @property
     def port(self) -> int:
         return int(self._listener.getsockname()[1])
 
     def start(self) -> None:
+        before = threading.stack_size(STACK_BYTES)
         for worker in self._workers:
             worker.start()
+        threading.stack_size(before)
 
     def run(self) -> None:
         """Answer until Ctrl-C; what is in work then is finished, for at most GRACE_S."""

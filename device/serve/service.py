@@ -7,7 +7,7 @@ import io
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -36,7 +36,7 @@ class Service:
     def __init__(self, session: Session, card: Card, min_score: float, top: int, limits: Limits) -> None:
         self.limits, self.top = limits, top
         self._session, self._card, self._min_score = session, card, min_score
-        self._turn = threading.Lock()
+        self._places, self._turn = threading.Semaphore(limits.pictures), threading.Semaphore(1)
         self._formats = picture_formats()
 
     def warm_up(self) -> None:
@@ -61,7 +61,7 @@ class Service:
 
     def answer(self, picture: bytes, top: int, prepared: bool) -> Reply:
         """Classify a picture file: what --json prints of it, and if wanted the prepared picture. Raises Refused."""
-        with self._own_turn():
+        with self._held(self._turn):
             try:
                 check_picture(picture, self._formats, self.limits.pixels)
                 answer = classify(io.BytesIO(picture), self._session, self._card)
@@ -75,14 +75,18 @@ class Service:
             document.update(prepared=_picture_document(answer.pixels), shares=are_shares(answer.scores))
         return HTTPStatus.OK, document
 
+    def place(self) -> AbstractContextManager[None]:
+        """Hold one of the places for a picture, from before its body is read to its answer. Raises Refused."""
+        return self._held(self._places)
+
     @contextmanager
-    def _own_turn(self) -> Iterator[None]:
-        if not self._turn.acquire(timeout=self.limits.request_s):
+    def _held(self, places: threading.Semaphore) -> Iterator[None]:
+        if not places.acquire(timeout=self.limits.request_s):
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "busy with other pictures: try again later")
         try:
             yield
         finally:
-            self._turn.release()
+            places.release()
 
 
 def picture_formats() -> tuple[str, ...]:

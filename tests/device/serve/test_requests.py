@@ -28,7 +28,7 @@ from tests.support.served import FOUR, READY, exchange, post, read_answer, reque
 
 PICTURE = FOUR.read_bytes()
 CROWD = 1_000
-SHORT = Limits(body_bytes=200_000, pixels=1_000_000, requests=4, silence_s=0.3, request_s=0.8)
+SHORT = Limits(body_bytes=200_000, pixels=1_000_000, pictures=2, connections=4, silence_s=0.3, request_s=0.8)
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +253,7 @@ class TestCrowd:
         assert capfd.readouterr().err == ""
 
     def test_silent_clients_are_sent_away_and_the_next_one_is_answered(self, impatient: int) -> None:
-        silent = [socket.create_connection(("127.0.0.1", impatient)) for _ in range(3 * SHORT.requests)]
+        silent = [socket.create_connection(("127.0.0.1", impatient)) for _ in range(3 * SHORT.connections)]
         assert exchange(impatient, request("GET", "/model")).status == 200
         assert [read_answer(connection).status for connection in silent] == [408] * len(silent)
         for connection in silent:
@@ -271,13 +271,26 @@ class TestCrowd:
         assert {answer.status for answer in answers} == {200}
         assert {answer.document["top"][0]["label"] for answer in answers} == {"4"}
 
+    def test_a_picture_waits_until_there_is_a_place_for_it(self) -> None:
+        service = service_of(limits=SHORT)
+        with serving(service) as port, ThreadPoolExecutor(1) as pool:
+            for _ in range(SHORT.pictures):
+                assert service._places.acquire(blocking=False)
+            answered = pool.submit(post, port, PICTURE)
+            with pytest.raises(TimeoutError):
+                answered.result(SHORT.request_s / 4)
+            service._places.release()
+            assert answered.result().status == 200
+            service._places.acquire()
+            assert post(port, PICTURE).status == 503
+
     def test_no_more_requests_are_worked_on_at_a_time_than_the_limits_say(self) -> None:
         before = threading.active_count()
         with serving(service_of(limits=SHORT)) as port:
-            assert threading.active_count() == before + SHORT.requests
+            assert threading.active_count() == before + SHORT.connections
             with ThreadPoolExecutor(20) as pool:
                 assert {one.status for one in pool.map(lambda _: post(port, PICTURE[:100]), range(40))} == {422}
-            assert threading.active_count() <= before + SHORT.requests
+            assert threading.active_count() <= before + SHORT.connections
         assert threading.active_count() == before
 
     def test_where_the_model_takes_too_long_the_others_are_told_to_come_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
