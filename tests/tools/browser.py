@@ -36,8 +36,8 @@ class Opened:
     problems: list[str] = field(default_factory=list)
 
     def settle(self) -> None:
-        """Wait until everything is drawn."""
-        self.page.wait_for_function("document.documentElement.dataset.ready === 'yes'", timeout=TIMEOUT_MS)
+        """Wait until everything is drawn. By a selector: a page's policy may forbid code from text."""
+        self.page.wait_for_selector("html[data-ready='yes']", state="attached", timeout=TIMEOUT_MS)
 
     def texts(self, selector: str) -> list[str]:
         found: list[str] = self.page.locator(selector).all_inner_texts()
