@@ -19,8 +19,8 @@ CONVERTED := $(foreach model,$(MODELS),build/$(model)/converted)
 # A stage runs again when a file changes that can change its result; not when one does that only shows, judges or asks.
 # Nothing of common/ is among them: how files are written, locked and told of changes no model and no figure
 python_in = $(shell find $(1) -name '*.py' $(foreach path,$(2),-not -path '$(path)'))
-DEVICE_SOURCES := $(call python_in,device)
-ANSWER_SOURCES := $(call python_in,device,$(foreach name,classify command_line commands errors process safe_text scoring self_test timing pictures/sources,device/$(name).py))
+DEVICE_SOURCES := $(call python_in,device) $(wildcard device/serve/page.*)
+ANSWER_SOURCES := $(call python_in,device,$(foreach name,classify command_line commands errors process safe_text scoring self_test timing pictures/sources serve/*,device/$(name).py))
 TRAIN_SOURCES := $(ANSWER_SOURCES) $(call python_in,train,train/__main__.py train/plots.py train/sweep.py train/studies/* train/models/*)
 CONVERT_SOURCES := $(ANSWER_SOURCES) $(call python_in,convert,convert/__main__.py convert/show.py convert/doctor/* convert/deployment/* convert/importing/*)
 BENCH_SOURCES := $(ANSWER_SOURCES) device/process.py device/timing.py $(call python_in,bench/artifacts bench/machine bench/measure bench/results bench/runtimes bench/stats,bench/machine/disturbance.py bench/measure/doctor.py bench/measure/overhead.py)

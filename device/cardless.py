@@ -12,9 +12,9 @@ import numpy as np
 
 from device.card import CARD_SCHEMA, Card, CardlessOptions, Step
 from device.errors import CardError, EdgeproofError
+from device.formats.labels import read_labels
 from device.formats.model_facts import ModelFacts
 from device.formats.model_graph import FREE, TensorFacts, covered, kind_of
-from device.labels import read_labels
 from device.outputs import UNSAID
 from device.pictures.input_range import CHOICES, PIXELS, InputRange, parse_range
 from device.preprocessing.encoding import NCHW, NHWC, Encoding, encoding_of

@@ -61,7 +61,32 @@ def build_parser(own_model: Optional[Path] = None) -> argparse.ArgumentParser:
     parser.add_argument("--labels", type=Path, metavar="FILE", help="the labels of a model without a card")
     parser.add_argument("--input-range", metavar="A..B", help="the values that a model without a card takes, as -1..1")
     parser.add_argument("--fit", choices=FITS, help="fit pictures by cutting out the middle, or by squeezing (crop)")
+    parser.add_argument("--serve", type=_port, nargs="?", const=8000, metavar="PORT", help="a page to draw on (port 8000)")
+    parser.add_argument(
+        "--listen",
+        nargs="?",
+        const="0.0.0.0",  # noqa: S104  # a person asks for it
+        metavar="ADDRESS",
+        help="with --serve: for other machines too, at this address of this one (all of them)",
+    )
     return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to 65535")
+    return int(text)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    """Serve the page. What it needs of the standard library takes long to import, so it is imported only here."""
+    try:
+        from device.serve.command import serve
+    except ImportError as error:
+        raise EdgeproofError(
+            f"--serve: {error}: copy the whole folder device/, or take the one file classify.pyz"
+        ) from error
+    return serve(arguments)
 
 
 def _asked_for(arguments: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
@@ -73,6 +98,8 @@ def _asked_for(arguments: argparse.Namespace) -> Callable[[argparse.Namespace], 
         return time_model
     if arguments.camera is not None:
         return classify_camera
+    if arguments.serve is not None:
+        return _serve
     return score_folders if arguments.score else classify_all
 
 
@@ -87,14 +114,24 @@ def _range_joined(words: Sequence[str]) -> list[str]:
     return joined
 
 
+def _check_usage(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with 2 where nothing is to be done, or where --serve gets what it cannot use."""
+    serves = arguments.serve is not None
+    alone = arguments.self_test or arguments.info or arguments.bench or arguments.camera is not None
+    if not arguments.images and not alone and not serves:
+        parser.error("name at least one IMAGE, or give --serve, --camera, --self-test, --info or --bench")
+    if serves and (arguments.images or alone or arguments.score):
+        parser.error("--serve takes no IMAGE and no other command: pictures are sent to it")
+    if arguments.listen is not None and not serves:
+        parser.error("--listen needs --serve")
+
+
 def main(argv: Optional[Sequence[str]] = None, own_model: Optional[Path] = None) -> int:
     """Run the command and return its exit code: 0 all classified, 1 one could not be, 2 wrong usage, 130 interrupted."""
     parser = build_parser(own_model)
     words = _range_joined(sys.argv[1:] if argv is None else argv)
     arguments = parser.parse_intermixed_args(words)  # IMAGE may stand before and after options
-    alone = arguments.self_test or arguments.info or arguments.bench or arguments.camera is not None
-    if not arguments.images and not alone:
-        parser.error("name at least one IMAGE, or give --camera, --self-test, --info or --bench")
+    _check_usage(parser, arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # write the escape of a letter that the terminal's encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     if argv is None:  # this process runs only the command

@@ -31,8 +31,8 @@ from device.safe_text import printable
 from device.scoring import confusion_text, wilson_interval
 
 
-def answer_json(file: str, answer: Answer, labels: Sequence[str], top: int, min_score: float) -> str:
-    """Format an answer as one JSON line."""
+def answer_document(file: str, answer: Answer, labels: Sequence[str], top: int, min_score: float) -> dict[str, Any]:
+    """Return an answer as --json prints it."""
     latency = {
         "decode": answer.decode_ns,
         "prepare": answer.prepare_ns,
@@ -42,7 +42,17 @@ def answer_json(file: str, answer: Answer, labels: Sequence[str], top: int, min_
     }
     best = [{"label": labels[index], "score": round(float(answer.scores[index]), 6)} for index in top_k(answer.scores, top)]
     unsure = {"unsure": True} if float(answer.scores.max()) < min_score else {}
-    return json.dumps({"file": file, **unsure, "top": best, "latency_ms": {name: ns / 1e6 for name, ns in latency.items()}})
+    return {"file": file, **unsure, "top": best, "latency_ms": {name: ns / 1e6 for name, ns in latency.items()}}
+
+
+def refusal_document(file: str, error: PictureError) -> dict[str, Any]:
+    """Return why a picture has no answer, as --json prints it."""
+    return {"file": file, "error": str(error)}
+
+
+def answer_json(file: str, answer: Answer, labels: Sequence[str], top: int, min_score: float) -> str:
+    """Format an answer as one JSON line."""
+    return json.dumps(answer_document(file, answer, labels, top, min_score))
 
 
 def _per_cent(score: float) -> str:
@@ -64,11 +74,12 @@ def answer_text(file: str, answer: Answer, labels: Sequence[str], top: int, min_
     )
 
 
-def _told(arguments: argparse.Namespace) -> CardlessOptions:
+def cardless_options(arguments: argparse.Namespace) -> CardlessOptions:
+    """Return what the command line says of a model without a card."""
     return CardlessOptions(arguments.labels, arguments.input_range, arguments.fit)
 
 
-def _least_score(arguments: argparse.Namespace, card: Card) -> float:
+def least_score(arguments: argparse.Namespace, card: Card) -> float:
     """Return below which score an answer is unsure: as told, else as the card says."""
     return card.min_score if arguments.min_score is None else float(arguments.min_score)
 
@@ -94,8 +105,8 @@ def _say_left_out(left_out: Counter[str]) -> None:
 
 def classify_all(arguments: argparse.Namespace) -> int:
     """Classify each picture in the given order. A picture that cannot be classified is reported, and the others go on."""
-    session, card = open_model(arguments.model, _told(arguments), arguments.threads, arguments.runtime)
-    least = _least_score(arguments, card)
+    session, card = open_model(arguments.model, cardless_options(arguments), arguments.threads, arguments.runtime)
+    least = least_score(arguments, card)
     failed = False
     left_out: Counter[str] = Counter()
     for file in expand(arguments.images, left_out):
@@ -104,7 +115,7 @@ def classify_all(arguments: argparse.Namespace) -> int:
         except PictureError as error:
             failed = True
             if arguments.json:
-                print(json.dumps({"file": file, "error": str(error)}), flush=True)
+                print(json.dumps(refusal_document(file, error)), flush=True)
             else:
                 print(printable(f"{file}: {error}"), file=sys.stderr)
             continue
@@ -116,8 +127,8 @@ def classify_all(arguments: argparse.Namespace) -> int:
 
 def classify_camera(arguments: argparse.Namespace) -> int:
     """Classify a camera's frames, a JSON line each, until --frames or Ctrl-C. Ctrl-C is the usual end: exit code 0."""
-    session, card = open_model(arguments.model, _told(arguments), arguments.threads, arguments.runtime)
-    least = _least_score(arguments, card)
+    session, card = open_model(arguments.model, cardless_options(arguments), arguments.threads, arguments.runtime)
+    least = least_score(arguments, card)
     frames = camera_frames(arguments.camera)
     try:
         for number, frame in enumerate(frames):
@@ -126,7 +137,7 @@ def classify_camera(arguments: argparse.Namespace) -> int:
                 answer = classify(frame, session, card)
                 print(answer_json(name, answer, card.labels, arguments.top, least), flush=True)
             except PictureError as error:  # such as: no digit in this frame, perhaps in the next
-                print(json.dumps({"file": name, "error": str(error)}), flush=True)
+                print(json.dumps(refusal_document(name, error)), flush=True)
             if number + 1 == arguments.frames:
                 break
     except KeyboardInterrupt:
@@ -138,7 +149,7 @@ def classify_camera(arguments: argparse.Namespace) -> int:
 
 def info(arguments: argparse.Namespace) -> int:
     """Print what the card says, and which runtime opens the file."""
-    session, card = open_model(arguments.model, _told(arguments), arguments.threads, arguments.runtime)
+    session, card = open_model(arguments.model, cardless_options(arguments), arguments.threads, arguments.runtime)
     said = card.document
     document = {
         "file": str(arguments.model),
@@ -177,7 +188,7 @@ def time_model(arguments: argparse.Namespace) -> int:
     start_ns = clock()
     import_onnxruntime() if arguments.model.suffix == ".onnx" else import_tflite(arguments.runtime)
     imported_ns = clock()
-    session, card = open_model(arguments.model, _told(arguments), arguments.threads, arguments.runtime)
+    session, card = open_model(arguments.model, cardless_options(arguments), arguments.threads, arguments.runtime)
     loaded_ns = clock()
     tensors = [session.tensor(pixels) for pixels in _bench_pixels(arguments.images, card)]
     first_ns = clock()
@@ -229,7 +240,7 @@ def score_folders(arguments: argparse.Namespace) -> int:
     from device.cardless import is_made_up, with_fit
     from device.preprocessing.whole_picture import STRETCH
 
-    session, card = open_model(arguments.model, _told(arguments), arguments.threads, arguments.runtime)
+    session, card = open_model(arguments.model, cardless_options(arguments), arguments.threads, arguments.runtime)
     found = [labelled_pictures(Path(folder), card.labels) for folder in arguments.images]
     files = [entry for each in found for entry in each.files]
     _say_left_out(sum((each.left_out for each in found), Counter()))

@@ -20,9 +20,10 @@ from device.runtimes import Session, first_line
 
 @dataclass(frozen=True)
 class Answer:
-    """The scores of one picture, float32 (classes,), and where the time went, in nanoseconds."""
+    """The scores of one picture, float32 (classes,), its prepared pixels, uint8 (H, W, C), and the times in nanoseconds."""
 
     scores: npt.NDArray[np.float32]
+    pixels: npt.NDArray[np.uint8]
     decode_ns: int
     prepare_ns: int
     invoke_ns: int
@@ -33,14 +34,15 @@ class Answer:
         return self.decode_ns + self.prepare_ns + self.invoke_ns + self.postprocess_ns
 
 
-def classify(source: Union[str, Image.Image], session: Session, card: Card) -> Answer:
-    """Decode ("-": standard input), prepare, invoke, dequantize. Raises PictureError for an unusable picture."""
+def classify(source: Union[str, io.BytesIO, Image.Image], session: Session, card: Card) -> Answer:
+    """Decode a file ("-": standard input) or its bytes, prepare, invoke, dequantize. Raises PictureError if unusable."""
     start_ns = time.perf_counter_ns()
-    if isinstance(source, str):
+    if not isinstance(source, Image.Image):
         source = read_picture(io.BytesIO(sys.stdin.buffer.read()) if source == "-" else source)
     image = source
     decoded_ns = time.perf_counter_ns()
-    tensor = session.tensor(prepare(image, card))
+    pixels = prepare(image, card)
+    tensor = session.tensor(pixels)
     prepared_ns = time.perf_counter_ns()
     output = checked_infer(session, tensor)
     invoked_ns = time.perf_counter_ns()
@@ -48,7 +50,8 @@ def classify(source: Union[str, Image.Image], session: Session, card: Card) -> A
     if not np.isfinite(scores).all():
         raise ModelError("the model's scores are not numbers (NaN or infinite): its weights are damaged: copy it again")
     end_ns = time.perf_counter_ns()
-    return Answer(scores, decoded_ns - start_ns, prepared_ns - decoded_ns, invoked_ns - prepared_ns, end_ns - invoked_ns)
+    spans_ns = (decoded_ns - start_ns, prepared_ns - decoded_ns, invoked_ns - prepared_ns, end_ns - invoked_ns)
+    return Answer(scores, pixels, *spans_ns)
 
 
 def checked_infer(session: Session, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:

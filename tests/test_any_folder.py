@@ -9,7 +9,7 @@ from common.paths import BUDGETS, DEVICES
 from common.project import baseline_path, budgets_path, device_files
 from device.errors import EdgeproofError
 from tests.conftest import ROOT, Finished, run
-from tests.support.model_files import own_bytes
+from tests.support.models.model_files import own_bytes
 from tests.support.packages import PACKAGES
 
 LAUNCHER = ROOT / "edgeproof.py"

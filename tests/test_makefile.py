@@ -82,6 +82,8 @@ def test_nothing_runs_where_nothing_changed(built: Path) -> None:
         ("bench/budgets/check.py", set()),
         ("bench/measure/doctor.py", set()),
         ("device/commands.py", {"pyz"}),
+        ("device/serve/service.py", {"pyz"}),
+        ("device/serve/page.js", {"pyz"}),
         ("device/pictures/steps.py", {"train", "convert", "bench", "pyz"}),
         ("train/fitting/fit.py", {"train", "convert", "bench"}),
         ("train/models/mnist_cnn.py", {"train", "convert", "bench"}),

@@ -24,6 +24,7 @@ from device.formats.model_file import model_format, read_model_bytes
 
 NAME = "classify.pyz"
 DEVICE = PROGRAM / "device"
+ENDINGS = (".py", ".html", ".css", ".js")  # of what the program consists of: modules, and the page of --serve
 # In a file that is cut off Python finds no archive and reads this as source: its error then says what to do
 SHEBANG = b"#!/usr/bin/env python3\n# coding: this-file-is-damaged.copy-it-again\n"
 OLDEST_DATE = (1980, 1, 1, 0, 0, 0)  # that a ZIP can store
@@ -86,10 +87,10 @@ def device_archive(model: Path | None = None) -> bytes:
 
 
 def _parts() -> dict[str, bytes]:
-    """Return the package's modules and their byte code, compiled in a separate process."""
+    """Return the package's files and the byte code of its modules, compiled in a separate process."""
     with tempfile.TemporaryDirectory() as scratch:
         package = Path(scratch) / "device"
-        shutil.copytree(DEVICE, package, ignore=lambda _, names: [name for name in names if _is_no_source(name)])
+        shutil.copytree(DEVICE, package, ignore=lambda _, names: [name for name in names if _is_no_part(name)])
         # Byte code beside the source, by its name in the archive, without a check of the source's date
         command = [
             *PYTHON,
@@ -108,11 +109,12 @@ def _parts() -> dict[str, bytes]:
         )
         if done.returncode != 0:
             raise EdgeproofError(f"{DEVICE}: cannot be compiled: {done.stdout.strip() or done.stderr.strip()}")
-        return {path.relative_to(scratch).as_posix(): path.read_bytes() for path in sorted(package.rglob("*.py*"))}
+        files = sorted(path for path in package.rglob("*") if path.is_file())
+        return {path.relative_to(scratch).as_posix(): path.read_bytes() for path in files}
 
 
-def _is_no_source(name: str) -> bool:
-    return name == "__pycache__" or ("." in name and not name.endswith(".py"))
+def _is_no_part(name: str) -> bool:
+    return name == "__pycache__" or ("." in name and not name.endswith(ENDINGS))
 
 
 def write_one_file(artifact: Path) -> Path:

@@ -31,8 +31,8 @@ from convert.verification.verify import margins
 from device.card import Card, Step
 from device.cardless import Picture, card_for, understood_range
 from device.errors import CardError, CheckFailed, EdgeproofError
+from device.formats.labels import read_labels
 from device.formats.model_file import read_model_bytes
-from device.labels import read_labels
 from device.open_model import open_session
 from device.pictures.input_range import InputRange
 from device.preprocessing.encoding import Encoding

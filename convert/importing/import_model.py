@@ -29,7 +29,7 @@ from convert.trained_model import MODEL_ENDINGS
 from device.card import CARD_SCHEMA, Step
 from device.cardless import INPUT_RANGE
 from device.errors import EdgeproofError
-from device.labels import read_labels
+from device.formats.labels import read_labels
 from device.pictures.input_range import InputRange, parse_range
 from device.pictures.picture_files import left_out_text
 from device.preprocessing.whole_picture import CROP, whole_picture_steps

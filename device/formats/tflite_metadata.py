@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from device.formats.flatbuffer_reader import Flatbuffer, Kind
+from device.formats.labels import labels_of_lines
 from device.formats.tflite_graph import metadata_content
-from device.labels import labels_of_lines
 from device.pictures.input_range import InputRange
 
 ENTRY = b"TFLITE_METADATA"

@@ -27,7 +27,7 @@ from device.formats.model_file import read_card
 from device.open_model import open_session
 from tests.conftest import CONVERTED, Tiny, run_module
 from tests.support.children import Here
-from tests.support.model_files import bare_copy, own_bytes
+from tests.support.models.model_files import bare_copy, own_bytes
 from train.data.dataset import Dataset
 
 KEYS = [variant.key for variant in CONVERTED]

@@ -7,7 +7,7 @@ import pytest
 
 from device.card import Card, Step
 from device.errors import CardError
-from tests.support.model_files import card_json
+from tests.support.models.model_files import card_json
 
 
 class TestCard:

@@ -21,8 +21,8 @@ from device.inference import classify
 from device.open_model import open_model
 from device.pictures.input_range import InputRange, parse_range
 from tests.conftest import classify as run_classify
-from tests.support.model_files import card_json, write_onnx
-from tests.support.tflite_files import brightness_tflite
+from tests.support.models.model_files import card_json, write_onnx
+from tests.support.models.tflite_files import brightness_tflite
 
 TIMES_255 = [("MUL", 1 / 255)]
 
@@ -330,7 +330,7 @@ class TestRefused:
         assert result.stdout.startswith("x.png: light")
 
     def test_options_that_a_card_makes_needless_are_refused(self, tmp_path: Path) -> None:
-        from tests.support.model_files import READY
+        from tests.support.models.model_files import READY
 
         result = run_classify(READY, "x.png", "--fit", "crop", "--input-range", "0..1", cwd=tmp_path)
         assert result.code == 2

@@ -14,6 +14,7 @@ import pytest
 from convert.deployment.one_file import write_one_file
 from tests.conftest import ROOT, Tiny, run
 from tests.support.environments import install
+from tests.support.served import post, started
 
 pytestmark = pytest.mark.slow
 
@@ -78,3 +79,5 @@ def test_answers_as_here_in_another_python(
     assert re.search(rf"^numpy +{'1' if '<2' in numpy else '2'}\.", about, re.MULTILINE), about
     timed = run([CLASSIFY, model, "--bench", "--seconds", "0"], tmp_path, python=other, PYTHONPATH="")
     assert timed.code == 0, timed.stderr
+    with started([CLASSIFY, model, "--serve", "0", "--runtime", name], tmp_path, other) as (_, port):
+        assert post(port, digit_png.read_bytes()).document["top"] == json.loads(there.stdout)["top"]

@@ -15,7 +15,7 @@ from device.open_model import open_session
 from device.self_test import self_test
 from tests.conftest import CONVERTED, TFLITE, Tiny, classify
 from tests.robustness.corpus.models import signed
-from tests.support.model_files import bare_copy
+from tests.support.models.model_files import bare_copy
 
 RUNTIMES = {"tflite": TFLITE, "onnx": ("onnxruntime",)}
 CASES = [(variant.key, runtime) for variant in CONVERTED for runtime in RUNTIMES[variant.format]]

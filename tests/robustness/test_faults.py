@@ -21,7 +21,7 @@ from device.errors import CheckFailed, EdgeproofError
 from tests.conftest import ROOT, Finished, run, run_module
 from tests.robustness.torture.long_runs import children
 from tests.support.files import hidden
-from tests.support.model_files import ENVIRONMENT, PLANTED, model
+from tests.support.models.model_files import ENVIRONMENT, PLANTED, model
 from tests.support.packages import MODULES
 
 READY = ROOT / "data" / "ready"

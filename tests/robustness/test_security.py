@@ -22,7 +22,7 @@ from device.errors import CardError, EdgeproofError
 from device.formats.model_file import read_card, split_card
 from device.safe_text import printable
 from tests.conftest import ROOT, classify, run, run_module
-from tests.support.model_files import ENVIRONMENT, model
+from tests.support.models.model_files import ENVIRONMENT, model
 from tests.support.packages import MODULES
 
 READY = ROOT / "data" / "ready" / "mnist_cnn_crop.int8.tflite"

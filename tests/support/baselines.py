@@ -15,7 +15,7 @@ from common.files import sha256_of
 from convert.formats.card_writer import embed
 from tests.conftest import ROOT
 from tests.support import results_builder
-from tests.support.model_files import own_bytes
+from tests.support.models.model_files import own_bytes
 
 READY = ROOT / "data" / "ready"
 COMMITTED = ROOT / "data" / "baseline"

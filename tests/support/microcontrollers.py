@@ -15,7 +15,7 @@ from bench.results.store import Results
 from common.micro_figures import DEVICE, MicroFigures
 from common.paths import PROGRAM
 from tests.conftest import ROOT
-from tests.support.model_files import PLANTED, READY, own_bytes
+from tests.support.models.model_files import PLANTED, READY, own_bytes
 from tests.support.results_builder import ENVIRONMENT, measurement
 
 OPERATIONS = ("CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D", "QUANTIZE", "SOFTMAX")

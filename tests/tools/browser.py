@@ -1,5 +1,6 @@
-"""A headless Chromium that opens a report. `python -m tests.tools.browser REPORT.html FOLDER` saves screenshots.
+"""A headless Chromium that opens a report, or the page of `classify.py --serve`.
 
+`python -m tests.tools.browser REPORT.html FOLDER` saves screenshots of a report.
 `make chromium` installs the browser from Debian; CHROMIUM may name another one.
 """
 
@@ -28,14 +29,15 @@ def find_chromium() -> str | None:
 
 @dataclass
 class Opened:
-    """A report in the browser, and what went wrong in it."""
+    """A page in the browser, and what went wrong in it."""
 
     page: Any  # playwright's
+    own: tuple[str, ...] = ("file:", "data:", "blob:")  # what its addresses begin with; all others are somebody else's
     problems: list[str] = field(default_factory=list)
 
     def settle(self) -> None:
-        """Wait until everything is drawn."""
-        self.page.wait_for_function("document.documentElement.dataset.ready === 'yes'", timeout=TIMEOUT_MS)
+        """Wait until everything is drawn. By a selector: a page's policy may forbid code from text."""
+        self.page.wait_for_selector("html[data-ready='yes']", state="attached", timeout=TIMEOUT_MS)
 
     def texts(self, selector: str) -> list[str]:
         found: list[str] = self.page.locator(selector).all_inner_texts()
@@ -53,33 +55,44 @@ class Opened:
         dialog.dismiss()
 
     def note_request(self, request: Any) -> None:
-        if not request.url.startswith(("file:", "data:", "blob:")):
+        if not request.url.startswith(self.own):
             self.problems.append(f"asked for {request.url[:100]}")
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
+def chromium(*flags: str) -> Iterator[Any]:
     """Start the browser; only one at a time, because playwright has one event loop for each thread."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"], timeout=TIMEOUT_MS)
+        browser = playwright.chromium.launch(
+            executable_path=find_chromium(), args=["--no-sandbox", *flags], timeout=TIMEOUT_MS
+        )
         yield browser
         browser.close()
 
 
 @contextmanager
-def opened(browser: Any, report: Path, size: tuple[int, int] = DESKTOP, scheme: Scheme = "light") -> Iterator[Opened]:
-    """Open a report without a network, as a user does. Errors on the console and requests to other hosts are recorded."""
-    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, offline=True)
+def opened(
+    browser: Any, source: Path | str, size: tuple[int, int] = DESKTOP, scheme: Scheme = "light", **options: Any
+) -> Iterator[Opened]:
+    """Open a report without a network, or an address that is served here, as a user does; options are those of a context.
+
+    Errors on the console and requests to other hosts are recorded.
+    """
+    address = source if isinstance(source, str) else source.resolve().as_uri()
+    view = {"width": size[0], "height": size[1]}
+    context = browser.new_context(viewport=view, color_scheme=scheme, offline=isinstance(source, Path), **options)
     page = context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
     shown = Opened(page)
+    if isinstance(source, str):
+        shown.own = (*shown.own, source)
     page.on("console", shown.note_console)
     page.on("pageerror", shown.note_error)
     page.on("dialog", shown.note_dialog)
     page.on("request", shown.note_request)
-    page.goto(report.resolve().as_uri())
+    page.goto(address)
     shown.settle()
     yield shown
     context.close()

@@ -26,8 +26,8 @@ from convert.variants import GIVEN, VARIANTS, Variant
 from device.errors import EdgeproofError, RuntimeMissing
 from device.formats.model_file import read_card
 from device.preprocessing.prepare import prepare, read_picture
-from tests.support.imported_models import COLOURS, Paint, write_paint
-from tests.support.source_examples import EXAMPLES, Example
+from tests.support.models.imported_models import COLOURS, Paint, write_paint
+from tests.support.models.source_examples import EXAMPLES, Example
 
 BEGIN, END = "<!-- written by make matrix -->", "<!-- end of what make matrix wrote -->"
 MADE = tuple(variant for variant in VARIANTS if not variant.by_doctor)

@@ -13,7 +13,7 @@ from common.unzip import unpack
 from convert.importing.sources import Opening, Source, find_format, saved_model
 from convert.importing.understood import Fact
 from device.errors import EdgeproofError
-from device.labels import read_labels
+from device.formats.labels import read_labels
 from device.pictures.input_range import parse_range
 
 EXPECTS = "the ZIP or folder of a Teachable Machine export"

@@ -15,8 +15,8 @@ from bench.results.store import load_results
 from bench.runtimes.support.cardless_session import CardlessSession, OnnxModel, Tensor, resolved
 from device.errors import EdgeproofError, ModelError
 from tests.conftest import Finished, Tiny, run_module
-from tests.support.model_files import two_input_model, write_onnx
-from tests.support.tflite_files import brightness_tflite
+from tests.support.models.model_files import two_input_model, write_onnx
+from tests.support.models.tflite_files import brightness_tflite
 
 LABELS = ("dark", "light")
 Info = tuple[str, str, list[Any]]
@@ -181,7 +181,7 @@ class TestCommand:
     @pytest.mark.parametrize("key", ["float32.tflite", "int8.tflite"])
     def test_a_tflite_without_its_card_answers_as_with_it(self, tiny: Tiny, tmp_path: Path, key: str) -> None:
         from device.formats.model_file import read_card
-        from tests.support.model_files import bare_copy
+        from tests.support.models.model_files import bare_copy
 
         card = read_card(tiny.artifact(key))
         assert card is not None

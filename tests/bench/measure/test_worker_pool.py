@@ -14,7 +14,7 @@ import pytest
 from bench.measure.worker_pool import how_it_ended
 from bench.results.store import Results, load_results
 from tests.conftest import Finished, run
-from tests.support.model_files import ENVIRONMENT, model
+from tests.support.models.model_files import ENVIRONMENT, model
 
 
 def bench(folder: Path, *arguments: str | Path) -> tuple[Finished, Results]:

@@ -8,7 +8,7 @@ import pytest
 from bench.runtimes.support import operation_profile
 from bench.runtimes.support.operation_profile import Event, Operation
 from tests.conftest import Tiny, needs_tflite_runtime, run_module
-from tests.support.model_files import two_input_model
+from tests.support.models.model_files import two_input_model
 
 
 class TestProfile:

@@ -8,8 +8,8 @@ from convert.bias_correction.arithmetic import affordable
 from convert.bias_correction.onnx_graph import float_means, largest_output_bytes
 from convert.importing.sources import Wrapping, open_source
 from device.pictures.input_range import parse_range
-from tests.support.imported_models import SIDE
-from tests.support.onnx_models import TORCH, save_onnx
+from tests.support.models.imported_models import SIDE
+from tests.support.models.onnx_models import TORCH, save_onnx
 
 
 def test_nodes_that_a_model_does_not_have_give_nothing(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from convert.formats.tflite_reader import read_model
 from device.errors import CardError, EdgeproofError, ModelError
 from device.runtimes import TFLITE_RUNTIMES
 from tests.conftest import CONVERTED, TFLITE, Tiny, classify, needs_tflite_runtime, run_module
-from tests.support.tflite_files import GraphBuilder, brightness_tflite, model_with, wheel_of, written
-from tests.support.tflite_graphs import packed
+from tests.support.models.tflite_files import GraphBuilder, brightness_tflite, model_with, wheel_of, written
+from tests.support.models.tflite_graphs import packed
 
 RUNTIMES = {"tflite_runtime_2_14": "tflite_runtime", "ai_edge_litert_2_3": "litert"}
 OPERATIONS = {name: list(releases) for name, releases in tomllib.loads(OP_VERSIONS.read_text()).items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 from convert.deployment.checked import check_named, checked_lines
 from convert.deployment.compatibility import check, check_all, runs_per_channel_dense
 from convert.deployment.target import find_target, target_names
-from tests.support.tflite_files import model_with, wheel_of, written
+from tests.support.models.tflite_files import model_with, wheel_of, written
 
 
 def dense_of(version: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -51,10 +52,13 @@ def test_is_the_same_bytes_each_time(archive: Path) -> None:
     assert device_archive() == archive.read_bytes()
 
 
-def test_holds_byte_code_beside_each_module(archive: Path) -> None:
+def test_holds_each_file_of_the_program_and_byte_code_beside_each_module(archive: Path) -> None:
     names = set(zipfile.ZipFile(archive).namelist())
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "device").rglob("*.py")}
-    assert names == {"__main__.py", *modules, *(f"{module}c" for module in modules)}
+    tracked = subprocess.run(["git", "ls-files", "device"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = set(tracked.split()) - {"device/README.md"}
+    modules = {name for name in files if name.endswith(".py")}
+    assert "device/serve/page.html" in files
+    assert names == {"__main__.py", *files, *(f"{module}c" for module in modules)}
 
 
 def test_with_a_model_inside_it_needs_pictures_alone(own: Path, tmp_path: Path) -> None:

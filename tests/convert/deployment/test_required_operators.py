@@ -9,7 +9,7 @@ import pytest
 from convert.deployment.required_operators import OnnxNeeds, Operation, TfliteNeeds, onnx_needs, tflite_needs
 from convert.deployment.target import Wheel, wheels
 from device.errors import ModelError
-from tests.support.tflite_graphs import OperationOf, TensorOf, graph_bytes
+from tests.support.models.tflite_graphs import OperationOf, TensorOf, graph_bytes
 
 OLD, ORT = (next(wheel for wheel in wheels() if wheel.distribution == name) for name in ("tflite-runtime", "onnxruntime"))
 FILE = Path("m.tflite")
@@ -138,7 +138,7 @@ class TestTflite:
         from ai_edge_litert import schema_py_generated as schema
 
         from convert.formats.tflite_reader import read_model
-        from tests.support.tflite_graphs import packed
+        from tests.support.models.tflite_graphs import packed
 
         model = read_model(dense())
         for code in model.operatorCodes:
@@ -155,7 +155,7 @@ class TestTflite:
         from ai_edge_litert import schema_py_generated as schema
 
         from convert.formats.tflite_reader import read_model
-        from tests.support.tflite_graphs import packed
+        from tests.support.models.tflite_graphs import packed
 
         model = read_model(dense())
         code = model.operatorCodes[0]
@@ -165,7 +165,7 @@ class TestTflite:
 
     def test_an_operation_that_the_schema_does_not_name_has_its_number(self) -> None:
         from convert.formats.tflite_reader import read_model
-        from tests.support.tflite_graphs import packed
+        from tests.support.models.tflite_graphs import packed
 
         model = read_model(dense())
         model.operatorCodes[0].builtinCode = 999

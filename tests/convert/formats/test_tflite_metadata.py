@@ -17,7 +17,7 @@ from convert.variants import find_variants
 from device.formats.model_file import read_card
 from device.runtimes import TFLITE_RUNTIMES
 from tests.conftest import CONVERTED, TFLITE, Tiny
-from tests.support.model_files import own_bytes
+from tests.support.models.model_files import own_bytes
 
 KEYS = [variant.key for variant in CONVERTED if variant.format == "tflite"]
 STANDARD = b"TFLITE_METADATA"

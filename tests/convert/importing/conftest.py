@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.imported_models import Paint, write_paint
+from tests.support.models.imported_models import Paint, write_paint
 
 
 @pytest.fixture(scope="session")

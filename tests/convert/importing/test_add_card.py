@@ -16,7 +16,7 @@ from convert.trained_model import artifact_path, keras_path
 from device.errors import EdgeproofError
 from device.formats.model_file import read_card
 from tests.conftest import classify, run_module
-from tests.support.tflite_files import brightness_tflite
+from tests.support.models.tflite_files import brightness_tflite
 
 LABELS = "dark\nlight\n"
 

@@ -10,8 +10,8 @@ from convert.show import how_to_get_a_card
 from convert.trained_model import keras_path
 from device.errors import EdgeproofError
 from tests.conftest import Tiny
-from tests.support.imported_models import save, sequential
-from tests.support.model_files import bare_copy
+from tests.support.models.imported_models import save, sequential
+from tests.support.models.model_files import bare_copy
 
 
 class TestConverted:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from convert.importing.import_model import import_model
 from device.errors import EdgeproofError
-from tests.support.imported_models import COLOURS, Paint, colour_network, imported, outside, save
+from tests.support.models.imported_models import COLOURS, Paint, colour_network, imported, outside, save
 from train.data.calibration import calibration_reference, load_calibration
 from train.data.dataset import NO_LABEL, DataReference
 from train.data.open_dataset import open_dataset

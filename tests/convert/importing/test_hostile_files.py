@@ -15,7 +15,7 @@ from convert.importing.import_model import import_model
 from convert.importing.sources import open_source
 from device.errors import EdgeproofError
 from tests.conftest import run_module
-from tests.support.imported_models import Paint, outside, save, sequential
+from tests.support.models.imported_models import Paint, outside, save, sequential
 
 
 class Owned:

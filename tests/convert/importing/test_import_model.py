@@ -11,7 +11,7 @@ from common.files import sha256_of
 from convert.variants import find_variants
 from device.formats.model_file import read_card
 from tests.conftest import Finished, classify, run_module
-from tests.support.imported_models import COLOURS, Paint, colour_network, save
+from tests.support.models.imported_models import COLOURS, Paint, colour_network, save
 
 KEYS = [variant.key for variant in find_variants([])]
 

@@ -12,7 +12,7 @@ from convert.importing.input_range import applied, scaling_layers, trained_on
 from convert.importing.preprocessing import read_preprocess
 from device.errors import EdgeproofError
 from device.pictures.input_range import InputRange, parse_range, range_from_json
-from tests.support.imported_models import SIDE, Paint, colour_network, imported, outside, save, some_pixels
+from tests.support.models.imported_models import SIDE, Paint, colour_network, imported, outside, save, some_pixels
 
 
 class TestInputRange:

@@ -13,7 +13,7 @@ from convert.pipeline import convert_model
 from convert.variants import Variant, find_variants
 from device.formats.model_file import read_card
 from tests.conftest import classify
-from tests.support.imported_models import imported, save
+from tests.support.models.imported_models import imported, save
 
 
 def photo_like(folder: Path, count: int) -> Path:

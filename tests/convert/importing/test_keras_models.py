@@ -15,7 +15,7 @@ from convert.trained_model import TrainedModel
 from convert.variants import find_variants
 from device.errors import EdgeproofError
 from tests.support.children import Here
-from tests.support.imported_models import SIDE, Paint, normalization, outside, save, sequential, some_pixels
+from tests.support.models.imported_models import SIDE, Paint, normalization, outside, save, sequential, some_pixels
 
 FLOAT = ("float32.tflite", "float32.onnx")
 

@@ -9,8 +9,8 @@ import pytest
 
 from device.formats.model_file import read_card
 from tests.conftest import classify, run_module
-from tests.support.imported_models import SIDE, Paint
-from tests.support.onnx_models import HUGGING_FACE, TORCH, TORCH_DYNAMO, save_onnx, save_resizing, transformer_graph
+from tests.support.models.imported_models import SIDE, Paint
+from tests.support.models.onnx_models import HUGGING_FACE, TORCH, TORCH_DYNAMO, save_onnx, save_resizing, transformer_graph
 
 KEYS = ("float32.onnx", "float16.onnx", "int8.onnx")
 CONFIG = {

@@ -9,8 +9,8 @@ from convert.child import LOGGED
 from convert.importing.sources import source_names
 from convert.variants import find_variants
 from tests.conftest import TFLITE
-from tests.support.imported_models import Paint
-from tests.support.source_examples import EXAMPLES, Example
+from tests.support.models.imported_models import Paint
+from tests.support.models.source_examples import EXAMPLES, Example
 from tests.tools.source_matrix import Cell, cells, put_between_marks, table
 
 FAST = [one for one in EXAMPLES if one.source in ("onnx_file", "tflite_file")]  # without TensorFlow: seconds

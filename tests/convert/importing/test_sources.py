@@ -16,7 +16,7 @@ from convert.importing.sources import open_source
 from convert.importing.sources.saved_model import folder_sha256
 from convert.trained_model import keras_path
 from device.errors import EdgeproofError
-from tests.support.imported_models import SIDE, Paint, colour_network, imported, outside, save, some_pixels
+from tests.support.models.imported_models import SIDE, Paint, colour_network, imported, outside, save, some_pixels
 
 KINDS = ("keras", "h5", "saved_model")
 

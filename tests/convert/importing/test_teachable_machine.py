@@ -14,8 +14,8 @@ from convert.importing.sources import open_source
 from convert.trained_model import TrainedModel
 from device.errors import EdgeproofError
 from tests.conftest import Tiny
-from tests.support.imported_models import SIDE, Paint, save, sequential, some_pixels
-from tests.support.model_files import bare_copy
+from tests.support.models.imported_models import SIDE, Paint, save, sequential, some_pixels
+from tests.support.models.model_files import bare_copy
 
 LABELS = "\ufeff0 red\r\n1 green\r\n2 dark blue\r\n\r\n"
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from convert.importing.import_model import ImportOptions, import_model
 from convert.trained_model import TrainedModel
-from tests.support.imported_models import save
+from tests.support.models.imported_models import save
 
 SIDE = 16
 PICTURES = 36  # two thirds calibrate: at least 20 are needed

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from convert.verification.sample_size import multiply_accumulates, verified_pictures
-from tests.support.imported_models import SIDE, colour_network, save
+from tests.support.models.imported_models import SIDE, colour_network, save
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from convert.variants import Variant, find_variants
 from convert.verification import golden, verify
 from device.card import Card
 from device.errors import CheckFailed
-from tests.support.tflite_graphs import OperationOf, TensorOf, graph_bytes
+from tests.support.models.tflite_graphs import OperationOf, TensorOf, graph_bytes
 from train.data.calibration import calibration_reference, load_calibration
 
 

@@ -15,7 +15,7 @@ from device.pictures import steps
 from device.preprocessing import prepare as preprocess
 from device.preprocessing.prepare import prepare
 from device.preprocessing.whole_picture import whole_picture_steps
-from tests.support.model_files import card_json
+from tests.support.models.model_files import card_json
 from tests.support.pictures import picture
 
 

@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 from tests.robustness.torture.counts import Count
 from tests.robustness.torture.workplace import PATIENCE_S, Task, Workplace, counted, require
 from tests.support.devices import device_file
-from tests.support.model_files import model as planted_model
+from tests.support.models.model_files import model as planted_model
 
 PART = "Faults"
 SEED = 8

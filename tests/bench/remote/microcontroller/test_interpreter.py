@@ -12,7 +12,7 @@ from convert.deployment.microcontroller.export import write_export
 from tests.conftest import Tiny, run_module
 from tests.support.c_arrays import array_in
 from tests.support.microcontrollers import MICRO_PYTHON, OPERATIONS, needs_interpreter
-from tests.support.model_files import READY, own_bytes
+from tests.support.models.model_files import READY, own_bytes
 
 pytestmark = [pytest.mark.slow, needs_interpreter]
 # Without any of our own code: the model's bytes, an arena, input tensors; all output tensors one after the other

@@ -17,7 +17,7 @@ from common.micro_figures import MeasuredFigures
 from device.errors import EdgeproofError
 from tests.conftest import ROOT, Tiny, run, run_module
 from tests.support.microcontrollers import OPERATIONS, stand_in
-from tests.support.model_files import READY, own_bytes
+from tests.support.models.model_files import READY, own_bytes
 
 PICTURES = 7  # one of them is no picture
 

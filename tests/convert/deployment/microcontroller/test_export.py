@@ -24,7 +24,7 @@ from device.preprocessing.prepare import prepare, read_picture
 from tests.conftest import Tiny, run_module
 from tests.support.c_arrays import array_in
 from tests.support.microcontrollers import OPERATIONS, figures, saved_results
-from tests.support.model_files import READY, bare_copy, own_bytes
+from tests.support.models.model_files import READY, bare_copy, own_bytes
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 HEADERS = Path(__file__).with_name("tflm_headers")

@@ -13,7 +13,7 @@ from convert.deployment.microcontroller.fit import fit
 from device.errors import ModelError
 from tests.conftest import run_module
 from tests.support.microcontrollers import figures, saved_results
-from tests.support.model_files import READY, bare_copy, own_bytes, two_input_model
+from tests.support.models.model_files import READY, bare_copy, own_bytes, two_input_model
 
 OWN = len(own_bytes(READY))
 BOARD = Board("b", "a board", "a core", flash_kib=1024, ram_kib=64, source="s")  # RAM: 65,536 bytes

@@ -10,8 +10,8 @@ from convert.deployment.microcontroller.c_source import c_float, c_rows, c_strin
 from convert.deployment.microcontroller.operations import operations_of, resolver_lines, resolver_method
 from device.errors import ModelError
 from tests.support.microcontrollers import OPERATIONS
-from tests.support.model_files import READY, own_bytes
-from tests.support.tflite_files import model_with
+from tests.support.models.model_files import READY, own_bytes
+from tests.support.models.tflite_files import model_with
 
 # Methods of MicroMutableOpResolver without their Add, as python_ops_resolver.cc of tensorflow/tflite-micro calls them
 METHODS = """

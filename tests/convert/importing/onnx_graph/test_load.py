@@ -13,7 +13,7 @@ from onnx import helper
 
 from convert.importing.onnx_graph.load import NEWEST_OPSET, OLDEST_OPSET, load
 from device.errors import EdgeproofError
-from tests.support.onnx_models import TORCH, TORCH_DYNAMO, colour_graph, save_onnx
+from tests.support.models.onnx_models import TORCH, TORCH_DYNAMO, colour_graph, save_onnx
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from convert.importing.sources import Opening, Wrapping, open_source
 from convert.importing.sources.onnx_file import OnnxSource
 from device.errors import CheckFailed, EdgeproofError
 from device.pictures.input_range import parse_range
-from tests.support.imported_models import COLOURS, SIDE
-from tests.support.onnx_models import (
+from tests.support.models.imported_models import COLOURS, SIDE
+from tests.support.models.onnx_models import (
     HUGGING_FACE,
     KERAS,
     NEW,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.deployment.target import Wheel, wheels
-from tests.support.tflite_graphs import packed
+from tests.support.models.tflite_graphs import packed
 
 SIDE = 8
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.support.imported_models import COLOURS, SIDE
+from tests.support.models.imported_models import COLOURS, SIDE
 
 FEATURES = 8
 

@@ -7,7 +7,7 @@ import pytest
 
 from device.errors import ModelError
 from device.formats.model_file import external_weights, model_size_bytes, read_card
-from tests.support.model_files import write_onnx
+from tests.support.models.model_files import write_onnx
 
 
 def with_external_weights(path: Path, location: str, data: bool = True) -> Path:

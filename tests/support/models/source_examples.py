@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tests.support.imported_models import COLOURS, SIDE, colour_network, save, sequential
-from tests.support.onnx_models import HUGGING_FACE, KERAS, OLD, TIMM, TORCH, TORCH_DYNAMO, save_onnx
-from tests.support.tflite_files import GraphBuilder
+from tests.support.models.imported_models import COLOURS, SIDE, colour_network, save, sequential
+from tests.support.models.onnx_models import HUGGING_FACE, KERAS, OLD, TIMM, TORCH, TORCH_DYNAMO, save_onnx
+from tests.support.models.tflite_files import GraphBuilder
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import EdgeproofError
-from device.labels import read_labels
+from device.formats.labels import read_labels
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Small models in every format, made by the tests."""
