@@ -73,8 +73,12 @@ def read_picture(source: Union[str, Path, io.BytesIO]) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(source) as image:
+                if image.format == "EPS":
+                    raise PictureError("is EPS, a program: Pillow would start Ghostscript to run it: make it a PNG")
                 image.load()
                 return image
+    except PictureError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError(f"too large: {error}") from error
     except Exception as error:  # Pillow's decoders raise exceptions of any class for damaged data

@@ -60,8 +60,8 @@ class Server:
 
     def run(self) -> None:
         """Answer until Ctrl-C; what is in work then is finished, for at most GRACE_S."""
-        self.start()
         with contextlib.suppress(KeyboardInterrupt):
+            self.start()  # the first threads answer already while others are started
             while not self._ending.wait(1):  # on Windows Ctrl-C waits for the end of a wait
                 pass
         self.end()
@@ -73,7 +73,8 @@ class Server:
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the threads that wait for a connection
         end_s = time.monotonic() + GRACE_S
         for worker in self._workers:
-            worker.join(max(0.0, end_s - time.monotonic()))
+            if worker.is_alive():  # one that was never started cannot be joined
+                worker.join(max(0.0, end_s - time.monotonic()))
         self._listener.close()
 
     def _work(self) -> None:

@@ -143,6 +143,19 @@ class TestPictureFiles:
         with pytest.raises(PictureError, match="not a picture"):
             preprocess.read_picture(path)
 
+    def test_a_postscript_program_under_a_pictures_name_is_not_run(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from PIL import EpsImagePlugin
+
+        ran: list[object] = []
+        monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *given, **_: ran.append(given))
+        path = tmp_path / "photo.jpg"
+        path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n")
+        with pytest.raises(PictureError, match="EPS"):
+            preprocess.read_picture(path)
+        assert ran == []
+
     def test_a_truncated_picture_is_refused(self, tmp_path: Path) -> None:
         whole, cut = tmp_path / "whole.jpg", tmp_path / "cut.jpg"
         picture(200, 200).save(whole)
