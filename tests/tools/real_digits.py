@@ -1,7 +1,7 @@
 """How many digits that people drew an artifact reads right: `make real-digits DIGITS=FOLDER`.
 
 FOLDER holds a folder of pictures for each digit. A picture in which no digit is found is wrong. Of this project's own
-drawings, exit code 1 where a model reads fewer than docs/figures.md promises, less ten: another processor trains other
+drawings, exit code 1 where a model reads fewer than docs/figures.md promises, less five: another processor trains other
 weights.
 """
 
@@ -18,7 +18,7 @@ from device.scoring import wilson_interval
 from tests.tools.photo_accuracy import opened
 
 DRAWINGS = Path(__file__).parent / "drawings"
-LEAST_RIGHT = {"mnist_cnn": 198, "mnist_cnn_crop": 202, "mobilenet_v2": 197}  # of DRAWINGS
+LEAST_RIGHT = {"mnist_cnn": 207, "mnist_cnn_crop": 207, "mobilenet_v2": 208}  # of DRAWINGS
 
 
 @dataclass(frozen=True)
