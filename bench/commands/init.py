@@ -26,6 +26,8 @@ def init(results: Path, action: str | None, example: bool) -> None:
     written = write_starting_point(results, action or ACTION)
     for path in written.files:
         click.echo(f"wrote {path}")
-    click.echo(f"{written.rules} rules, {written.artifacts} artifacts; check them with `edgeproof bench check`")
+    click.echo(
+        f"budgets: {written.rules}, artifacts in the baseline: {written.artifacts}; check them with `edgeproof bench check`"
+    )
     if action is None:
         click.echo(f"in {WORKFLOW}: put the owner of your copy of this repository where it says OWNER")
