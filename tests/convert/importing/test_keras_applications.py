@@ -42,7 +42,7 @@ def application(name: str, side: int) -> Any:
     [
         ("MobileNetV2", "keras", 96, "-1..1", 3_538_984, ["float32", "int8"]),
         ("MobileNetV3Small", "saved_model", 64, "0..255", 2_554_968, ["float32", "int8"]),
-        ("EfficientNetB0", "h5", 64, None, 5_330_571, ["float32", "int8"]),
+        ("EfficientNetB0", "h5", 64, None, 5_330_571, ["float32"]),
         ("MobileNet", "keras", 64, "caffe", 4_253_864, ["float32"]),
     ],
 )
