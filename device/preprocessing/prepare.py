@@ -74,7 +74,7 @@ def read_picture(source: Union[str, Path, io.BytesIO]) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(source) as image:
                 if image.format == "EPS":
-                    raise PictureError("is EPS, a program: Pillow would start Ghostscript to run it: make it a PNG")
+                    raise PictureError("not a picture but EPS, a program that Ghostscript would run: make it a PNG")
                 image.load()
                 return image
     except PictureError:
