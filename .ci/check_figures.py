@@ -12,7 +12,7 @@ from train.models import model_names
 
 # 0.1 points under the means of docs/figures.md; mobilenet_v2, whose seeds differ by 0.14: 0.1 under its aim of 99.4 %.
 # Of a model that is not named here only the rows are expected.
-LEAST_TOP1 = {"mnist_cnn": 0.9922, "mnist_cnn_crop": 0.9938, "mobilenet_v2": 0.993}
+LEAST_TOP1 = {"mnist_cnn": 0.9919, "mnist_cnn_crop": 0.9936, "mobilenet_v2": 0.993}
 # docs/quantization.md: at most 10 of the 10,000 test pictures are answered differently from Keras; five more
 # for the training, which gives other weights on other processors
 MOST_OTHERWISE = 15 / 10_000
