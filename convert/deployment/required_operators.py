@@ -133,7 +133,7 @@ def _operation(code: Any, schema: Any) -> Operation:
 def _builtin_names() -> dict[int, str]:
     from ai_edge_litert import schema_py_generated as schema
 
-    return {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    return {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper() and isinstance(value, int)}
 
 
 def _has_per_channel_dense(model: Any, schema: Any) -> bool:

@@ -198,3 +198,10 @@ class TestOnnx:
 def test_both_wheels_of_these_tests_are_found() -> None:
     assert isinstance(OLD, Wheel)
     assert (OLD.tflite, ORT.onnx_ir) == ("2.14", 13)
+
+
+def test_operation_79_has_its_name_in_every_python() -> None:
+    from convert.deployment.required_operators import _builtin_names
+
+    assert _builtin_names()[79] == "ARG_MIN"  # Python 3.13 keeps the line of the class, 79, among its attributes
+    assert all(name.isupper() for name in _builtin_names().values())
