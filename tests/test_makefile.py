@@ -10,7 +10,7 @@ import pytest
 
 from bench.runtimes import Accelerated, find_runtime, runtime_names
 from device.runtimes import TFLITE_RUNTIMES
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run
 from train.models import model_names
 
 FOLDERS = ("bench", "common", "convert", "data/ready", "device", "train")
@@ -125,5 +125,7 @@ def test_every_target_is_phony_and_has_help() -> None:
     assert {line.split()[0] for line in shown.splitlines()} == targets
 
 
-def test_make_in_a_test_does_not_know_by_which_make_the_tests_were_started() -> None:
-    assert not {"MAKELEVEL", "MAKEFLAGS", "MFLAGS"} & set(os.environ)
+def test_a_make_in_a_test_does_not_know_by_which_make_the_tests_were_started(tmp_path: Path) -> None:
+    told = {"MAKELEVEL": "1", "MAKEFLAGS": "w", "MFLAGS": "-w"}
+    code = f"import os, tests.conftest; print(sorted(set({list(told)}) & set(os.environ)))"
+    assert run(["-c", code], tmp_path, **told).stdout == "[]\n"

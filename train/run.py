@@ -220,12 +220,12 @@ def prepared_examples(
     train_order = seeded_order(len(dataset.train), seed)[:most]
     val_order = seeded_order(len(dataset.val), seed)[: recipe.validation_images]
     train = Examples(dataset.train.prepared(steps, train_order), dataset.train.labels[train_order])
-    if drawn := drawn_digits(dataset, recipe, len(train_order)):
+    if drawn := _drawn_digits(dataset, recipe, len(train_order)):
         train = _with_drawn_digits(train, drawn, steps, seed)
     return train, Examples(dataset.val.prepared(steps, val_order), dataset.val.labels[val_order])
 
 
-def drawn_digits(dataset: Dataset, recipe: Recipe, training: int) -> int:
+def _drawn_digits(dataset: Dataset, recipe: Recipe, training: int) -> int:
     """Return how many digits drawn by code a recipe mixes with so many training pictures: with a folder's, none."""
     return round(recipe.drawn_share * training) if dataset.reference.path is None else 0
 

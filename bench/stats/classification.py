@@ -96,7 +96,9 @@ def calibration(top_scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool_
 
 
 def least_scores(top_scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> tuple[LeastScore, ...]:
-    """Return what each least score costs and saves, from none to one above all wrong answers; () where nothing is wrong.
+    """Return what each least score costs and saves, from none to one above all wrong answers.
+
+    () where nothing is wrong, or nothing right. top_scores: (N,), float32; right: (N,), bool.
 
     A threshold just above a wrong answer is the best of those that catch as many wrong ones: only these are returned.
     """
@@ -107,8 +109,8 @@ def least_scores(top_scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool
     points = [LeastScore(0.0, 0.0, 0.0)]
     for count in caught:
         score = float(np.nextafter(wrong[count - 1], np.float32(np.inf)))
-        cost = int(np.searchsorted(others, score))
-        points.append(LeastScore(score, cost / len(others), int(np.searchsorted(wrong, score)) / len(wrong)))
+        below = [int(np.searchsorted(scores, score)) / len(scores) for scores in (others, wrong)]
+        points.append(LeastScore(score, *below))
     return tuple(points)
 
 

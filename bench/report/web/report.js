@@ -203,7 +203,8 @@
     clear(element);
     element.hidden = !points.length;
     note.replaceChildren();
-    if (!points.length) return note.append(make("p", detail.calibration ? "None: no answer is wrong." : "None: it needs scores that are probabilities: choose a float row.", { class: "note" }));
+    const why = detail.missing || (detail.calibration ? "it needs right and wrong answers" : "it needs scores that are probabilities: choose a float row");
+    if (!points.length) return note.append(make("p", `None: ${why}.`, { class: "note" }));
     const half = points.find(([, , wrong]) => wrong >= 0.5);
     note.append(make("p", `With --min-score ${(Math.ceil(1000 * half[0]) / 1000).toFixed(3)}, half of the wrong answers are "unsure", and ${(100 * half[1]).toFixed(2)} % of the right ones.`, { class: "note" }));
     return draw(element, unsureSpec(points));

@@ -101,6 +101,7 @@ class TestCalibration:
     def test_nothing_wrong_has_no_least_score_and_many_wrong_have_a_curve_of_sixty_points(self) -> None:
         scores = np.linspace(0, 1, 1_000, dtype=np.float32)
         assert classification.least_scores(scores, np.ones(1_000, np.bool_)) == ()
+        assert classification.least_scores(scores, np.zeros(1_000, np.bool_)) == ()
         found = classification.least_scores(scores, np.arange(1_000) % 2 == 0)
         assert len(found) == 61
         assert (found[0].wrong_unsure, found[-1].wrong_unsure) == (0, 1)
