@@ -18,7 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from bench.artifacts.cardless import CardlessInput
+from bench.artifacts.cardless_input import CardlessInput
 from bench.machine import conditions as watch
 from bench.measure import end_to_end, interleaving, sustained_load
 from bench.measure.job import EXIT_FELL_BACK, EXIT_REFUSED, REASON, TRIAL_PICTURES, Job
