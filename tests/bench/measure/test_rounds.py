@@ -67,7 +67,8 @@ class SimulatedWorkers:
         self.files: list[tuple[str, ...]] = []
 
     @contextmanager
-    def talking_to(self, job: Job, result: Path) -> Iterator[SimulatedProcess]:
+    def talking_to(self, job: Job, result: Path, wait: bool) -> Iterator[SimulatedProcess]:
+        assert not wait
         name = Path(job.path).stem
         self.files.append(job.files)
         if name == "refused":
@@ -117,6 +118,18 @@ def test_each_row_has_a_fresh_process_in_each_round_and_its_least_queries_and_ti
         assert [sizes.tolist() for sizes in row.turn_queries] == [[15] * 4] * 3
     assert workers.side_by_side == [1, 2, 3] * 3
     assert all(set(workers.log[start : start + 3]) == {"a", "b", "c"} for start in range(0, 36, 3))
+
+
+def test_start_up_is_kept_of_the_first_three_rounds_in_which_processes_start_alone(
+    rows: list[HostRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together: list[list[str]] = []
+    seats = Rounds._seats
+    monkeypatch.setattr(Rounds, "_seats", lambda self, group, *more: together.append(group) or seats(self, group, *more))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    measure(SimulatedWorkers(tmp_path), rows, rounds=4, seconds=0.24)
+    assert [len(group) for group in together] == [1] * 9 + [2, 1]
+    assert [(len(row.startups_ns), len(row.latencies_ns)) for row in rows] == [(3, 4)] * 3
 
 
 def test_the_whole_path_is_timed_in_the_first_two_rounds(tmp_path: Path) -> None:
