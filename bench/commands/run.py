@@ -157,4 +157,4 @@ def _mode(options: RunOptions) -> Any:
     from bench.measure.row import MODES as MODE_TABLE
 
     mode = MODE_TABLE[options.mode]
-    return mode if options.seconds is None else replace(mode, duration_s=options.seconds)
+    return mode if options.seconds is None else replace(mode, duration_s=options.seconds, enough_queries=None)

@@ -19,6 +19,7 @@ import numpy as np
 from bench.machine import conditions as watch
 from bench.machine.conditions import Conditions
 from bench.machine.memory import available_memory_bytes
+from bench.measure.further_rounds import leave_out, rate
 from bench.measure.interleaving import END, Turn, in_turns
 from bench.measure.row import HostRow, Mode, Say, guarded
 from bench.measure.worker_pool import Talk, Workers
@@ -61,6 +62,27 @@ class Rounds:
                     if going:
                         self._say(f"  round {number} of {self._mode.processes}: {_p50s(going)}")
                     advance(1)
+        for group in groups:
+            self._further(group)
+
+    def _further(self, group: Sequence[HostRow]) -> None:
+        """Measure further rounds of a model's rows while something is in doubt, and leave out the disturbed ones."""
+        name, least = group[0].subject.model_name, self._mode.processes
+        for number in range(least + 1, least + self._mode.further_rounds + 1):
+            going = [row for row in group if row.reason is None]
+            if not going:
+                return
+            rated = rate(going)
+            if rated.sound >= least and not rated.imprecise:
+                break
+            self._say(f"  {name}: {rated.text}: a further round, {number}")
+            self._round(going, number)
+        going = [row for row in group if row.reason is None]
+        rated = rate(going) if going else None
+        if rated is not None and rated.disturbed and rated.sound >= least:
+            self._say(f"  {name}: {rated.text}: left out")
+            for row in going:
+                leave_out(row, rated.disturbed)
 
     def _round(self, rows: Sequence[HostRow], number: int) -> None:
         at_a_time = 1 if number <= ALONE_ROUNDS else len(os.sched_getaffinity(0))
@@ -118,12 +140,17 @@ class Rounds:
             seat.queries += turn.queries
             seat.measured_ns += turn.measured_ns
             seat.cpu_ns = turn.cpu_ns - int(seat.talk.ready["cpu_ns"])
-            return seat.queries < self._queries or seat.measured_ns < self._duration_ns
+            return seat.queries < self._queries or seat.measured_ns < self._duration_of(seat)
 
         in_turns(len(seats), self._order, measure)
         after = watch.read()
         own_ns = after.own_cpu_ns + sum(seat.cpu_ns for seat in seats)
         return watch.between(before, replace(after, own_cpu_ns=own_ns)).elsewhere
+
+    def _duration_of(self, seat: Seat) -> float:
+        """Return how long a process must have measured: half as long if it has its share of the queries that are enough."""
+        enough = self._mode.enough_queries
+        return self._duration_ns / 2 if enough and seat.queries * self._mode.processes >= enough else self._duration_ns
 
 
 def _seat(row: HostRow, talk: Talk, result: Path) -> Seat:

@@ -189,6 +189,7 @@ def _finish(row: HostRow, rows: Sequence[HostRow]) -> Measurement:
         conditions=tuple(row.conditions),
         accelerator_name=row.accelerator_name,
         loadgen=row.loadgen,
+        rounds_left_out=row.rounds_left_out,
     )
 
 

@@ -176,7 +176,7 @@ def measure_in_turns(startup: Startup, card: Card | None, job: Job) -> dict[str,
     """Do the same in turns, one for each line on standard input; None where these ended without END."""
     begun = Begun.now(startup)
     _print({"ready": True, "cpu_ns": time.process_time_ns(), "peak_rss_bytes": peak_rss_bytes()})
-    turns = interleaving.answer(startup.session.infer, startup.tensors, sys.stdin, _print)
+    turns = interleaving.answer(startup.session.infer, startup.tensors, sys.stdin, _print, job.threads)
     if turns is None:
         return None
     if not turns.latency_ns:
