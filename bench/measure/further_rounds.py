@@ -49,6 +49,6 @@ def _is_imprecise(row: HostRow, without: Sequence[int]) -> bool:
 
 def leave_out(row: HostRow, places: Sequence[int]) -> None:
     """Remove what a row measured in some rounds; that they were left out stays known."""
-    for samples in (row.latencies_ns, row.turn_queries, row.conditions):
-        samples[:] = [each for place, each in enumerate(samples) if place not in places]  # type: ignore[attr-defined, index]
+    for place in sorted(places, reverse=True):
+        del row.latencies_ns[place], row.turn_queries[place], row.conditions[place]
     row.rounds_left_out += len(places)

@@ -78,8 +78,10 @@ class Rounds:
             self._say(f"  {name}: {rated.text}: a further round, {number}")
             self._round(going, number)
         going = [row for row in group if row.reason is None]
-        rated = rate(going) if going else None
-        if rated is not None and rated.disturbed and rated.sound >= least:
+        if not going:
+            return
+        rated = rate(going)
+        if rated.disturbed and rated.sound >= least:
             self._say(f"  {name}: {rated.text}: left out")
             for row in going:
                 leave_out(row, rated.disturbed)
