@@ -9,6 +9,7 @@ RUN := $(VENV)/bin/python
 GPU_VENV := .venv-gpu
 GPU_RUN ?= $(GPU_VENV)/bin/python
 MICRO_VENV := .venv-micro
+WEB := .venv-web
 empty :=
 space := $(empty) $(empty)
 comma := ,
@@ -23,7 +24,7 @@ DEVICE_SOURCES := $(call python_in,device) $(wildcard device/serve/page.*)
 ANSWER_SOURCES := $(call python_in,device,$(foreach name,classify command_line commands errors process safe_text scoring self_test timing pictures/sources serve/*,device/$(name).py))
 TRAIN_SOURCES := $(ANSWER_SOURCES) $(call python_in,train,train/__main__.py train/plots.py train/sweep.py train/studies/* train/models/*)
 CONVERT_SOURCES := $(ANSWER_SOURCES) $(call python_in,convert,convert/__main__.py convert/show.py convert/doctor/* convert/deployment/* convert/importing/*)
-BENCH_SOURCES := $(ANSWER_SOURCES) device/process.py device/timing.py $(call python_in,bench/artifacts bench/machine bench/measure bench/results bench/runtimes bench/stats,bench/machine/disturbance.py bench/measure/doctor.py bench/measure/overhead.py)
+BENCH_SOURCES := $(ANSWER_SOURCES) device/process.py device/timing.py $(call python_in,bench/artifacts bench/machine bench/measure bench/results bench/runtimes bench/stats,bench/machine/disturbance.py bench/measure/doctor.py bench/measure/overhead.py bench/runtimes/browser/*)
 # What is found by its name; the tests hold each of these lists against the modules that it stands for
 GPU_RUNTIMES := $(basename $(notdir $(shell grep -lE '^API = ' bench/runtimes/*.py)))
 ON_DEVICE := $(basename $(notdir $(shell grep -lE 'open_on_device\(.*, NAME\)' bench/runtimes/*.py)))
@@ -63,6 +64,16 @@ $(MICRO_VENV)/installed: requirements-micro.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 11) else f"requirements-micro.lock is for Python 3.11, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(MICRO_VENV)
 	$(MICRO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-micro.lock
+	@touch $@
+
+web: $(WEB)/installed ## Install a browser's runtimes from bench/remote/browser/package-lock.json, with npm: 190 MB.
+
+# No package's own scripts are run
+$(WEB)/installed: bench/remote/browser/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is not there: install Node.js 20 or newer, or Debian's package npm" >&2; exit 1; }
+	mkdir -p $(WEB)
+	cp bench/remote/browser/package.json bench/remote/browser/package-lock.json $(WEB)/
+	cd $(WEB) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 train: $(KERAS) ## Train every model with its default recipe: build/MODEL/MODEL.keras.
@@ -197,6 +208,10 @@ lock-gpu: ## Write requirements-gpu.lock again from requirements-gpu.in (needs u
 
 lock-micro: ## Write requirements-micro.lock again from requirements-micro.in (needs uv).
 	uv pip compile --quiet --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28 requirements-micro.in -o requirements-micro.lock
+
+# The lock names no address: npm takes the packages from where it is told to
+lock-web: ## Write bench/remote/browser/package-lock.json again from its package.json (needs npm).
+	cd bench/remote/browser && npm install --package-lock-only --ignore-scripts --no-audit --no-fund && sed -i '/"resolved":/d' package-lock.json
 
 photo-accuracy: convert ## Classify photo-like pictures of test digits with each int8 model.
 	$(RUN) -m tests.tools.photo_accuracy $(foreach model,$(MODELS),build/$(model)/$(model).int8.tflite)

@@ -2,7 +2,7 @@
 
 from bench.analysis.float_pairs import Pair
 from bench.results.row import ResultRow, Subject
-from bench.runtimes import find_runtime, runtime_names
+from bench.runtimes import described, is_known
 from bench.stats.ratios import Ratio
 from common.paired_accuracy import Paired
 
@@ -11,8 +11,7 @@ SAME_SIZE = 0.01
 
 def runtime_name(subject: Subject) -> str:
     """Return a runtime's name as its makers write it, and its accelerator where that is not the CPU."""
-    known = subject.runtime in runtime_names()  # results of another checkout may name others
-    name = find_runtime(subject.runtime).TITLE if known else subject.runtime
+    name = described(subject.runtime).TITLE if is_known(subject.runtime) else subject.runtime
     return name if subject.accelerator == "cpu" else f"{name} on {subject.accelerator}"
 
 
@@ -23,7 +22,7 @@ def artifact_name(subject: Subject) -> str:
 
 def short_name(subject: Subject) -> str:
     """Return "int8 · LiteRT", for a chart's axis; the format is left out where the runtime opens only one."""
-    one_format = subject.runtime in runtime_names() and len(find_runtime(subject.runtime).FORMATS) == 1
+    one_format = is_known(subject.runtime) and len(described(subject.runtime).FORMATS) == 1
     format_name = "" if one_format else f".{subject.format}"
     return f"{subject.variant}{format_name} · {runtime_name(subject)}{_threads(subject)}"
 

@@ -1,4 +1,4 @@
-"""The devices that can be measured over SSH: one TOML file for each, built in or elsewhere."""
+"""The devices that can be measured: one TOML file for each, built in or elsewhere."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from common.toml_config import build, read_toml
 from convert.deployment.target import find_target
 from device.errors import EdgeproofError
 
+BROWSER_PICTURES = 1_000  # its answers are compared with native ones, which answer all
 EMULATED_PICTURES = 100  # an emulated inference takes about twenty times as long, one in reference kernels too
 INTERPRETER = "tflite_micro"  # the name of the only one, and of the runtime of its rows
 INTERPRETERS = ("", INTERPRETER)
@@ -21,7 +22,7 @@ INTERPRETERS = ("", INTERPRETER)
 class Device:
     """How to reach a device and what to use there.
 
-    In python and folder, `{build}` is the working directory's build/, and `{program}` the folder of the program.
+    In python, folder and packages, `{build}` is the working directory's build/, and `{program}` the folder of the program.
     """
 
     name: str
@@ -39,6 +40,9 @@ class Device:
     emulated: str = ""  # the core of an emulated device; its times are no latencies
     interpreter: str = ""  # of a microcontroller, on this machine: `python` has it; its times are no latencies
 
+    browser: tuple[str, ...] = ()  # names of the browser, on this machine: the first that is there
+    packages: str = "{program}/.venv-web/node_modules"  # the npm packages with a browser's runtimes
+
     @property
     def times_count(self) -> bool:
         """Say whether its times are latencies; of an emulated device or an interpreter only the answers count."""
@@ -47,7 +51,8 @@ class Device:
     @property
     def most_pictures(self) -> int | None:
         """Return how many test pictures a row answers by default; None: as many as there is time for."""
-        return None if self.times_count else EMULATED_PICTURES
+        usual = None if self.times_count else EMULATED_PICTURES
+        return BROWSER_PICTURES if self.browser else usual
 
     @property
     def address(self) -> Address:
@@ -83,7 +88,7 @@ def find_device(name: str) -> Device:
 
 def _reached(device: Device, where: str) -> Device:
     """Return a device that can be measured on. Raises EdgeproofError for one that only budgets know, by its [match]."""
-    if not device.host and not device.loopback and not device.interpreter:
+    if not (device.host or device.loopback or device.interpreter or device.browser):
         raise EdgeproofError(
             f"{where}: has a [match] and no host: budgets recognise the machine by it, and it is measured on itself, "
             "without --device; add a host to reach it over SSH"
@@ -108,7 +113,7 @@ def read_device(path: Path) -> Device:
             f"{path}: key 'interpreter': found {device.interpreter!r}: devices named {MICRO_PREFIX}NAME have "
             f'interpreter = "{INTERPRETER}", and no other device may: their times are not latencies'
         )
-    ways = [bool(device.host), device.loopback, bool(device.interpreter)]  # to reach it
+    ways = [bool(device.host), device.loopback, bool(device.interpreter), bool(device.browser)]  # to reach it
     if sum(ways) != 1 and match is None:
         raise EdgeproofError(f"{path}: key 'host': found {device.host!r}, expected a name or address, or loopback = true")
     if device.host.startswith("-") or device.user.startswith("-"):

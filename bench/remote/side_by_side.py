@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 
+from bench.remote.browser.run import BrowserRun
 from bench.remote.device_config import Device
 from bench.remote.microcontroller.run import InterpreterRun
 from bench.remote.request import DeviceOutcome, Request, Say
 from bench.remote.run import DeviceRun
-from bench.runtimes import find_runtime
+from bench.runtimes import described
 from device.errors import EdgeproofError
 from device.safe_text import printable
 
@@ -17,38 +18,56 @@ from device.safe_text import printable
 def run(devices: Sequence[Device], request: Request, say: Say) -> Iterator[DeviceOutcome]:
     """Measure on all devices side by side; yield each outcome when it is done. A device that fails loses only its own rows.
 
+    Browsers come first, one at a time: their times count, and they share this machine with emulated devices.
     Ctrl-C ends the programs on the devices; finished rows are yielded before KeyboardInterrupt is raised.
     """
-    for name in request.runtimes:
-        find_runtime(name)
-    deployable = [found for found in request.artifacts if found.format != "keras"]
-    request = replace(request, artifacts=deployable)
-    if not deployable or not request.wanted:
-        raise EdgeproofError("none of the given files runs on a device in the given runtimes: name .tflite or .onnx files")
-    for found in deployable:
-        request.pictures.of(found)  # an error of a data set concerns every device: it is raised first
+    request = _deployable(request, devices)
     stopping = threading.Event()
-    with ThreadPoolExecutor(len(devices)) as pool:
-        runs = [_run_on(device)(device, request, _voice(say, device.name), stopping) for device in devices]
-        futures = [pool.submit(device_run.measure) for device_run in runs]
-        waiting, interrupted = set(futures), False
+    runs = [_run_on(device)(device, request, _voice(say, device.name), stopping) for device in devices]
+    groups: list[list[AnyRun]] = [[one] for one in runs if isinstance(one, BrowserRun)]
+    groups.append([one for one in runs if not isinstance(one, BrowserRun)])
+    for group in filter(None, groups):
+        yield from _run_group(group, stopping)
+        if stopping.is_set():
+            raise KeyboardInterrupt
+
+
+AnyRun = DeviceRun | InterpreterRun | BrowserRun
+
+
+def _deployable(request: Request, devices: Sequence[Device]) -> Request:
+    """Return the request without files that run on no device. Raises EdgeproofError where a device is left without any."""
+    for name in request.runtimes:
+        described(name)
+    request = replace(request, artifacts=[found for found in request.artifacts if found.format != "keras"])
+    without = not request.wanted and not all(device.browser for device in devices)
+    if not request.artifacts or without:
+        raise EdgeproofError("none of the given files runs on a device in the given runtimes: name .tflite or .onnx files")
+    for found in request.artifacts:
+        request.pictures.of(found)  # an error of a data set concerns every device: it is raised first
+    return request
+
+
+def _run_group(runs: Sequence[AnyRun], stopping: threading.Event) -> Iterator[DeviceOutcome]:
+    """Measure on some devices at once; Ctrl-C sets `stopping`, and each then finishes what it keeps."""
+    with ThreadPoolExecutor(len(runs)) as pool:
+        waiting = {pool.submit(device_run.measure) for device_run in runs}
         while waiting:
             try:
                 future = next(as_completed(waiting))
             except KeyboardInterrupt:
-                interrupted = True
                 stopping.set()
                 for device_run in runs:
                     device_run.stop()
                 continue
             waiting.remove(future)
             yield future.result()
-    if interrupted:
-        raise KeyboardInterrupt
 
 
-def _run_on(device: Device) -> type[DeviceRun] | type[InterpreterRun]:
-    """Return what measures on a device: over SSH, or in a microcontroller's interpreter on this machine."""
+def _run_on(device: Device) -> type[AnyRun]:
+    """Return what measures on a device: over SSH, or on this machine in a browser or a microcontroller's interpreter."""
+    if device.browser:
+        return BrowserRun
     return InterpreterRun if device.interpreter else DeviceRun
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from bench.machine.conditions import Conditions
 from bench.results import validity
+from bench.results.browser_figures import BrowserFigures
 from bench.results.emulated import why_no_latency
 from bench.results.instruction_counts import Instructions
 from bench.results.row import (
@@ -156,6 +157,7 @@ class Measurement:
     instructions: Instructions | None = None
     rounds_left_out: int = 0  # of the samples: something slowed all rows in them
     microcontroller: MicroFigures | None = None  # what a microcontroller's interpreter needs
+    browser: BrowserFigures | None = None
 
     @cached_property
     def row(self) -> ResultRow:
@@ -163,6 +165,8 @@ class Measurement:
         why_invalid = why_no_latency(self.subject.device, self.subject.accelerator)
         latency = latency_of(self.samples, self.warmup_calls, self.conditions)
         latency = replace(latency, rounds_left_out=self.rounds_left_out or None)
+        if self.browser is not None and self.browser.block > 1:  # means of blocks show no percentile of single calls
+            latency = replace(latency, p90_ms=None, p99_ms=None, min_ms=None)
         return ResultRow(
             subject=self.subject,
             runtime_version=self.runtime_version,
@@ -180,6 +184,7 @@ class Measurement:
             loadgen=self.loadgen,
             instructions=self.instructions,
             microcontroller=self.microcontroller,
+            browser=self.browser,
         )
 
 

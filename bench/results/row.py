@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 from bench.machine.conditions import Conditions
+from bench.results.browser_figures import BrowserFigures
 from bench.results.emulated import why_no_latency
 from bench.results.instruction_counts import Instructions
 from common.json_record import Converted, Defect, Flat, Omitted, Record
@@ -232,6 +233,7 @@ class ResultRow(Record):
     loadgen: Annotated[Mapping[str, Any] | None, Omitted] = None  # the result of MLPerf's LoadGen for the same session
     instructions: Annotated[Instructions | None, Omitted] = None
     microcontroller: Annotated[MicroFigures | None, Omitted] = None  # its key stands in common/micro_figures.py too
+    browser: Annotated[BrowserFigures | None, Omitted] = None
     health: Annotated[Mapping[str, Any] | None, Omitted] = None  # of a device, around its processes
     golden: Annotated[Golden | None, Omitted] = None
     run: Annotated[str | None, Omitted] = None  # rows of one run were measured interleaved: ratios are meaningful

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bench.artifacts.cardless_input import CardlessInput
 from bench.machine.accelerators import Accelerator, probe
+from bench.runtimes.browser import browser_runtime_names, find_browser_runtime
 from bench.runtimes.support.cardless_session import CardlessSession
 from bench.runtimes.support.operation_profile import Operation
 from device.card import Card
@@ -34,11 +35,16 @@ class Session(Protocol):
         """Turn the model's output into scores (classes,), float32."""
 
 
-class Runtime(Protocol):
-    """What a module in this folder offers."""
+class Described(Protocol):
+    """What the module of every runtime says, also of one that runs in a browser."""
 
     TITLE: str  # its name as its makers write it
     FORMATS: frozenset[str]  # endings of the files that it opens, without the dot
+
+
+class Runtime(Described, Protocol):
+    """What a module in this folder offers."""
+
     DISTRIBUTIONS: tuple[str, ...]  # the packages that install it; any one is enough
 
     def import_library(self) -> None:
@@ -175,7 +181,7 @@ def _is_installed(distribution: str) -> bool:
 
 
 def runtime_names() -> list[str]:
-    """Return the names of the runtimes: the files in this folder."""
+    """Return the names of the runtimes of a machine: the files in this folder."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
 
 
@@ -196,6 +202,18 @@ def cpu_runtimes() -> list[str]:
 
 def find_runtime(name: str) -> Runtime:
     """Return the runtime of that name. Raises EdgeproofError that lists those there are."""
+    if name in browser_runtime_names():
+        raise EdgeproofError(f"{name} runs in a browser: `edgeproof bench run --device chromium` measures in it")
     if name not in runtime_names():
         raise EdgeproofError(f"unknown runtime {name!r}: there are {', '.join(runtime_names())}")
     return cast("Runtime", importlib.import_module(f"bench.runtimes.{name}"))
+
+
+def described(name: str) -> Described:
+    """Return the runtime of that name, of a machine or of a browser. Raises EdgeproofError that lists those there are."""
+    return find_browser_runtime(name) if name in browser_runtime_names() else find_runtime(name)
+
+
+def is_known(name: str) -> bool:
+    """Say whether there is a runtime of that name: results of another checkout may name others."""
+    return name in (*runtime_names(), *browser_runtime_names())

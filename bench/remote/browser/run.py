@@ -1,0 +1,199 @@
+"""A browser as a device of a run: fresh pages on this machine, whose answers and times are compared with native ones."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.artifacts.find import Artifact
+from bench.machine import environment
+from bench.machine.conditions import Conditions
+from bench.machine.environment import Environment
+from bench.measure.phase_worker import NO_ANSWER
+from bench.measure.phases import Phases, run_host
+from bench.measure.row import PendingRow, guarded, startup_of
+from bench.remote.browser.browser import find_browser
+from bench.remote.browser.file_session import FileSession
+from bench.remote.browser.measuring import Measured, Pages, Timing, measure
+from bench.remote.browser.packages import version_of
+from bench.remote.browser.page_server import serving
+from bench.remote.connect import filled_in
+from bench.remote.device_config import Device
+from bench.remote.device_rows import DeviceMeasurement
+from bench.remote.request import DeviceOutcome, Request, Say
+from bench.results.browser_figures import BrowserFigures
+from bench.results.measurement import NS_PER_MS, Measurement, Samples
+from bench.results.outcome import RowRefused
+from bench.results.row import ArtifactFile, Skipped, Subject
+from bench.runtimes.browser import browser_runtime_names, find_browser_runtime
+from common.files import scratch_folder, sha256_of
+from device.errors import CardError, EdgeproofError, ModelError, RuntimeMissing
+from device.formats.model_file import external_weights, model_size_bytes
+
+LEAST_PAGES = 5  # pages differ more than the calls in one
+
+
+@dataclass(kw_only=True)
+class BrowserRow(PendingRow):
+    """A row that is measured in a browser."""
+
+    measured: Measured | None = None
+    native: Mapping[str, Any] | None = None  # what the runtime of this machine answered
+
+
+class BrowserRun:
+    """A browser's part of a run."""
+
+    def __init__(self, device: Device, request: Request, say: Say, stopping: threading.Event) -> None:
+        """Plan a row for each artifact and number of threads. Raises EdgeproofError where there is none."""
+        names = browser_runtime_names()
+        wanted = [name for name in names if name in (request.runtimes or names)]
+        if not wanted:
+            raise EdgeproofError(
+                f"--device {device.name}: its runtimes are {' and '.join(names)}, on WebAssembly: name one of them, or none"
+            )
+        self._device, self._request, self._say, self._stopping = device, request, say, stopping
+        self._packages = Path(filled_in(device.packages))
+        mode = request.mode
+        pages = max(LEAST_PAGES, mode.processes)
+        self._timing = Timing(pages, -(-mode.queries // pages), mode.duration_s / pages)
+        self._natives: dict[tuple[Path, str], Mapping[str, Any] | None] = {}
+        self.rows = [
+            self._row(found, name, threads)
+            for found in request.artifacts
+            for name in wanted
+            if found.format in find_browser_runtime(name).FORMATS
+            for threads in request.threads
+        ]
+        if not self.rows:
+            raise EdgeproofError(f"--device {device.name}: none of the given files runs in {' or '.join(wanted)}")
+
+    def measure(self) -> DeviceOutcome:
+        """Measure every row; failures are part of the outcome."""
+        missing = None
+        try:
+            browser = find_browser(self._device.browser)
+            for name in sorted({row.subject.runtime for row in self.rows}):
+                version_of(self._packages, name)
+        except RuntimeMissing as error:
+            missing = str(error)
+            self._say(f"lost: {missing}")
+        else:
+            with scratch_folder() as scratch, serving(self._packages) as server:
+                pages = Pages(server, browser, scratch, self._stopping)
+                for row in self.rows:
+                    if not self._stopping.is_set():
+                        guarded(row, partial(self._measure_row, row, pages), self._say)
+        return self._outcome(missing)
+
+    def stop(self) -> None:
+        """Do nothing: once `stopping` is set, no page is awaited any more, and its browser is ended."""
+
+    def _measure_row(self, row: BrowserRow, pages: Pages) -> None:
+        session = self._session(row)
+        pictures = self._request.pictures.of(row.found)
+        count = min(self._request.most_pictures or self._device.most_pictures or len(pictures.order), len(pictures.order))
+        unusable: dict[int, str] = {}
+        pixels = pictures.split.prepared(row.found.card.preprocess, pictures.order[:count], unusable)
+        row.native = self._native_answers(row, pixels, pages.scratch)
+        measured = measure(
+            pages, session, row.found.path, row.found.card, pixels, row.subject.threads, self._timing, row.native
+        )
+        measured.predictions[list(unusable)] = NO_ANSWER
+        row.measured, row.predictions, row.runtime_version = measured, measured.predictions, session.runtime_version
+        right = int((row.predictions == pictures.labels[:count]).sum())
+        golden = "no golden pictures inside" if measured.golden is None else measured.golden.text
+        p50_ms = np.median(np.concatenate([page.latency_ns for page in measured.pages])) / NS_PER_MS
+        self._say(
+            f"  {row.subject.key}: {golden}; {right:,} of {count:,} right; p50 {p50_ms:.4f} ms over {len(measured.pages)} "
+            f"pages; {measured.download_bytes / 1e6:.1f} MB to download"
+        )
+
+    def _session(self, row: BrowserRow) -> FileSession:
+        """Read the file and look for the runtime. Raises RowRefused."""
+        path, card = row.found.path, row.found.card
+        try:
+            version = version_of(self._packages, row.subject.runtime)
+            if row.found.format == "onnx" and external_weights(path, path.read_bytes()):
+                raise RowRefused("its weights are in files of their own: a page gets one file")
+            return FileSession(path, card, row.subject.runtime, version)
+        except (CardError, ModelError, RuntimeMissing) as error:
+            raise RowRefused(str(error).removeprefix(f"{path}: ")) from error
+
+    def _native_answers(self, row: BrowserRow, pixels: npt.NDArray[np.uint8], scratch: Path) -> Mapping[str, Any] | None:
+        """Return what the same file answers in the runtime of this machine; None where it does not run here."""
+        found, native = row.found, find_browser_runtime(row.subject.runtime).NATIVE
+        key = (found.path, native)
+        if key not in self._natives:
+            prepared = scratch / "pictures.npy"
+            np.save(prepared, pixels)
+            golden = bool(found.card.document.get("golden"))
+            try:
+                phases = Phases(found.path, native, inferences=0, golden=golden, pictures=prepared)
+                self._natives[key] = run_host([], phases)
+            except EdgeproofError:
+                self._natives[key] = None
+        return self._natives[key]
+
+    def _row(self, found: Artifact, runtime: str, threads: int) -> BrowserRow:
+        card = found.card
+        subject = Subject(card.model, found.name, card.variant, found.format, runtime, self._device.name, "cpu", threads)
+        return BrowserRow(found=found, subject=subject)
+
+    # -- results
+
+    def _outcome(self, missing: str | None) -> DeviceOutcome:
+        """Collect the finished rows; in an interrupted run the others are not skipped, only not done."""
+        measured: list[Measurement] = [self._finish(row, row.measured) for row in self.rows if row.measured is not None]
+        reasons = [(row, row.reason or missing) for row in self.rows if row.measured is None]
+        skipped = [Skipped(row.subject, reason) for row, reason in reasons if reason is not None]
+        failures = [] if missing is None else [f"{self._device.name}: lost: {missing}"]
+        failures += [f"{row.subject.key}: {row.reason}" for row in self.rows if row.crashed]
+        proofs = [(row.subject.key, row.measured.golden) for row in self.rows if row.measured is not None]
+        failures += [f"{key}: {golden.text}" for key, golden in proofs if golden is not None and golden.deviations]
+        return DeviceOutcome(self._device.name, measured, skipped, None if missing else self._describe(), failures)
+
+    def _describe(self) -> Environment:
+        here = environment.describe()
+        browsers = sorted({row.measured.pages[0].browser for row in self.rows if row.measured is not None})
+        return replace(here, more={"description": self._device.description, "browser": ", ".join(browsers) or None})
+
+    def _finish(self, row: BrowserRow, measured: Measured) -> DeviceMeasurement:
+        path, pictures, pages = row.found.path, self._request.pictures.of(row.found), measured.pages
+        return DeviceMeasurement(
+            subject=row.subject,
+            artifact=ArtifactFile(str(path), sha256_of(path), model_size_bytes(path)),
+            runtime_version=row.runtime_version,
+            answers=self._request.answer_counts(row.found, pictures, row.predictions),
+            startup=startup_of([page.startup_ns for page in pages]),
+            warmup_calls=max(page.warmup_calls for page in pages),
+            peak_rss_bytes=measured.peak_rss_bytes,
+            samples=Samples(tuple(page.latency_ns for page in pages), row.predictions),
+            conditions=tuple(Conditions(steady=page.steady) for page in pages),
+            golden=measured.golden,
+            browser=self._figures(row, measured),
+        )
+
+    def _figures(self, row: BrowserRow, measured: Measured) -> BrowserFigures:
+        native, pages = row.native, measured.pages
+        answers = np.empty(0, np.uint16) if native is None else np.array(native["predictions"], np.uint16)
+        usable = row.predictions[: len(answers)] != NO_ANSWER
+        return BrowserFigures(
+            browser=pages[0].browser,
+            isolated=all(page.isolated for page in pages),
+            clock_step_us=measured.clock_step_us,
+            block=max(page.block for page in pages),
+            fetch_ms=measured.median_ms(lambda page: page.fetch_ms),
+            compile_ms=measured.median_ms(lambda page: page.compile_ms),
+            first_inference_ms=measured.median_ms(lambda page: page.first_ms),
+            download_bytes=measured.download_bytes,
+            download_gzip_bytes=measured.download_gzip_bytes,
+            native=None if native is None else f"{native['runtime']} {native['runtime_version']}",
+            compared=int(usable.sum()),
+            same_class=int((row.predictions[: len(answers)] == answers)[usable].sum()),
+        )
