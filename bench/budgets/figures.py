@@ -49,6 +49,7 @@ class Measured:
 Figure = Callable[[Case], Measured]
 
 NO_MICROCONTROLLER = Measured(reason=f"its file was not measured with --device {DEVICE}", skipped=True)
+NO_BROWSER = Measured(reason="it was not measured in a browser, which downloads its runtime", skipped=True)
 NO_ACCURACY = Measured(reason="accuracy was not measured", advice="measure with labelled pictures")
 
 
@@ -58,12 +59,22 @@ def no_time(row: ResultRow) -> str:
 
 
 def processes_ms(row: ResultRow, results: Results, percentile: str) -> list[float] | None:
-    """Return a latency percentile of each process in milliseconds; None where a process has too few queries for it."""
+    """Return a latency percentile of each process in milliseconds; None where a process has too few queries for it.
+
+    Means of blocks of calls, as a browser's clock makes them necessary for small models, show only p50.
+    """
+    if percentile != "p50" and in_blocks(row):
+        return None
     processes = Samples.from_arrays(results.arrays, row.key).latency_ns
     if percentile == "p50":
         return [float(np.median(process)) / NS_PER_MS for process in processes]
     estimates = [percentiles.early_stopping_percentile_ns(process, PERCENTILES[percentile]) for process in processes]
     return [ns / NS_PER_MS for ns in estimates if ns is not None] if None not in estimates else None
+
+
+def in_blocks(row: ResultRow) -> bool:
+    """Say whether a row's samples are means of several calls."""
+    return row.browser is not None and row.browser.block > 1
 
 
 def latency(percentile: str) -> Figure:
@@ -73,6 +84,9 @@ def latency(percentile: str) -> Figure:
         figures = case.row.latency
         values = processes_ms(case.row, case.results, percentile)
         samples = f"{figures.processes} processes, {figures.queries:,} queries"
+        if values is None and in_blocks(case.row):
+            reason = f"timed in blocks of calls, as the browser's clock is coarse: they show no {percentile}"
+            return Measured(None, samples, reason, "limit its p50")
         if values is None:
             reason = f"a process has too few queries for its {percentile}"
             return Measured(None, samples, reason, "measure with --mode normal")
@@ -113,6 +127,12 @@ def peak_rss_mb(case: Case) -> Measured:
 def size_kb(case: Case) -> Measured:
     """Return the size of the file in 1,000 bytes."""
     return Measured(Interval.exact(case.row.artifact.size_bytes / 1e3), "the file")
+
+
+def download_kb(case: Case) -> Measured:
+    """Return what a page downloads before it can answer, compressed, in 1,000 bytes."""
+    found = case.row.browser
+    return NO_BROWSER if found is None else Measured(Interval.exact(found.download_gzip_bytes / 1e3), "gzip of each file")
 
 
 def arena_kb(case: Case) -> Measured:

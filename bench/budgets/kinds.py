@@ -71,6 +71,7 @@ _ROWS = (
     Kind("max_size_kb", "kB", figures.size_kb, help="Size of the file, in 1,000 bytes."),
     Kind("max_flash_kb", "kB", figures.flash_kb, help="The model's own bytes, in 1,000, as a microcontroller has them."),
     Kind("max_arena_kb", "kB", figures.arena_kb, help="A microcontroller's arena, in 1,000 bytes, on a 64-bit host."),
+    Kind("max_download_kb", "kB", figures.download_kb, help="A browser's runtime and model, compressed, in 1,000 bytes."),
     Kind("max_instructions_m", "million instructions", figures.instructions_m, help="Millions counted for one inference."),
     Kind("min_top1", "", figures.top1, share=True, help="At least this share of pictures is right."),
     Kind(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from bench.analysis.thread_count import advice
+from bench.report.devices import COLUMNS as DEVICES, LEAST_NEEDED as DEVICES_LEAST, devices_table
 from bench.report.markdown import COLUMNS, table
 from bench.report.microcontroller import COLUMNS as NEEDS, LEAST_NEEDED as NEEDS_LEAST, microcontroller_table
 from bench.results.row import ANY, ResultRow, Skipped
@@ -19,12 +20,19 @@ def console_lines(results: Results) -> list[str]:
     rows = [row for row in results.rows if row.key in results.new_keys] if of_this_run else results.rows
     skipped = results.new_skipped if of_this_run else results.skipped
     notes = [*advice(rows), *_doubts(rows), *_skipped(skipped)]
-    needs = microcontroller_table(rows)
+    devices, needs = devices_table(_with_others_of_their_files(results.rows, rows)), microcontroller_table(rows)
     return [
         *(table_lines(COLUMNS, table(rows), LEAST_NEEDED) if rows else []),
+        *(["", "Devices", *table_lines(DEVICES, devices, DEVICES_LEAST)] if devices else []),
         *(["", *table_lines(NEEDS, needs, NEEDS_LEAST)] if needs else []),
         *map(printable, notes),
     ]
+
+
+def _with_others_of_their_files(every: Sequence[ResultRow], rows: Sequence[ResultRow]) -> list[ResultRow]:
+    """Return the rows, and those of the same files elsewhere: devices are often measured in runs of their own."""
+    files = {row.artifact.sha256 for row in rows}
+    return [row for row in every if row.artifact.sha256 in files]
 
 
 def _doubts(rows: Sequence[ResultRow]) -> list[str]:

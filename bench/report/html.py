@@ -27,6 +27,7 @@ from bench.analysis.wording import (
     short_verdict,
 )
 from bench.report import latency_charts, overview_chart, trend_charts
+from bench.report.devices import CAPTION as ABOUT_DEVICES, COLUMNS as DEVICES, devices_table
 from bench.report.markdown import notes
 from bench.report.microcontroller import CAPTION, COLUMNS as NEEDS, microcontroller_table
 from bench.results.evaluation_set import EvaluationSet
@@ -59,6 +60,9 @@ def page(results: Results, past: History) -> str:
         advice=[_advice(one) for one in advice],
         rows=_table(results.rows),
         pairs=[_pair(pair, results) for pair in found],
+        devices=devices_table(results.rows),
+        devices_columns=DEVICES,
+        devices_caption=ABOUT_DEVICES,
         needs=microcontroller_table(results.rows),
         needs_columns=NEEDS,
         needs_caption=CAPTION.replace("`", ""),

@@ -36,6 +36,8 @@ def path_parts(row: ResultRow) -> dict[str, float]:
 def startup_parts(row: ResultRow) -> dict[str, float]:
     """Return the parts of a process's start."""
     startup = row.startup
+    if row.browser is not None:
+        return {"fetch": startup.import_ms, "compile": startup.load_ms, "first inference": startup.first_inference_ms}
     return {"import": startup.import_ms, "load": startup.load_ms, "first inference": startup.first_inference_ms}
 
 
@@ -145,7 +147,8 @@ def stacked(rows: Sequence[ResultRow], parts: Parts, title: str) -> Spec | None:
         for name, times in timed
         for place, (stage, ms) in enumerate(times.items())
     ]
-    color = {"field": "stage", "type": "nominal", "sort": list(timed[0][1]), "title": None, "legend": TOP_LEGEND}
+    stages = list(dict.fromkeys(stage for _, times in timed for stage in times))
+    color = {"field": "stage", "type": "nominal", "sort": stages, "title": None, "legend": TOP_LEGEND}
     return chart(
         values,
         height=BAR_PX * len(names),

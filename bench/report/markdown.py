@@ -16,6 +16,7 @@ from bench.analysis.wording import (
     short_verdict,
 )
 from bench.machine.environment import Environment
+from bench.report.devices import CAPTION as ABOUT_DEVICES, COLUMNS as DEVICES, devices_table
 from bench.report.microcontroller import CAPTION, COLUMNS as NEEDS, microcontroller_table
 from bench.results.instruction_counts import CANNOT_SEE
 from bench.results.row import ANY, HOST, PathSpans, ResultRow
@@ -115,6 +116,9 @@ def markdown(results: Results) -> str:
         ]
         lines += [_markdown_line(PATH_COLUMNS), _markdown_line(["---"] * 3 + ["---:"] * (len(PATH_COLUMNS) - 3))]
         lines += [_markdown_line(cells) for cells in whole]
+    if devices := devices_table(results.rows):
+        lines += ["", "## Devices", "", ABOUT_DEVICES, "", _markdown_line(DEVICES)]
+        lines += [_markdown_line(["---"] * len(DEVICES)), *map(_markdown_line, devices)]
     if needs := microcontroller_table(results.rows):
         lines += ["", "## On a microcontroller", "", CAPTION, "", _markdown_line(NEEDS)]
         lines += [_markdown_line(["---"] * 2 + ["---:"] * 3 + ["---"]), *map(_markdown_line, needs)]

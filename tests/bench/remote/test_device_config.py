@@ -22,7 +22,7 @@ class TestDeviceFiles:
                 find_device(name)
         else:
             device = find_device(name)
-            assert device.host or device.loopback or device.interpreter
+            assert device.host or device.loopback or device.interpreter or device.browser
 
     @pytest.mark.parametrize(
         ("text", "found"),
@@ -53,6 +53,15 @@ class TestDeviceFiles:
             read_device(path)
         path.write_text('description = "d"\nhost = "h"')
         with pytest.raises(EdgeproofError, match="key 'interpreter': found ''"):
+            read_device(path)
+
+    def test_a_browser_is_reached_in_no_other_way_and_answers_1000_pictures(self, tmp_path: Path) -> None:
+        path = tmp_path / "kiosk.toml"
+        path.write_text('description = "d"\nbrowser = ["chromium"]')
+        device = find_device(str(path))
+        assert (device.times_count, device.most_pictures) == (True, 1000)
+        path.write_text('description = "d"\nbrowser = ["chromium"]\nhost = "h"')
+        with pytest.raises(EdgeproofError, match="key 'host'"):
             read_device(path)
 
     def test_one_that_only_says_how_to_recognise_a_machine_cannot_be_measured_on(self, tmp_path: Path) -> None:
