@@ -194,6 +194,14 @@ rehearsal: convert emulated-device ## Run every int8 and float32 artifact on an 
 	$(RUN) -m bench run --device $(subst $(space),$(comma),$(EMULATED)) --pictures 10 --output build/rehearsal.json \
 	  $(foreach model,$(MODELS),$(foreach form,int8.tflite float32.tflite int8.onnx float32.onnx,build/$(model)/$(model).$(form)))
 
+# Browsers are measured first and alone: their times count. Instructions are counted since an emulated board has no times
+bench-devices: EMULATED := emulated-pi4
+bench-devices: SHIPPED := $(foreach model,$(MODELS),build/$(model)/$(model).int8.tflite)
+bench-devices: convert web setup-micro emulated-device ## Measure each int8 model on an emulated Raspberry Pi 4, in Chromium and as on a microcontroller: build/devices.html.
+	$(RUN) -m bench run --device chromium,$(EMULATED),tflite-micro --output build/devices.json $(SHIPPED)
+	$(RUN) -m bench count --core cortex-a72 --runtime litert --output build/devices.json $(SHIPPED)
+	$(RUN) -m bench report build/devices.json
+
 baseline: ## Make data/baseline again from data/ready.
 	$(RUN) -m bench run data/ready/*.tflite --runtime litert --seconds 0.5 --output build/ready.json
 	$(RUN) -m bench baseline save data/baseline data/ready/*.tflite --results build/ready.json

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from bench.__main__ import main as bench
 from bench.runtimes import runtime_names
+from bench.runtimes.browser import browser_runtime_names
 from convert.__main__ import main as convert
 from convert.variants import VARIANTS
 from device.command_line import build_parser
@@ -234,7 +235,10 @@ def first_cells() -> set[str]:
     return {span for line in lines for span in SPAN.findall(line.strip("|").split("|")[0])}
 
 
-@pytest.mark.parametrize("name", sorted({*runtime_names(), *(variant.name for variant in VARIANTS), *model_names()}))
+@pytest.mark.parametrize(
+    "name",
+    sorted({*runtime_names(), *browser_runtime_names(), *(variant.name for variant in VARIANTS), *model_names()}),
+)
 def test_every_runtime_variant_and_model_has_its_row_in_a_table(name: str) -> None:
     assert name in first_cells()
 

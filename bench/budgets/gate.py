@@ -103,7 +103,7 @@ def pairs_of(
                 f"{baseline.folder}: {_artifact_text(key)} has no counterpart in build/: make it, or name FILE..."
             )
     pairs = [
-        Pair(row, Side(before[key], *_runtime_and_threads(row)), Side(now[key], *_runtime_and_threads(row)), tuple(limits))
+        Pair(row, _side(before[key], row), _side(now[key], row), tuple(limits))
         for key in sorted(before.keys() & now.keys(), key=str)
         for row in baseline.rows_of(before[key])
         if (limits := _limits(row, budgets, names_of(row.subject.device, {HOST: environment}, devices)))
@@ -117,9 +117,12 @@ def pairs_of(
 
 
 def _limits(row: ResultRow, budgets: Budgets, names: set[str]) -> list[Limit]:
-    """Return the limits of a row; for a row of another machine only those of counts, since times are measured here."""
+    """Return the limits of a row; for a row of another machine only those of counts, since times are measured here.
+
+    A browser is on this machine.
+    """
     limits = budgets.of(row.subject, names, "baseline")
-    if row.subject.device != HOST:
+    if row.subject.device != HOST and row.browser is None:
         return [limit for limit in limits if _is_count(limit)]
     return [limit for limit in limits if not limit.kind.timed or not no_time(row)]
 
@@ -250,8 +253,9 @@ def _finding(
     return Finding(limit, pair.row.key, verdict, measured, samples, reason, advice)
 
 
-def _runtime_and_threads(row: ResultRow) -> tuple[str, int]:
-    return row.subject.runtime, row.subject.threads
+def _side(found: Artifact, row: ResultRow) -> Side:
+    subject = row.subject
+    return Side(found, subject.runtime, subject.threads, subject.device)
 
 
 def _times(ratio: Interval) -> str:

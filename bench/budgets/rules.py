@@ -11,6 +11,7 @@ from typing import Any
 from bench.budgets.figures import OtherVariant
 from bench.budgets.kinds import KINDS, RELATIVE_PERCENTILES, Against, Kind
 from bench.budgets.limit import Limit, Place
+from bench.results.browser_figures import DEVICE as CHROMIUM
 from bench.results.row import ANY, HOST, Combination, Subject
 from common.paths import BUDGETS, shown
 from common.toml_config import read_toml
@@ -202,7 +203,7 @@ def _number(kind: Kind, key: str, value: Any, place: Place) -> float:
 def _check_device(rule: Rule) -> None:
     device = rule.selectors.get("device", "*")
     for limit in rule.limits:
-        if limit.kind.device_bound and (_is_pattern(device) or device == HOST):
+        if limit.kind.device_bound and (_is_pattern(device) or device in (HOST, CHROMIUM)):
             raise EdgeproofError(
                 f"{limit.place}: {limit.kind.key}: milliseconds are valid only on a named device: "
                 'add device = "NAME" and bench/devices/NAME.toml, which says how to recognise it; '

@@ -59,13 +59,14 @@ def gate(
     from bench.budgets.rules import load_budgets
     from bench.machine import environment
     from bench.measure.fresh_processes import FreshProcesses
+    from bench.remote.browser.sides import with_browsers
     from common.project import baseline_path, budgets_path
 
     rules, before, current = load_budgets(budgets_path(budgets)), load(baseline_path(baseline)), environment.describe()
     pairs = pairs_of(before, find_artifacts(files), rules, current, all_named=bool(files))
-    with FreshProcesses(click.echo) as fresh:
+    with FreshProcesses(click.echo) as fresh, with_browsers(fresh) as measures:
         setting = Setting(max_time, seed, counts=counts_in(RESULTS))
-        findings = gate_pairs(pairs, before, current, fresh, setting, click.echo)
+        findings = gate_pairs(pairs, before, current, measures, setting, click.echo)
     return publish(findings, f"Against the baseline {before.folder}", Outputs(**outputs), click.echo)
 
 

@@ -49,10 +49,13 @@ class RunOptions:
 @click.option("--seconds", type=click.FloatRange(min=0), help="Measure each row this long.")
 @click.option("--threads", type=ThreadCounts(), default="1", show_default=True, help="Threads; a row for each number.")
 @click.option(
-    "--device", "devices", metavar="NAME,...", help="Measure on these: pi4,pi5 over SSH, tflite-micro. See bench/devices/."
+    "--device",
+    "devices",
+    metavar="NAME,...",
+    help="Measure on these: pi4,pi5 over SSH, chromium, tflite-micro. See bench/devices/.",
 )
 @click.option(
-    "--pictures", type=click.IntRange(1), help="With --device: at most N a row  [default: 100 if emulated or tflite-micro]"
+    "--pictures", type=click.IntRange(1), help="With --device: at most N a row  [default: 1000 in chromium; 100 if emulated]"
 )
 @click.option("--offline", is_flag=True, help="Push wheels to a device, which then needs no package index.")
 @click.option("--profile", is_flag=True, help="Print each row's time per operation too, and keep it in build/profile/.")

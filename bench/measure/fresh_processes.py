@@ -18,6 +18,7 @@ from bench.measure.job import Job, Task
 from bench.measure.row import HostRow, subject_for
 from bench.measure.worker_pool import Talk, Workers
 from bench.results.outcome import RowCrashed, RowRefused
+from bench.results.row import HOST
 from common.files import scratch_folder
 from device.errors import EdgeproofError
 
@@ -33,6 +34,7 @@ class Side:
     found: Artifact
     runtime: str
     threads: int = 1
+    device: str = HOST  # or a browser on this machine: bench/remote/browser/sides.py
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,11 @@ class FreshProcesses:
 
     @contextmanager
     def _partner(self, side: Side) -> Iterator["Partner"]:
-        with _named(side), self._workers.talking_to(self._job(side, "turns")) as talk:
+        with named(side), self._workers.talking_to(self._job(side, "turns")) as talk:
             yield Partner(side, talk)
 
     def _run(self, side: Side, task: Task, names: tuple[str, ...], **more: Any) -> list[npt.NDArray[Any]]:
-        with _named(side), self._workers.result_of(self._job(side, task, **more)) as result:
+        with named(side), self._workers.result_of(self._job(side, task, **more)) as result:
             return [np.array(result[name]) for name in names]
 
     def _job(self, side: Side, task: Task, **more: Any) -> Job:
@@ -138,12 +140,12 @@ class Partner:
 
     def ask(self, line: str = "") -> Turn:
         """Let it take a turn, or what the line asks for. Raises SideFailed."""
-        with _named(self.side):
+        with named(self.side):
             return Turn(**self.talk.ask(line))
 
 
 @contextmanager
-def _named(side: Side) -> Iterator[None]:
+def named(side: Side) -> Iterator[None]:
     """Add the name of the side to the error of a process."""
     try:
         yield

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from common.json_record import Defect, Record
 
+DEVICE = "chromium"  # the built-in browser: on whatever machine that is
+
 
 @dataclass(frozen=True, kw_only=True)
 class BrowserFigures(Record):

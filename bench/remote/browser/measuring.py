@@ -9,11 +9,12 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from bench.artifacts.find import Artifact
 from bench.measure.golden_comparison import worst_difference
 from bench.measure.phase_worker import golden, golden_pictures
 from bench.remote.browser.browser import opened
 from bench.remote.browser.file_session import FileSession
-from bench.remote.browser.packages import gzipped_bytes
+from bench.remote.browser.packages import gzipped_bytes, version_of
 from bench.remote.browser.page_result import PageResult
 from bench.remote.browser.page_server import PageServer
 from bench.remote.browser.visit import Task, Visit
@@ -21,11 +22,24 @@ from bench.results.outcome import RowCrashed, RowRefused
 from bench.results.row import Golden
 from device.card import Card
 from device.errors import CardError, ModelError
+from device.formats.model_file import external_weights
 from device.inference import top_k
 from device.runtimes import Session
 
 TIMED_TENSORS = 16
 US_PER_MS = 1000
+
+
+def session_for(found: Artifact, runtime: str, packages: Path) -> FileSession:
+    """Read an artifact for a browser's runtime. Raises RowRefused for a file that a page cannot open, RuntimeMissing."""
+    path = found.path
+    try:
+        version = version_of(packages, runtime)
+        if found.format == "onnx" and external_weights(path, path.read_bytes()):
+            raise RowRefused("its weights are in files of their own: a page gets one file")
+        return FileSession(path, found.card, runtime, version)
+    except (CardError, ModelError) as error:
+        raise RowRefused(str(error).removeprefix(f"{path}: ")) from error
 
 
 @dataclass(frozen=True)
@@ -100,23 +114,12 @@ def measure(
     `native` is what the runtime of this machine answered. Raises RowRefused or RowCrashed.
     """
     golden_pixels = golden_pictures(card)
-    tensors = _Tensors(session, [*golden_pixels, *pixels])
+    tensors = [*golden_pixels, *pixels]
     results: list[PageResult] = []
     peaks: list[int] = []
     fetched: Mapping[Path, int] = {}
     for number in range(timing.pages):
-        task = Task(
-            runtime=session.runtime,
-            model=path,
-            tensors=tensors,
-            answers=len(tensors) if number == 0 else 0,
-            timed=min(TIMED_TENSORS, len(tensors)),
-            outputs=session.outputs,
-            threads=threads,
-            seconds=timing.seconds,
-            blocks=timing.blocks,
-            disabled_optimizers=tuple((card.document.get("session") or {}).get("disabled_optimizers") or ()),
-        )
+        task = task_of(session, path, card, tensors, len(tensors) if number == 0 else 0, threads, timing)
         result, peak_bytes, fetched = pages.visit(task)
         results.append(result)
         peaks.append(peak_bytes)
@@ -124,6 +127,30 @@ def measure(
     proof = _proof(session, card, outputs[: len(golden_pixels)], native)
     predictions = [top_k(session.scores(output), 1)[0] for output in outputs[len(golden_pixels) :]]
     return Measured(tuple(results), np.array(predictions, np.uint16), proof, max(peaks), fetched)
+
+
+def task_of(
+    session: FileSession,
+    path: Path,
+    card: Card,
+    pictures: Sequence[npt.NDArray[np.uint8]],
+    answers: int,
+    threads: int,
+    timing: Timing,
+) -> Task:
+    """Return the task of a page: to answer so many of the prepared pictures (H, W, C), and to time the first ones."""
+    return Task(
+        runtime=session.runtime,
+        model=path,
+        tensors=_Tensors(session, pictures),
+        answers=answers,
+        timed=min(TIMED_TENSORS, len(pictures)),
+        outputs=session.outputs,
+        threads=threads,
+        seconds=timing.seconds,
+        blocks=timing.blocks,
+        disabled_optimizers=tuple((card.document.get("session") or {}).get("disabled_optimizers") or ()),
+    )
 
 
 class _Tensors(Sequence[npt.NDArray[Any]]):

@@ -18,8 +18,7 @@ from bench.measure.phase_worker import NO_ANSWER
 from bench.measure.phases import Phases, run_host
 from bench.measure.row import PendingRow, guarded, startup_of
 from bench.remote.browser.browser import find_browser
-from bench.remote.browser.file_session import FileSession
-from bench.remote.browser.measuring import Measured, Pages, Timing, measure
+from bench.remote.browser.measuring import Measured, Pages, Timing, measure, session_for
 from bench.remote.browser.packages import version_of
 from bench.remote.browser.page_server import serving
 from bench.remote.connect import filled_in
@@ -28,12 +27,11 @@ from bench.remote.device_rows import DeviceMeasurement
 from bench.remote.request import DeviceOutcome, Request, Say
 from bench.results.browser_figures import BrowserFigures
 from bench.results.measurement import NS_PER_MS, Measurement, Samples
-from bench.results.outcome import RowRefused
 from bench.results.row import ArtifactFile, Skipped, Subject
 from bench.runtimes.browser import browser_runtime_names, find_browser_runtime
 from common.files import scratch_folder, sha256_of
-from device.errors import CardError, EdgeproofError, ModelError, RuntimeMissing
-from device.formats.model_file import external_weights, model_size_bytes
+from device.errors import EdgeproofError, RuntimeMissing
+from device.formats.model_file import model_size_bytes
 
 LEAST_PAGES = 5  # pages differ more than the calls in one
 
@@ -55,7 +53,8 @@ class BrowserRun:
         wanted = [name for name in names if name in (request.runtimes or names)]
         if not wanted:
             raise EdgeproofError(
-                f"--device {device.name}: its runtimes are {' and '.join(names)}, on WebAssembly: name one of them, or none"
+                f"--device {device.name}: its runtimes are {' and '.join(names)}, on WebAssembly; WebGPU is not measured: name "
+                "one of them, or none"
             )
         self._device, self._request, self._say, self._stopping = device, request, say, stopping
         self._packages = Path(filled_in(device.packages))
@@ -95,7 +94,7 @@ class BrowserRun:
         """Do nothing: once `stopping` is set, no page is awaited any more, and its browser is ended."""
 
     def _measure_row(self, row: BrowserRow, pages: Pages) -> None:
-        session = self._session(row)
+        session = session_for(row.found, row.subject.runtime, self._packages)
         pictures = self._request.pictures.of(row.found)
         count = min(self._request.most_pictures or self._device.most_pictures or len(pictures.order), len(pictures.order))
         unusable: dict[int, str] = {}
@@ -113,17 +112,6 @@ class BrowserRun:
             f"  {row.subject.key}: {golden}; {right:,} of {count:,} right; p50 {p50_ms:.4f} ms over {len(measured.pages)} "
             f"pages; {measured.download_bytes / 1e6:.1f} MB to download"
         )
-
-    def _session(self, row: BrowserRow) -> FileSession:
-        """Read the file and look for the runtime. Raises RowRefused."""
-        path, card = row.found.path, row.found.card
-        try:
-            version = version_of(self._packages, row.subject.runtime)
-            if row.found.format == "onnx" and external_weights(path, path.read_bytes()):
-                raise RowRefused("its weights are in files of their own: a page gets one file")
-            return FileSession(path, card, row.subject.runtime, version)
-        except (CardError, ModelError, RuntimeMissing) as error:
-            raise RowRefused(str(error).removeprefix(f"{path}: ")) from error
 
     def _native_answers(self, row: BrowserRow, pixels: npt.NDArray[np.uint8], scratch: Path) -> Mapping[str, Any] | None:
         """Return what the same file answers in the runtime of this machine; None where it does not run here."""

@@ -13,6 +13,7 @@ from bench.results.store import Results
 from bench.stats import intervals
 from bench.stats.percentiles import early_stopping_percentile_ns
 from common.interval import Interval, of_share
+from tests.support.browser_figures import browser_figures
 from tests.support.budget_results import FACTORS, results, row
 from tests.support.microcontrollers import figures
 from tests.support.results_builder import counted
@@ -132,6 +133,27 @@ class TestCounts:
     def test_top_1_is_a_share_of_all_pictures(self) -> None:
         assert figure("min_top1", row(wrong=200), error=0.05) == Measured(of_share(9_800, 10_000, 0.05), "10,000 pictures")
         assert pictures(1) == "1 pictures"
+
+
+class TestBrowser:
+    def test_a_download_is_that_of_the_compressed_files_in_1000_bytes(self) -> None:
+        measured = replace(row(), browser=browser_figures(download_gzip_bytes=3_008_097))
+        assert figure("max_download_kb", measured).interval == Interval.exact(3_008.097)
+
+    def test_another_row_has_none(self) -> None:
+        found = figure("max_download_kb")
+        assert (found.skipped, found.interval) == (True, None)
+
+    def test_means_of_blocks_have_a_p50_and_no_other_percentile(self) -> None:
+        measured = replace(row(), browser=browser_figures(block=4))
+        assert figure("max_p50_ms", measured).interval is not None
+        assert figure("max_p90_ms", measured).reason.startswith("timed in blocks of calls, as the browser's clock is coarse")
+        assert (measured.row.latency.p90_ms, measured.row.latency.min_ms) == (None, None)
+
+    def test_single_calls_have_every_percentile(self) -> None:
+        measured = replace(row(), browser=browser_figures(block=1))
+        assert figure("max_p90_ms", measured).interval is not None
+        assert measured.row.latency.p90_ms is not None
 
 
 class TestMicrocontroller:

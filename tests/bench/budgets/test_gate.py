@@ -24,6 +24,7 @@ from common.verdict import Verdict
 from device.errors import EdgeproofError, RuntimeMissing
 from tests.conftest import ROOT, run_module
 from tests.support.baselines import COMMITTED, HERE, PICTURES, RULES, changed, measured, rules, written
+from tests.support.browser_figures import browser_figures
 from tests.support.models.model_files import own_bytes
 from tests.support.results_builder import counted
 from tests.support.simulated_processes import Processes
@@ -86,6 +87,19 @@ class TestGate:
         found = gated(baseline, candidate, rules(tmp_path), Bench(baseline, slower, wrong))
         assert found["max_regression"].verdict is Verdict[latency]
         assert found["max_top1_regression"].verdict is Verdict[accuracy]
+
+    def test_a_row_of_a_browser_is_measured_here_too_and_one_of_a_board_is_not(
+        self, baseline: Baseline, artifact: Artifact, tmp_path: Path
+    ) -> None:
+        candidate, row = changed(artifact, tmp_path / "new"), baseline.results.rows[0]
+        in_browser = replace(row, subject=replace(row.subject, device="chromium"), browser=browser_figures())
+        baseline.results.rows[:] = [in_browser]
+        (pair,) = pairs_of(baseline, [candidate], rules(tmp_path), HERE, all_named=True)
+        assert (pair.base.device, pair.candidate.device) == ("chromium", "chromium")
+        assert len(pair.limits) == 2
+        baseline.results.rows[:] = [replace(in_browser, browser=None)]
+        with pytest.raises(EdgeproofError, match="must not pass without a measurement"):
+            pairs_of(baseline, [candidate], rules(tmp_path), HERE, all_named=True)
 
     def test_an_unchanged_file_passes_unmeasured(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
         bench = Bench(baseline, slower=5.0, wrong=PICTURES)

@@ -35,6 +35,7 @@ class TestFile:
             ("max_p50_ms = 3", 2, "named device"),
             ('device = "*"\nmax_load_ms = 3', 3, "named device"),
             ('device = "host"\nmax_p90_ms = 3', 3, "named device"),
+            ('device = "chromium"\nmax_p50_ms = 3', 3, "named device"),
         ],
     )
     def test_a_mistake_is_named_with_its_line(self, tmp_path: Path, rule: str, line: int, found: str) -> None:

@@ -8,18 +8,12 @@ from bench.report.console import console_lines
 from bench.report.devices import COLUMNS, devices_table
 from bench.report.html import page
 from bench.report.markdown import markdown
-from bench.results.browser_figures import BrowserFigures
 from bench.results.history import History
 from bench.results.measurement import Measurement
 from bench.results.store import Results
+from tests.support.browser_figures import browser_figures
 from tests.support.microcontrollers import figures
 from tests.support.results_builder import counted, make_results, make_row, usual
-
-FOUND = BrowserFigures(
-    browser="Chromium 156.0", isolated=True, clock_step_us=5.0, block=4, fetch_ms=40.4, compile_ms=500.2,
-    first_inference_ms=10.0, download_bytes=9_800_000, download_gzip_bytes=3_000_000, native="litert 2.3",
-    compared=1_000, same_class=999,
-)  # fmt: skip
 
 
 def on(device: str, runtime: str, **more: object) -> Measurement:
@@ -36,7 +30,7 @@ def results() -> Results:
             make_row("int8"),
             on("emulated-pi4", "litert", instructions=counted(1_615_000)),
             on("emulated-pi3", "litert"),
-            on("chromium", "litert_web", browser=FOUND),
+            on("chromium", "litert_web", browser=browser_figures()),
             on("tflite-micro", "tflite_micro", microcontroller=figures()),
         ]
     )
