@@ -53,8 +53,8 @@ class BrowserRun:
         wanted = [name for name in names if name in (request.runtimes or names)]
         if not wanted:
             raise EdgeproofError(
-                f"--device {device.name}: its runtimes are {' and '.join(names)}, on WebAssembly; WebGPU is not measured: name "
-                "one of them, or none"
+                f"--device {device.name}: its runtimes are {' and '.join(names)}, on WebAssembly; WebGPU is not measured: "
+                "name one of them, or none"
             )
         self._device, self._request, self._say, self._stopping = device, request, say, stopping
         self._packages = Path(filled_in(device.packages))

@@ -2,6 +2,7 @@
 
 import http.client
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +34,10 @@ def visit(server: PageServer, tmp_path: Path) -> Iterator[Visit]:
 def ask(
     server: PageServer, path: str, method: str = "GET", body: bytes | None = None, **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
-    connection.request(method, path, body, headers)
-    response = connection.getresponse()
-    return response.status, dict(response.getheaders()), response.read()
+    with closing(http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)) as connection:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        return response.status, dict(response.getheaders()), response.read()
 
 
 @pytest.mark.parametrize("path", ["/", "/task", "/x/task", "/x/result", "/../secret", "//task"])
@@ -62,11 +63,11 @@ def test_a_page_posts_once(server: PageServer, visit: Visit) -> None:
 
 
 def test_a_result_that_is_too_long_is_refused_before_it_is_read(server: PageServer, visit: Visit) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
-    connection.putrequest("POST", f"/{visit.token}/result")
-    connection.putheader("Content-Length", str(10**12))
-    connection.endheaders()
-    assert connection.getresponse().status == 413
+    with closing(http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)) as connection:
+        connection.putrequest("POST", f"/{visit.token}/result")
+        connection.putheader("Content-Length", str(10**12))
+        connection.endheaders()
+        assert connection.getresponse().status == 413
 
 
 @pytest.mark.parametrize("name", ["npm/../secret", "npm/%2e%2e/secret", "npm//etc/passwd", "npm/", "tensors/x", "page.py"])
