@@ -65,7 +65,7 @@ class Sides:
             return self._here.answers(side)
         pictures = self._pictures.of(side.found)
         pixels = pictures.split.prepared(side.found.card.preprocess, pictures.order, {})
-        session, page = self._visited(side, pixels, len(pixels), ONLY_ANSWERS)
+        session, page = self._visited(side, list(pixels), len(pixels), ONLY_ANSWERS)
         outputs = page.values.reshape(len(pixels), session.outputs)
         predictions = [top_k(session.scores(output), 1)[0] for output in outputs]
         return Answers(np.array(predictions, np.int64), pictures.labels)
