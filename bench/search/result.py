@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from common.paired_accuracy import PairedAccuracy
+from common.paired_accuracy import Paired
 
 State = Literal["done", "pruned", "failed"]
 Setting = int | float | str | bool
@@ -43,7 +43,7 @@ class Lead:
 
     leader: int
     next_best: int
-    accuracy: PairedAccuracy | None
+    accuracy: Paired | None
     is_tie: bool
     why: str
 
