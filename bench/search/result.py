@@ -32,7 +32,9 @@ class Trial:
     runtime: str | None = None
     correct: int | None = None  # of `total` validation pictures, never test pictures
     total: int | None = None
-    figures: Mapping[str, float] | None = None  # "latency_ms", "latency_ratio", "size_bytes", "arena_bytes", "instructions", ...
+    figures: Mapping[str, float] | None = (
+        None  # "latency_ms", "latency_ratio", "size_bytes", "arena_bytes", "instructions", ...
+    )
     keeps_budget: bool | None = None
     reason: str | None = None  # why it failed or was pruned: one line
 
