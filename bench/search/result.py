@@ -83,7 +83,8 @@ class Trial(Record):
     runtime: str | None = None
     correct: int | None = None  # of `total` validation pictures, never test pictures
     total: int | None = None
-    figures: Mapping[str, float] | None = None  # "latency_ms", "size_bytes", "arena_bytes", "instructions", ...
+    # "latency_ms", "size_bytes", "arena_bytes", "instructions", ...; NAME_low and NAME_high: the interval of a measured one
+    figures: Mapping[str, float] | None = None
     keeps_budget: bool | None = None
     reason: str | None = None  # why it failed or was pruned: one line
 
@@ -109,6 +110,14 @@ class Lead(Record):
     accuracy: Annotated[Paired | None, Converted(_read_paired, _write_paired)]
     is_tie: bool
     why: str
+
+
+@dataclass(frozen=True)
+class Step(Record):
+    """A trial of the front with a larger figure than the winner's and a higher accuracy: what it would buy."""
+
+    number: int
+    accuracy: Annotated[Paired | None, Converted(_read_paired, _write_paired)]  # the winner first, this trial second
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,7 @@ class SearchResult(Record):
     lead: Lead | None
     final: tuple[FinalTraining, ...]
     bundle: str | None  # the winner's deployable file
+    steps: tuple[Step, ...] = ()  # the smallest figure first
 
     def trial(self, number: int) -> Trial:
         """Return the trial of a number. Raises KeyError where there is none."""
@@ -159,6 +169,7 @@ class SearchResult(Record):
             if self.minimize not in (trial.figures or {}):
                 yield Defect("trials", trial.number, f"{self.minimize} among the figures of each trial that is done")
         named = {"front": self.front, "winner": () if self.winner is None else (self.winner,)}
+        named["steps"] = tuple(step.number for step in self.steps)
         named["lead"] = () if self.lead is None else (self.lead.leader, self.lead.next_best)
         for key, wanted in named.items():
             if not done.issuperset(wanted):
