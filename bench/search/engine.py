@@ -1,0 +1,230 @@
+"""The loop of a search: it keeps the workers busy, decides which trials go on, and writes down what is known after each."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.search.budget_line import broken, excess
+from bench.search.figures import Measures, architecture
+from bench.search.halving import RUNGS, why_not
+from bench.search.known import Files, Known
+from bench.search.lead import concluded
+from bench.search.question import Question
+from bench.search.result import SearchResult, Trial
+from bench.search.store import write_search
+from bench.search.study import Study
+from bench.search.told import trial_line
+from bench.search.trial import Job, Work
+from bench.search.workers import Pool
+from device.errors import CheckFailed, EdgeproofError
+
+MOST_REPEATED = 50  # proposals of settings that were tried: then the space is taken to be tried out
+NO_FIGURE = 1e9  # told where a figure is not known
+TIME_OVER = "the time was over"
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """When a search ends."""
+
+    trials: int | None
+    seconds: float | None
+    threads: int = 0  # of each trial here; 0: as many as TensorFlow takes
+
+
+class Engine:
+    """Runs the trials of one search."""
+
+    def __init__(
+        self,
+        question: Question,
+        folder: Path,
+        pool: Pool,
+        measures: Measures,
+        allowance: Allowance,
+        say: Callable[[str], None],
+    ) -> None:
+        self._question, self._folder, self._pool, self._measures = question, folder, pool, measures
+        self._allowance, self._say = allowance, say
+        self._study, self._files = Study(folder, question), Files(folder)
+        self._trials = {trial.number: trial for trial in self._study.known()}
+        self._waiting = deque(trial for trial in self._trials.values() if trial.trial is None)
+        self._running: dict[Future[Work], Known] = {}
+        self._begin_s = time.monotonic() - self._study.spent_s
+        self._tried_out = False
+
+    @property
+    def result(self) -> SearchResult:
+        """Return what is known now."""
+        trials = tuple(trial.trial for trial in self._trials.values() if trial.trial is not None)
+        question = self._question
+        empty = SearchResult(question.model, question.minimize, question.limits, trials, (), None, None, (), None)
+        return concluded(empty, self._files.paired)
+
+    def run(self) -> SearchResult:
+        """Try until the allowance is used up, and return what was found.
+
+        Raises EdgeproofError where the disk is full or the workers are gone: what ended before is kept, and the search can
+        go on from there.
+        """
+        try:
+            while self._fill():
+                self._collect()
+        finally:
+            self._study.spent_s = self._spent_s
+        for trial in [*self._running.values(), *self._waiting]:
+            self._end(trial, "pruned", TIME_OVER)
+        return self.result
+
+    # -- starting
+
+    def _fill(self) -> bool:
+        """Start jobs while there is a free worker; say whether any runs."""
+        while len(self._running) < self._pool.slots and (trial := self._next()) is not None:
+            self._running[self._pool.submit(self._job(trial))] = trial
+        return bool(self._running) and not self._time_is_over
+
+    def _next(self) -> Known | None:
+        """Return the trial that goes on or begins next."""
+        if self._time_is_over:
+            return None
+        if self._waiting:
+            return self._waiting.popleft()
+        return self._begun() if self._may_begin else None
+
+    def _begun(self) -> Known | None:
+        """Begin a trial whose settings are new; None where the space is tried out."""
+        for _ in range(MOST_REPEATED):
+            trial = self._study.ask()
+            same = self._same(trial)
+            if same is None:
+                self._trials[trial.number] = trial
+                return trial
+            self._study.repeated(trial, same)
+        self._tried_out = True
+        self._say("the space is tried out: no new settings are proposed")
+        return None
+
+    def _same(self, trial: Known) -> Known | None:
+        """Return a trial that had the same settings."""
+        key = (dict(trial.settings), trial.variant, trial.runtime)
+        return next((one for one in self._trials.values() if (dict(one.settings), one.variant, one.runtime) == key), None)
+
+    def _job(self, trial: Known) -> Job:
+        question = self._question
+        return Job(
+            number=trial.number,
+            model=question.model,
+            settings=trial.settings,
+            reference=question.data,
+            variant=trial.variant,
+            runtime=trial.runtime,
+            share=RUNGS[trial.rung],
+            seed=question.seed,
+            threads=self._allowance.threads,
+            state=self._files.state(trial.number) if trial.rung else None,
+        )
+
+    # -- time
+
+    @property
+    def _spent_s(self) -> float:
+        return time.monotonic() - self._begin_s
+
+    @property
+    def left_s(self) -> float | None:
+        """Return how much time is left; None where the search has no limit."""
+        return None if self._allowance.seconds is None else self._allowance.seconds - self._spent_s
+
+    @property
+    def _time_is_over(self) -> bool:
+        return self.left_s is not None and self.left_s <= 0
+
+    @property
+    def _may_begin(self) -> bool:
+        """Say whether one more trial may begin: there is one left, and time for a whole one."""
+        if self._tried_out or (self._allowance.trials is not None and len(self._trials) >= self._allowance.trials):
+            return False
+        done = [trial.seconds for trial in self._trials.values() if trial.rung == len(RUNGS)]
+        return self.left_s is None or not done or self.left_s > sum(done) / len(done)
+
+    # -- ending
+
+    def _collect(self) -> None:
+        """Wait for a job; take in all that have ended."""
+        ended, _ = wait(self._running, timeout=self.left_s, return_when=FIRST_COMPLETED)
+        found = [(self._running.pop(future), future) for future in ended]
+        self._fill()  # before anything is measured: no worker waits for that
+        for trial, future in found:
+            self._take_in(trial, future)
+            write_search(self._folder, self.result)
+            self._study.spent_s = self._spent_s
+
+    def _take_in(self, trial: Known, future: Future[Work]) -> None:
+        error = future.exception()
+        if error is not None and self._pool.is_lost(error):
+            raise CheckFailed(f"the workers are gone ({str(error)[:80] or type(error).__name__}): start them, and search again")
+        try:
+            if error is not None:
+                raise error
+            self._learn(trial, future.result())
+        except (EdgeproofError, ValueError) as failure:
+            if _is_of_the_disk(failure):
+                raise
+            self._end(trial, "failed", str(failure).splitlines()[0][:300])
+            return
+        reason = why_not(trial, list(self._trials.values()), self._question)
+        if trial.rung == len(RUNGS):
+            self._end(trial, "done", None)
+        elif reason is not None:
+            self._end(trial, "pruned", reason)
+        else:
+            self._waiting.append(trial)
+
+    def _learn(self, trial: Known, work: Work) -> None:
+        """Take in what a job returned, and measure what is not known yet."""
+        self._files.keep(trial, work)
+        right = work.answers == work.truth
+        trial.correct, trial.total, trial.epochs = int(right.sum()), len(right), work.epochs
+        trial.figures = self._figures(trial)
+        trial.rung, trial.seconds = trial.rung + 1, trial.seconds + work.seconds
+        trial.shown.append(trial.correct / trial.total)
+        self._study.note(trial)
+
+    def _figures(self, trial: Known) -> dict[str, float]:
+        """Measure an artifact, once for each size of network."""
+        key = architecture(trial.settings, self._question.space.build, (trial.variant, trial.runtime))
+        for one in self._trials.values():
+            artifact = (one.variant, one.runtime)
+            if one.figures and architecture(one.settings, self._question.space.build, artifact) == key:
+                return dict(one.figures)
+        return self._measures.of(self._files.artifact(trial), trial.runtime)
+
+    def _end(self, trial: Known, state: str, reason: str | None) -> None:
+        """End a trial and tell the study and the person."""
+        ended = Trial(
+            number=trial.number,
+            settings=trial.settings,
+            state=state,  # type: ignore[arg-type]  # one of State
+            epochs=trial.epochs,
+            seconds=trial.seconds,
+            variant=trial.variant.partition(".")[0],
+            runtime=trial.runtime,
+            correct=trial.correct,
+            total=trial.total,
+            figures=trial.figures or None,
+            reason=reason,
+        )
+        limits = self._question.limits
+        trial.trial = replace(ended, keeps_budget=not broken(ended, limits) if trial.total else None)
+        values = None if trial.total is None else (trial.shown[-1], trial.figures.get(self._question.minimize, NO_FIGURE))
+        self._study.tell(trial, values, [excess(trial.trial, limit) for limit in limits] if values else [])
+        self._files.forget_state(trial.number)
+        self._say(trial_line(trial.trial, self.result, self._question, self.left_s))
+
+
+def _is_of_the_disk(error: BaseException) -> bool:
+    return isinstance(error.__cause__, OSError) and not isinstance(error, CheckFailed)

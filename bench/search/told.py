@@ -1,0 +1,47 @@
+"""What a search prints while it runs: a line for each trial that ends, with the best so far and the time left."""
+
+from bench.search.front import figure, interval, top1
+from bench.search.question import Question
+from bench.search.result import SearchResult, Trial
+from bench.search.words import figure_text, percent
+
+DECIMALS = 3  # of a setting
+
+
+def trial_line(trial: Trial, result: SearchResult, question: Question, left_s: float | None) -> str:
+    """Return a trial, how it ended, the best so far and the time that is left, as one line."""
+    parts = [f"trial {trial.number}: {trial.state}", settings_text(trial)]
+    if trial.total is not None and trial.figures is not None:
+        parts.append(f"{percent((trial.correct or 0) / trial.total)} of {trial.total:,} after {trial.epochs} epochs")
+        parts += [_figure_words(trial, name) for name in sorted(question.figures) if name in trial.figures]
+    parts.append(f"{trial.seconds:.0f} s")
+    parts += [trial.reason] if trial.reason else []
+    return f"{', '.join(parts)}; {_best(result)}{_left(left_s)}"
+
+
+def settings_text(trial: Trial) -> str:
+    """Return the settings: "filters 12, learning_rate 0.00612"."""
+    return ", ".join(f"{name} {_rounded(value)}" for name, value in trial.settings.items())
+
+
+def _rounded(value: object) -> str:
+    return f"{value:.{DECIMALS}g}" if isinstance(value, float) else str(value)
+
+
+def _figure_words(trial: Trial, name: str) -> str:
+    low, high = interval(trial, name)
+    text = figure_text(name, figure(trial, name))
+    return text if low == high else f"{text} [{low:.3g}, {high:.3g}]"
+
+
+def _best(result: SearchResult) -> str:
+    if result.winner is None:
+        return "none keeps the budget yet"
+    best = result.trial(result.winner)
+    return f"best so far: trial {best.number}, {percent(top1(best))}, {figure_text(result.minimize, figure(best, result.minimize))}"
+
+
+def _left(left_s: float | None) -> str:
+    if left_s is None:
+        return ""
+    return f"; {max(0.0, left_s) / 60:.0f} min left"
