@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.search.budget_line import broken, excess
 from bench.search.figures import Measures, architecture
-from bench.search.halving import RUNGS, why_not
+from bench.search.halving import RUNGS, why_not, why_outside
 from bench.search.known import Files, Known
 from bench.search.lead import concluded
 from bench.search.question import Question
@@ -22,6 +22,7 @@ from bench.search.workers import Pool
 from device.errors import CheckFailed, EdgeproofError
 
 MOST_REPEATED = 50  # proposals of settings that were tried: then the space is taken to be tried out
+MOST_FAILED = 6  # in a row: something is wrong with all of them
 NO_FIGURE = 1e9  # told where a figure is not known
 TIME_OVER = "the time was over"
 
@@ -54,11 +55,13 @@ class Engine:
         self._waiting = deque(trial for trial in self._trials.values() if trial.trial is None)
         self._running: dict[Future[Work], Known] = {}
         self._begin_s = time.monotonic() - self._study.spent_s
-        self._tried_out = False
+        self._tried_out, self._failed = False, 0  # trials in a row
+        if self._trials:
+            self._say(f"goes on: {len(self._trials)} trials are known, {self._study.spent_s / 60:.0f} min were used")
 
     @property
     def result(self) -> SearchResult:
-        """Return what is known now."""
+        """Return what is known now, the trials that have ended."""
         trials = tuple(trial.trial for trial in self._trials.values() if trial.trial is not None)
         question = self._question
         empty = SearchResult(question.model, question.minimize, question.limits, trials, (), None, None, (), None)
@@ -74,7 +77,7 @@ class Engine:
             while self._fill():
                 self._collect()
         finally:
-            self._study.spent_s = self._spent_s
+            self._study.spent_s = self.spent_s
         for trial in [*self._running.values(), *self._waiting]:
             self._end(trial, "pruned", TIME_OVER)
         return self.result
@@ -100,13 +103,24 @@ class Engine:
         for _ in range(MOST_REPEATED):
             trial = self._study.ask()
             same = self._same(trial)
-            if same is None:
+            if same is not None:
+                self._study.repeated(trial, same)
+            elif not self._is_too_large(trial):
                 self._trials[trial.number] = trial
                 return trial
-            self._study.repeated(trial, same)
         self._tried_out = True
         self._say("the space is tried out: no new settings are proposed")
         return None
+
+    def _is_too_large(self, trial: Known) -> bool:
+        """End a trial whose size of network is known to break the budget, before it is trained."""
+        trial.figures = self._measured(trial)
+        reason = why_outside(trial.figures, self._question) if trial.figures else None
+        if reason is None:
+            return False
+        self._trials[trial.number] = trial
+        self._end(trial, "pruned", reason)
+        return True
 
     def _same(self, trial: Known) -> Known | None:
         """Return a trial that had the same settings."""
@@ -128,16 +142,21 @@ class Engine:
             state=self._files.state(trial.number) if trial.rung else None,
         )
 
+    @property
+    def cpu_s(self) -> float:
+        """Return how much processor time the trials took, in all."""
+        return sum(trial.cpu_s for trial in self._trials.values())
+
     # -- time
 
     @property
-    def _spent_s(self) -> float:
+    def spent_s(self) -> float:
         return time.monotonic() - self._begin_s
 
     @property
     def left_s(self) -> float | None:
         """Return how much time is left; None where the search has no limit."""
-        return None if self._allowance.seconds is None else self._allowance.seconds - self._spent_s
+        return None if self._allowance.seconds is None else self._allowance.seconds - self.spent_s
 
     @property
     def _time_is_over(self) -> bool:
@@ -160,13 +179,19 @@ class Engine:
         self._fill()  # before anything is measured: no worker waits for that
         for trial, future in found:
             self._take_in(trial, future)
+            if self._failed >= MOST_FAILED:
+                raise CheckFailed(
+                    f"{self._failed} trials in a row failed, the last with: {trial.trial and trial.trial.reason}"
+                )
             write_search(self._folder, self.result)
-            self._study.spent_s = self._spent_s
+            self._study.spent_s = self.spent_s
 
     def _take_in(self, trial: Known, future: Future[Work]) -> None:
         error = future.exception()
         if error is not None and self._pool.is_lost(error):
-            raise CheckFailed(f"the workers are gone ({str(error)[:80] or type(error).__name__}): start them, and search again")
+            raise CheckFailed(
+                f"the workers are gone ({str(error)[:80] or type(error).__name__}): start them, and search again"
+            )
         try:
             if error is not None:
                 raise error
@@ -190,18 +215,23 @@ class Engine:
         right = work.answers == work.truth
         trial.correct, trial.total, trial.epochs = int(right.sum()), len(right), work.epochs
         trial.figures = self._figures(trial)
-        trial.rung, trial.seconds = trial.rung + 1, trial.seconds + work.seconds
+        trial.rung, trial.seconds, trial.cpu_s = trial.rung + 1, trial.seconds + work.seconds, trial.cpu_s + work.cpu_s
         trial.shown.append(trial.correct / trial.total)
         self._study.note(trial)
 
     def _figures(self, trial: Known) -> dict[str, float]:
         """Measure an artifact, once for each size of network."""
-        key = architecture(trial.settings, self._question.space.build, (trial.variant, trial.runtime))
-        for one in self._trials.values():
-            artifact = (one.variant, one.runtime)
-            if one.figures and architecture(one.settings, self._question.space.build, artifact) == key:
-                return dict(one.figures)
-        return self._measures.of(self._files.artifact(trial), trial.runtime)
+        return trial.figures or self._measured(trial) or self._measures.of(self._files.artifact(trial), trial.runtime)
+
+    def _measured(self, trial: Known) -> dict[str, float]:
+        """Return the figures of another trial with the same size of network; {}: there is none."""
+        key = self._architecture(trial)
+        return next(
+            (dict(one.figures) for one in self._trials.values() if one.figures and self._architecture(one) == key), {}
+        )
+
+    def _architecture(self, trial: Known) -> str:
+        return architecture(trial.settings, self._question.space.build, (trial.variant, trial.runtime))
 
     def _end(self, trial: Known, state: str, reason: str | None) -> None:
         """End a trial and tell the study and the person."""
@@ -220,9 +250,12 @@ class Engine:
         )
         limits = self._question.limits
         trial.trial = replace(ended, keeps_budget=not broken(ended, limits) if trial.total else None)
-        values = None if trial.total is None else (trial.shown[-1], trial.figures.get(self._question.minimize, NO_FIGURE))
+        values = None
+        if trial.figures and state != "failed":
+            values = (trial.shown[-1] if trial.shown else 0.0, trial.figures.get(self._question.minimize, NO_FIGURE))
         self._study.tell(trial, values, [excess(trial.trial, limit) for limit in limits] if values else [])
         self._files.forget_state(trial.number)
+        self._failed = self._failed + 1 if state == "failed" else 0
         self._say(trial_line(trial.trial, self.result, self._question, self.left_s))
 
 

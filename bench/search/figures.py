@@ -1,6 +1,7 @@
 """The figures of a trial's artifact. All but its accuracy follow from the size of the network, not from its weights."""
 
 import random
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from bench.remote.connect import filled_in
 from bench.remote.device_config import find_device
 from bench.remote.emulation.device import of_core
 from bench.remote.emulation.run_phases import run_emulated
+from bench.remote.emulation.user_space import find_user_space
 from bench.remote.microcontroller.measuring import Interpreters
 from bench.remote.microcontroller.run import WORKERS
 from bench.results.row import HOST
@@ -26,8 +28,9 @@ from bench.search.question import TIMED, Question
 from bench.stats import intervals
 from bench.stats.ratios import STATED_ERROR
 from common.files import scratch_folder
-from common.micro_figures import DEVICE
+from common.micro_figures import DEVICE, how_to_set_up
 from common.python_process import module_command
+from device.errors import EdgeproofError
 from device.formats.model_file import model_size_bytes, read_model_bytes, split_card
 
 ROUNDS = 3  # of fresh processes that take turns
@@ -61,6 +64,7 @@ class _Measures:
         self._device = None
         if "instructions" in question.figures and question.core != HOST:
             self._device = of_core(question.core)
+            find_user_space(self._device)  # it says what is missing before anything is trained
         self._reference = None if question.reference is None else find_artifacts([question.reference])[0]
 
     def of(self, path: Path, runtime: str) -> Figures:
@@ -115,6 +119,8 @@ class _Arenas:
 
     def __init__(self, scratch: Path) -> None:
         python = [filled_in(word) for word in find_device(DEVICE).python]
+        if shutil.which(python[0]) is None:
+            raise EdgeproofError(f"{python[0]} is not there, and the arena is measured with it: {how_to_set_up()}")
         memory_bytes = available_memory_bytes() // MEMORY_SHARE
         self._scratch = scratch
         self._interpreters = Interpreters(

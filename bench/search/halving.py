@@ -4,7 +4,7 @@ After Jamieson and Talwalkar 2016 (AISTATS 51: 240) in the asynchronous form of 
 compared with those that were there before, and nobody waits. Better means here: no larger and more accurate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.search.budget_line import TOP1
 from bench.search.known import Known
@@ -12,7 +12,7 @@ from bench.search.question import Question
 from bench.search.result import Limit
 from bench.search.words import figure_text, limit_words, percent
 
-RUNGS = (0.2, 0.5, 1.0)  # shares of a trial's epochs
+RUNGS = (0.15, 0.4, 1.0)  # shares of a trial's epochs
 KEPT = 3  # one of so many goes on, and every one that no other is better than
 HOPELESS = 2  # so many trials have to show that an accuracy on the way is too low
 MOST_ERRORS = 2.0  # times those of the most accurate trial, where the budget does not say how accurate to be
@@ -20,23 +20,28 @@ MOST_ERRORS = 2.0  # times those of the most accurate trial, where the budget do
 
 def why_not(trial: Known, others: Sequence[Known], question: Question) -> str | None:
     """Return why a trial does not go on after the rung that it has reached, in a line; None: it goes on."""
+    rivals = [one for one in others if one.rung >= trial.rung and one.number != trial.number]
+    rivals = [one for one in rivals if why_outside(one.figures, question) is None]
+    too_large = why_outside(trial.figures, question)
+    return too_large or _too_inaccurate(trial, rivals, question) or _beaten(trial, rivals, question)
+
+
+def why_outside(figures: Mapping[str, float], question: Question) -> str | None:
+    """Return which limit figures break that training does not change, in a line; None: they keep them all."""
     for limit in question.limits:
-        if limit.figure != TOP1 and breaks(trial, limit):
-            return f"{figure_text(limit.figure, trial.figures[limit.figure])}, but {limit_words(limit)}"
-    rivals = [one for one in others if one.rung >= trial.rung and one.number != trial.number and _within(one, question)]
-    return _too_inaccurate(trial, rivals, question) or _beaten(trial, rivals, question)
+        if limit.figure != TOP1 and breaks(figures, limit):
+            found = figures.get(limit.figure)
+            said = "not measured" if found is None else figure_text(limit.figure, found)
+            return f"{said}, but {limit_words(limit)}"
+    return None
 
 
-def breaks(trial: Known, limit: Limit) -> bool:
-    """Say whether a trial's figure breaks a limit. A missing figure breaks it."""
-    value = trial.figures.get(limit.figure)
+def breaks(figures: Mapping[str, float], limit: Limit) -> bool:
+    """Say whether a figure breaks a limit. A missing figure breaks it."""
+    value = figures.get(limit.figure)
     if value is None:
         return True
     return (limit.most is not None and value > limit.most) or (limit.least is not None and value < limit.least)
-
-
-def _within(trial: Known, question: Question) -> bool:
-    return not any(breaks(trial, limit) for limit in question.limits if limit.figure != TOP1)
 
 
 def _too_inaccurate(trial: Known, rivals: Sequence[Known], question: Question) -> str | None:
@@ -59,9 +64,7 @@ def _beaten(trial: Known, rivals: Sequence[Known], question: Question) -> str | 
     """Say whether too many trials are no larger and more accurate at the same rung."""
     place, figure = trial.rung - 1, question.minimize
     better = [
-        one
-        for one in rivals
-        if one.figures[figure] <= trial.figures[figure] and one.shown[place] > trial.shown[place]
+        one for one in rivals if one.figures[figure] <= trial.figures[figure] and one.shown[place] > trial.shown[place]
     ]
     if len(better) < max(1, len(rivals) // KEPT):
         return None

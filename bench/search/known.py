@@ -15,7 +15,7 @@ from bench.search.trial import Work
 from common.files import replacing, write_bytes
 from common.paired_accuracy import Paired
 
-ON_THE_WAY = ("rung", "shown", "seconds", "epochs", "correct", "total", "figures")
+ON_THE_WAY = ("rung", "shown", "seconds", "cpu_s", "epochs", "correct", "total", "figures")
 Answers = npt.NDArray[np.uint16]
 
 
@@ -30,6 +30,7 @@ class Known:
     rung: int = 0  # how many rungs it has reached
     shown: list[float] = field(default_factory=list)  # its accuracy at each rung
     seconds: float = 0.0
+    cpu_s: float = 0.0
     epochs: int = 0
     correct: int | None = None  # of `total` validation pictures, after so many epochs
     total: int | None = None
@@ -50,9 +51,8 @@ class Files:
     def keep(self, trial: Known, done: Work) -> None:
         """Keep what a job returned; each file is whole or is not there."""
         write_bytes(self.artifact(trial), done.artifact)
-        with replacing(self._answers(trial.number)) as temporary:
-            with temporary.open("wb") as file:
-                np.savez(file, answers=done.answers, truth=done.truth)
+        with replacing(self._answers(trial.number)) as temporary, temporary.open("wb") as file:
+            np.savez(file, answers=done.answers, truth=done.truth)
         write_bytes(self._state(trial.number), done.state)
 
     def artifact(self, trial: Known) -> Path:

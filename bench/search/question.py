@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.search.budget_line import TOP1
-from bench.search.result import Limit
+from bench.search.result import Limit, Trial
 from bench.search.space import Space
 from common.files import sha256_of
 from common.paths import BUILD, DATA
@@ -45,6 +45,11 @@ class Question:
     def least_top1(self) -> float | None:
         """Return the accuracy that is asked for, if one is."""
         return next((limit.least for limit in self.limits if limit.figure == TOP1), None)
+
+    def format_of(self, trial: Trial) -> str:
+        """Return the format of a trial's artifact: "tflite"."""
+        found = {(key.partition(".")[0], runtime): key.partition(".")[2] for key, runtime in self.space.artifacts}
+        return found[(str(trial.variant), str(trial.runtime))]
 
     def to_json(self) -> dict[str, Any]:
         """Return what must be the same when the search goes on."""

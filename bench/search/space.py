@@ -1,19 +1,19 @@
 """The space of a search: a small TOML file of ranges and choices. A model's own lies beside its SPEC.
 
-    variants = ["int8.tflite"]
-    runtimes = ["litert"]
+variants = ["int8.tflite"]
+runtimes = ["litert"]
 
-    [build]                                       # options of the model's build()
-    filters = { low = 6, high = 24 }
-    depth = [2, 3]                                # a list: one of these
+[build]                                       # options of the model's build()
+filters = { low = 6, high = 24 }
+depth = [2, 3]                                # a list: one of these
 
-    [recipe]                                      # settings of its recipe, as `train sweep --set` takes them
-    epochs = { low = 12, high = 30, step = 6 }
-    learning_rate = { low = 1e-3, high = 1e-2, log = true }
-    cosine = true                                 # one value: fixed
+[recipe]                                      # settings of its recipe, as `train sweep --set` takes them
+epochs = { low = 12, high = 30, step = 6 }
+learning_rate = { low = 1e-3, high = 1e-2, log = true }
+cosine = true                                 # one value: fixed
 
-    [first]                                       # the settings of the first trial; [build] and [recipe] have them all
-    filters = 12
+[first]                                       # the settings of the first trial; [build] and [recipe] have them all
+filters = 12
 """
 
 import re
@@ -137,9 +137,7 @@ def _where(path: Path, line: int | None, key: str) -> str:
     return f"{path}: {key}" if line is None else f"{path}: line {line}: {key}"
 
 
-def _check_keys(
-    path: Path, table: Mapping[str, Any], lines: Mapping[str, int], known: tuple[str, ...], whose: str
-) -> None:
+def _check_keys(path: Path, table: Mapping[str, Any], lines: Mapping[str, int], known: tuple[str, ...], whose: str) -> None:
     for key in table:
         if key not in known:
             raise EdgeproofError(f"{_where(path, lines.get(key), key)}: unknown key{whose}: there are {', '.join(known)}")

@@ -79,8 +79,7 @@ class Study:
         schema = found.get("schema") if isinstance(found, dict) else None
         if schema != SCHEMA:
             raise EdgeproofError(
-                f"{self._path}: schema is {schema!r}, this version reads {SCHEMA}: remove its folder, or search with another "
-                "--name"
+                f"{self._path}: schema is {schema!r}, this version reads {SCHEMA}: remove its folder, or give another --name"
             )
         for key, value in asked.items():
             if found.get(key) != value:
@@ -91,8 +90,14 @@ class Study:
 
     def known(self) -> list[Known]:
         """Return all trials that were begun, those of an interrupted search too. Raises EdgeproofError for a damaged one."""
+        import optuna
+
         with self._reading(), _quiet():
-            return [_known(one) for one in self._study.trials if one.state.name != "WAITING" and "same" not in one.user_attrs]
+            begun = [one for one in self._study.trials if one.state.name != "WAITING" and "same" not in one.user_attrs]
+            for one in begun:
+                if ARTIFACT not in one.params and not one.state.is_finished():  # killed while it was proposed
+                    self._study.tell(one.number, state=optuna.trial.TrialState.FAIL)
+            return [_known(one) for one in begun if ARTIFACT in one.params]
 
     def ask(self) -> Known:
         """Begin a trial and return it."""
@@ -195,5 +200,3 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-

@@ -55,6 +55,7 @@ class Work:
 
     epochs: int  # that are trained in all
     seconds: float  # of this job
+    cpu_s: float  # of its process, all threads
     answers: npt.NDArray[np.uint16]  # to the validation pictures (N,)
     truth: npt.NDArray[np.uint16]  # their labels (N,)
     artifact: bytes
@@ -67,7 +68,7 @@ def work(job: Job) -> Work:
     Raises EdgeproofError: for a size that no network can have, a loss that is no number, or a variant that breaks its
     promise.
     """
-    start_s = time.monotonic()
+    start_s, start_cpu_s = time.monotonic(), time.process_time()
     _limit_threads(job.threads)
     with scratch_folder() as scratch:
         checkpoint = Checkpoint(scratch / "checkpoint", {"settings": dict(job.settings)})
@@ -82,8 +83,8 @@ def work(job: Job) -> Work:
         state = _packed(scratch / "checkpoint")
         artifact = path.read_bytes()
     _forget_networks()
-    seconds = time.monotonic() - start_s
-    return Work(len(trained.history), seconds, answers, trained.val.labels.astype(np.uint16), artifact, state)
+    seconds, cpu_s = time.monotonic() - start_s, time.process_time() - start_cpu_s
+    return Work(len(trained.history), seconds, cpu_s, answers, trained.val.labels.astype(np.uint16), artifact, state)
 
 
 def epochs_of(model: str, settings: Mapping[str, Setting]) -> int:
