@@ -25,6 +25,7 @@ MOST_REPEATED = 50  # proposals of settings that were tried: then the space is t
 MOST_FAILED = 6  # in a row: something is wrong with all of them
 NO_FIGURE = 1e9  # told where a figure is not known
 TIME_OVER = "the time was over"
+LINE_SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -187,19 +188,19 @@ class Engine:
             self._study.spent_s = self.spent_s
 
     def _take_in(self, trial: Known, future: Future[Work]) -> None:
+        """Take in how a job ended: the trial goes on, or ends. Raises CheckFailed where the workers are gone."""
         error = future.exception()
-        if error is not None and self._pool.is_lost(error):
-            raise CheckFailed(
-                f"the workers are gone ({str(error)[:80] or type(error).__name__}): start them, and search again"
-            )
+        if error is not None:
+            if self._pool.is_lost(error):
+                said = str(error)[:80] or type(error).__name__
+                raise CheckFailed(f"the workers are gone ({said}): start them again; the same command goes on from here")
+            self._end(trial, "failed", reason_of_failure(error))
+            return
+        self._files.keep(trial, future.result())
         try:
-            if error is not None:
-                raise error
             self._learn(trial, future.result())
-        except (EdgeproofError, ValueError) as failure:
-            if _is_of_the_disk(failure):
-                raise
-            self._end(trial, "failed", str(failure).splitlines()[0][:300])
+        except EdgeproofError as failure:
+            self._end(trial, "failed", reason_of_failure(failure))
             return
         reason = why_not(trial, list(self._trials.values()), self._question)
         if trial.rung == len(RUNGS):
@@ -211,7 +212,6 @@ class Engine:
 
     def _learn(self, trial: Known, work: Work) -> None:
         """Take in what a job returned, and measure what is not known yet."""
-        self._files.keep(trial, work)
         right = work.answers == work.truth
         trial.correct, trial.total, trial.epochs = int(right.sum()), len(right), work.epochs
         trial.figures = self._figures(trial)
@@ -259,5 +259,7 @@ class Engine:
         self._say(trial_line(trial.trial, self.result, self._question, self.left_s))
 
 
-def _is_of_the_disk(error: BaseException) -> bool:
-    return isinstance(error.__cause__, OSError) and not isinstance(error, CheckFailed)
+def reason_of_failure(error: BaseException) -> str:
+    """Return one line that says why a trial failed."""
+    said = (str(error).strip().splitlines() or [""])[0][:LINE_SHOWN]
+    return said if isinstance(error, EdgeproofError) and said else f"{type(error).__name__}: {said}"

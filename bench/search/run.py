@@ -62,9 +62,8 @@ def _tried(
         engine = Engine(question, folder, pool, measures, allowance, say)
         known.append(engine)
         result = engine.run()
-        say(
-            f"{len(result.trials)} trials in {engine.spent_s / 60:.1f} min, with {engine.cpu_s / 60:.1f} min of processor time"
-        )
+        minutes = f"{engine.spent_s / 60:.1f} min, with {engine.cpu_s / 60:.1f} min of processor time"
+        say(f"{len(result.trials)} trials in {minutes}")
         return result
 
 

@@ -50,7 +50,8 @@ def build(classes: int, filters: int = 32, growth: float = 2.0, depth: int = 3, 
     """Return the untrained keras.Model: (N, 28, 28, 1) pixels 0..255 to (N, classes) probabilities.
 
     `filters` is the number of the first of `depth` convolutions; each further one has `growth` times as many. `normalized`:
-    each is followed by a batch normalization, which conversion folds into it. Raises ValueError for a depth that the picture is too small for.
+    each is followed by a batch normalization, which conversion folds into it. Raises ValueError for a depth that the
+    picture is too small for.
     """
     import keras
     from keras import layers
