@@ -1,0 +1,90 @@
+"""Stand-ins for a search's parts: workers that train nothing, measures that compute figures of the settings."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.search.engine import Allowance, Engine
+from bench.search.question import Question
+from bench.search.result import Limit, SearchResult
+from bench.search.space import read_space
+from bench.search.trial import Job, Work, epochs_of
+
+PICTURES = 1000
+SPACE = """
+[build]
+filters = { low = 2, high = 40 }
+[recipe]
+epochs = [10]
+learning_rate = { low = 1e-3, high = 1e-2, log = true }
+"""
+Trains = Callable[[Job], Work]
+
+
+def right_of(job: Job) -> int:
+    """Return how many of PICTURES a stand-in answers right: more with more filters and more epochs."""
+    filters = int(job.settings.get("filters", 8))
+    return min(PICTURES, 900 + 2 * filters + round(20 * job.share))
+
+
+def fake_work(job: Job) -> Work:
+    """Train nothing."""
+    answers = np.ones(PICTURES, np.uint16)
+    answers[: right_of(job)] = 0
+    epochs = max(1, round(job.share * epochs_of(job.model, job.settings)))
+    return Work(epochs, 1.0, 0.5, answers, np.zeros(PICTURES, np.uint16), str(job.settings).encode(), b"state")
+
+
+class FakePool:
+    """Runs each job at once, in this process."""
+
+    slots = 1
+
+    def __init__(self, trains: Trains = fake_work) -> None:
+        self._trains = trains
+        self.jobs: list[Job] = []
+
+    def submit(self, job: Job) -> Future[Work]:
+        self.jobs.append(job)
+        future: Future[Work] = Future()
+        try:
+            future.set_result(self._trains(job))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def is_lost(self, error: BaseException) -> bool:
+        return isinstance(error, CancelledError)
+
+
+class FakeMeasures:
+    """A file of 1 kB for each filter."""
+
+    def __init__(self) -> None:
+        self.measured: list[Path] = []
+
+    def of(self, path: Path, _runtime: str) -> dict[str, float]:
+        self.measured.append(path)
+        filters = int(eval(path.read_text())["filters"])  # what fake_work wrote
+        return {"size_bytes": 1000.0 * filters}
+
+
+def question(folder: Path, *limits: Limit, text: str = SPACE, **changes: Any) -> Question:
+    """Return a question about a space that is written to a folder."""
+    path = folder / "space.toml"
+    path.write_text(text)
+    asked: Mapping[str, Any] = {"data": {"name": "mnist"}, **changes}
+    return Question("mnist_cnn_crop", "size_bytes", limits, read_space("mnist_cnn_crop", path), **asked)
+
+
+def engine(asked: Question, folder: Path, pool: FakePool, trials: int | None = 12, seconds: float | None = None) -> Engine:
+    """Return an engine of stand-ins."""
+    return Engine(asked, folder / "build", pool, FakeMeasures(), Allowance(trials, seconds), lambda _: None)
+
+
+def searched(asked: Question, folder: Path, pool: FakePool, trials: int | None = 12) -> SearchResult:
+    """Run a search of stand-ins."""
+    return engine(asked, folder, pool, trials).run()
