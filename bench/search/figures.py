@@ -28,6 +28,7 @@ from bench.search.question import TIMED, Question
 from bench.stats import intervals
 from bench.stats.ratios import STATED_ERROR
 from common.files import scratch_folder
+from common.interval import Interval
 from common.micro_figures import DEVICE, how_to_set_up
 from common.python_process import module_command
 from device.errors import EdgeproofError
@@ -81,7 +82,7 @@ class _Measures:
             found |= self._timed(artifact, runtime)
         return found
 
-    def ratio(self, path: Path, other: Path, runtime: str, rounds: int) -> intervals.Interval:
+    def ratio(self, path: Path, other: Path, runtime: str, rounds: int) -> Interval:
         """Return the latency of one artifact over that of another, with its 95 % interval."""
         sides = [Side(found, runtime) for found in find_artifacts([path, other])]
         return self._rounds(sides, rounds)[0]
@@ -101,7 +102,7 @@ class _Measures:
             found |= {"latency_ratio": ratio.value, "latency_ratio_low": ratio.low, "latency_ratio_high": ratio.high}
         return found
 
-    def _rounds(self, sides: Sequence[Side], rounds: int) -> tuple[intervals.Interval, float, float]:
+    def _rounds(self, sides: Sequence[Side], rounds: int) -> tuple[Interval, float, float]:
         """Return the first side's latency over the last's, its p50 in ms, and its peak memory in MB."""
         logs, p50_ns, peaks = [], [], []
         for _ in range(rounds):

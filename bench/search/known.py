@@ -70,11 +70,11 @@ class Files:
 
     def paired(self, one: Trial, other: Trial) -> Paired | None:
         """Compare two trials picture by picture on the validation pictures; None where answers are missing."""
-        found = [self._read(trial.number) for trial in (one, other)]
-        if found[0] is None or found[1] is None or len(found[0][0]) != len(found[1][0]):
+        found, others = self._read(one.number), self._read(other.number)
+        if found is None or others is None or len(found[0]) != len(others[0]):
             return None
-        (first, truth), (second, _) = found
-        return Paired.of(first.astype(np.int64), second.astype(np.int64), truth.astype(np.int64))
+        first, truth = (array.astype(np.int64) for array in found)
+        return Paired.of(first, others[0].astype(np.int64), truth)
 
     def _read(self, number: int) -> tuple[Answers, Answers] | None:
         path = self._answers(number)

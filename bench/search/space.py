@@ -184,7 +184,8 @@ def _range(where: str, key: str, entry: Mapping[str, Any], kind: type) -> Range:
     for name in entry:
         if name not in RANGE_KEYS:
             raise EdgeproofError(f"{where}: unknown key {name!r} of a range: there are {', '.join(RANGE_KEYS)}")
-    low, high, step, log = (entry.get(name) for name in RANGE_KEYS)
+    values: Mapping[str, Any] = {name: entry.get(name) for name in RANGE_KEYS}
+    low, high, step, log = (values[name] for name in RANGE_KEYS)
     if kind not in (int, float):
         raise EdgeproofError(f"{where}: is no number, so it has no range: give a list of values")
     for value in (low, high):

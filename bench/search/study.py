@@ -39,6 +39,7 @@ class Study:
         Raises EdgeproofError for one of another version or another question, and for a damaged journal.
         """
         import optuna
+        from optuna.storages.journal import JournalFileBackend
 
         self._space, self._path = question.space, folder / FILE
         is_new = not self._path.exists()
@@ -47,7 +48,7 @@ class Study:
         with suppress(FileNotFoundError):
             Path(f"{self._path}.lock").unlink()  # of a killed search: this one holds the folder
         with self._reading(), _quiet():
-            backend = optuna.storages.journal.JournalFileBackend(str(self._path))
+            backend = JournalFileBackend(str(self._path))
             self._study = optuna.create_study(
                 storage=optuna.storages.JournalStorage(backend),
                 study_name=NAME,

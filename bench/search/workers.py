@@ -105,7 +105,7 @@ class _Cluster:
 
     @property
     def slots(self) -> int:
-        return max(1, sum(self._client.nthreads().values()))
+        return max(1, sum(int(threads) for threads in self._client.nthreads().values()))
 
     def submit(self, job: Job) -> Future[Work]:
         started: Future[Work] = self._executor.submit(work, job)

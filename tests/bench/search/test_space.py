@@ -36,7 +36,10 @@ DEFECTS = {
     "an unknown table": ("[builds]\nfilters = [4]\n", "line 1: builds: unknown key"),
     "an empty range": ("[build]\nfilters = { low = 8, high = 4 }\n", "line 2: filters: the range is empty"),
     "an empty list": ("[build]\nfilters = []\n", "line 2: filters: is an empty list"),
-    "a range without an end": ("[build]\nfilters = { low = 4 }\n", "line 2: filters: found nothing, expected a whole number"),
+    "a range without an end": (
+        "[build]\nfilters = { low = 4 }\n",
+        "line 2: filters: found nothing, expected a whole number",
+    ),
     "a range with another key": ("[build]\nfilters = { low = 4, high = 8, steps = 2 }\n", "unknown key 'steps' of a range"),
     "a step beyond the range": ("[build]\nfilters = { low = 4, high = 8, step = 5 }\n", "step 5"),
     "a logarithm of zero": ("[recipe]\ndropout = { low = 0.0, high = 0.5, log = true }\n", "needs a low above 0"),
