@@ -42,6 +42,7 @@ class Study:
         from optuna.storages.journal import JournalFileBackend
 
         self._space, self._path = question.space, folder / FILE
+        folder.mkdir(parents=True, exist_ok=True)
         is_new = not self._path.exists()
         if not is_new:
             _cut_unfinished_line(self._path)

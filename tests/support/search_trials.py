@@ -1,5 +1,6 @@
 """Stand-ins for a search's parts: workers that train nothing, measures that compute figures of the settings."""
 
+import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
@@ -35,7 +36,7 @@ def fake_work(job: Job) -> Work:
     answers = np.ones(PICTURES, np.uint16)
     answers[: right_of(job)] = 0
     epochs = max(1, round(job.share * epochs_of(job.model, job.settings)))
-    return Work(epochs, 1.0, 0.5, answers, np.zeros(PICTURES, np.uint16), str(job.settings).encode(), b"state")
+    return Work(epochs, 1.0, 0.5, answers, np.zeros(PICTURES, np.uint16), json.dumps(dict(job.settings)).encode(), b"state")
 
 
 class FakePool:
@@ -68,7 +69,7 @@ class FakeMeasures:
 
     def of(self, path: Path, _runtime: str) -> dict[str, float]:
         self.measured.append(path)
-        filters = int(eval(path.read_text())["filters"])  # what fake_work wrote
+        filters = int(json.loads(path.read_text())["filters"])  # what fake_work wrote
         return {"size_bytes": 1000.0 * filters}
 
 

@@ -38,7 +38,7 @@ DEFECTS = {
     "an empty list": ("[build]\nfilters = []\n", "line 2: filters: is an empty list"),
     "a range without an end": (
         "[build]\nfilters = { low = 4 }\n",
-        "line 2: filters: found nothing, expected a whole number",
+        "line 2: filters: found nothing, expected a whole",
     ),
     "a range with another key": ("[build]\nfilters = { low = 4, high = 8, steps = 2 }\n", "unknown key 'steps' of a range"),
     "a step beyond the range": ("[build]\nfilters = { low = 4, high = 8, step = 5 }\n", "step 5"),
