@@ -9,7 +9,7 @@ from common.paths import BUILD
 from device.errors import EdgeproofError
 
 SCHEMA = 1
-FILE = "search.json"
+FILE, TABLE, PICTURE = "search.json", "search.md", "pareto.png"
 ADVICE = "remove it and search again"
 
 

@@ -3,7 +3,7 @@
 from bench.search.lead import concluded
 from bench.search.result import FinalTraining, Limit, SearchResult, Trial
 from bench.search.sentences import sentences
-from bench.search.table import columns, markdown_lines, rows, terminal_table
+from bench.search.table import columns, rows, terminal_table
 from common.paired_accuracy import Paired
 from tests.support.searches import TOTAL, search, trial, unfinished
 
@@ -102,6 +102,5 @@ def test_the_table_has_the_winner_on_top_and_failures_at_the_end() -> None:
     assert rows(ended())[4][4] == "failed: the loss is NaN"
 
 
-def test_the_table_is_the_same_on_the_terminal_and_in_markdown() -> None:
+def test_the_table_has_its_winner_on_the_terminal() -> None:
     assert "winner" in terminal_table(ended())[2]
-    assert markdown_lines(ended())[2].startswith("| 0 | winner | 98.40 | 19.3 | kept |")
