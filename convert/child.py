@@ -53,8 +53,9 @@ class Workplace:
 class Child:
     """One child process. A task must be a top-level function of a module, since it is sent by its name."""
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(self, say: Say, who: str = "the converter") -> None:
+        """`who` is what the message about a crash calls it."""
+        self._say, self._who = say, who
         self._process: BaseProcess | None = None
         self._connection: Connection[Any, Any] | None = None
         handle, name = tempfile.mkstemp(prefix="edgeproof-convert-", suffix=".log")
@@ -111,8 +112,9 @@ class Child:
         process.join()
         code = process.exitcode or 0
         if code == -signal.SIGKILL:
-            return "the converter's process was killed: is there too little memory?"
-        return f"the converter crashed ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
+            process_of = self._who if self._who.endswith("process") else f"{self._who}'s process"
+            return f"{process_of} was killed: is there too little memory?"
+        return f"{self._who} crashed ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
 
     def _end(self, interrupted: bool) -> None:
         if self._process is None or self._connection is None:

@@ -17,6 +17,7 @@ from tests.conftest import ROOT, run_module
 from train import sweep as sweeps
 from train.data.dataset import DataReference
 from train.models import find_model
+from train.settings import apply_settings, known_settings
 from train.sweep import Point, parse_grid, sweep
 
 
@@ -68,13 +69,13 @@ class TestGrid:
 
     def test_settings_reach_the_recipe(self) -> None:
         settings = {"epochs": 3, "optimizer": "sgd", "rotation_degrees": 4}
-        phase = sweeps.apply_settings(find_model("mnist_cnn").spec, settings).phases[-1]
+        phase = apply_settings(find_model("mnist_cnn").spec, settings).phases[-1]
         assert (phase.epochs, phase.optimizer) == (3, "sgd")
         assert phase.augmentation is not None
         assert phase.augmentation.rotation_degrees == 4
 
     def test_the_models_own_options_are_settings(self) -> None:
-        assert {"filters", "dropout"} <= sweeps.known_settings("mnist_cnn")
+        assert {"filters", "dropout"} <= known_settings("mnist_cnn")
 
 
 class TestSweep:

@@ -1,0 +1,115 @@
+"""Where trials run: processes on this machine, or a Dask cluster. A worker that dies costs the trial that it has."""
+
+import queue
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+from bench.search.trial import Job, Work, work
+from convert.child import Child, Workplace
+from train.points import dask_client
+
+PROCESS_JOBS = 30  # then a fresh one: TensorFlow keeps something of each network
+
+
+class Pool(Protocol):
+    """Runs jobs."""
+
+    @property
+    def slots(self) -> int:
+        """Return how many jobs run at a time."""
+
+    def submit(self, job: Job) -> Future[Work]:
+        """Start a job."""
+
+    def is_lost(self, error: BaseException) -> bool:
+        """Say whether a job's error means that the pool is gone, not only the trial."""
+
+
+@contextmanager
+def pool_for(jobs: int, dask: str | None) -> Iterator[Pool]:
+    """Yield `jobs` processes here, or the Dask cluster at an address.
+
+    Raises EdgeproofError where Dask is not installed or the address does not answer.
+    """
+    if dask is not None:
+        with dask_client(dask) as client:
+            yield _Cluster(client)
+        return
+    with ExitStack() as stack:
+        local = _Local(jobs)
+        stack.callback(local.close)
+        yield local
+
+
+class _Local:
+    """Processes on this machine, each with a thread that waits for it: they keep what they have imported and prepared."""
+
+    def __init__(self, jobs: int) -> None:
+        self.slots = jobs
+        self._threads = ThreadPoolExecutor(jobs, "trial")
+        self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
+        self._processes = [_Process() for _ in range(jobs)]
+        for process in self._processes:
+            self._idle.put(process)
+
+    def submit(self, job: Job) -> Future[Work]:
+        return self._threads.submit(self._run, job)
+
+    def is_lost(self, _: BaseException) -> bool:
+        return False  # a new process takes the place of one that died
+
+    def _run(self, job: Job) -> Work:
+        process = self._idle.get()
+        try:
+            return process.run(job)
+        finally:
+            self._idle.put(process)
+
+    def close(self) -> None:
+        """End the processes; a running trial is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self._processes:
+            process.end()
+
+
+class _Process:
+    """One process after another, so that none grows."""
+
+    def __init__(self) -> None:
+        self._child, self._jobs = Child(lambda _: None, "its process"), 0
+
+    def run(self, job: Job) -> Work:
+        if self._jobs >= PROCESS_JOBS:
+            self._child.__exit__(None, None, None)
+            self._child, self._jobs = Child(lambda _: None, "its process"), 0
+        self._jobs += 1
+        return self._child.run(_work_there, job)
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._child.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+
+
+def _work_there(_: Workplace, job: Job) -> Work:
+    return work(job)
+
+
+class _Cluster:
+    """A Dask cluster: its scheduler gives the job of a worker that died to another one."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._executor = client.get_executor(pure=False)
+
+    @property
+    def slots(self) -> int:
+        return max(1, sum(self._client.nthreads().values()))
+
+    def submit(self, job: Job) -> Future[Work]:
+        started: Future[Work] = self._executor.submit(work, job)
+        return started
+
+    def is_lost(self, error: BaseException) -> bool:
+        return isinstance(error, CancelledError | OSError | TimeoutError) and self._client.status != "running"
