@@ -19,7 +19,7 @@ def report(file: Path, trend: bool | None) -> None:
     """Write report.html and report.md beside FILE (build/bench.json) again and print the table."""
     from bench.report.write import write_report
     from bench.results.store import load_results
-    from bench.search.report_section import search_sections
+    from bench.search.shown.section import search_sections
 
     write_report(load_results(file), file, search_sections(file), trend)
 
@@ -46,7 +46,7 @@ def recommend(
     """
     from bench.analysis.recommend import limits_of, per_machine, recommend as pick
     from bench.results.integrity import load_sound_results
-    from bench.search.report_section import search_lines
+    from bench.search.shown.section import search_lines
     from common.verdict import EXIT_CODES, overall
 
     wanted = {"model": model, "device": device, "runtime": runtime}

@@ -93,7 +93,7 @@ def _on_devices(options: RunOptions, devices: str) -> int:
     from bench.remote.command import measure_devices
     from bench.report.write import write_report
     from bench.results.store import results_so_far
-    from bench.search.report_section import search_sections
+    from bench.search.shown.section import search_sections
 
     results, output = results_so_far(options.results_path), options.results_path
     named, mode = find_artifacts(options.files), _mode(options)
@@ -122,7 +122,7 @@ def _on_this_machine(options: RunOptions) -> int:
     from bench.report.write import write_report
     from bench.results import history
     from bench.results.store import results_so_far
-    from bench.search.report_section import search_sections
+    from bench.search.shown.section import search_sections
 
     results, output = results_so_far(options.results_path), options.results_path
     current = environment.describe()

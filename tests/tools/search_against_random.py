@@ -44,7 +44,9 @@ class Table:
     def read(path: Path = TABLE) -> "Table":
         """Read the recorded table."""
         document = json.loads(path.read_text())
-        return Table(document["axes"], [1 - right / document["total"] for right in document["right"]], document["parameters"])
+        return Table(
+            document["axes"], [1 - right / document["total"] for right in document["right"]], document["parameters"]
+        )
 
     @cached_property
     def _interpolated(self) -> Any:
@@ -122,16 +124,26 @@ class Compared:
     sizes: tuple[tuple[float, float], ...]  # (the search's, random's) for each seed
     areas: tuple[tuple[float, float], ...]
 
+    @property
+    def median_size(self) -> tuple[float, float]:
+        """Return the medians of the smallest size: the search's, random's."""
+        return median(own for own, _ in self.sizes), median(other for _, other in self.sizes)
+
+    @property
+    def median_area(self) -> tuple[float, float]:
+        """Return the medians of the area below the front."""
+        return median(own for own, _ in self.areas), median(other for _, other in self.areas)
+
     def lines(self) -> list[str]:
         """Return the comparison for people."""
         better = sum(own < other for own, other in self.sizes)
         equal = sum(own == other for own, other in self.sizes)
-        own, other = (median(side) for side in zip(*self.sizes, strict=True))
+        own, other = self.median_size
         lines = [
             f"{len(self.sizes)} seeds; smallest that keeps the accuracy, parameters: median {own:,.0f} against {other:,.0f}",
             f"  smaller in {better}, equal in {equal}, larger in {len(self.sizes) - better - equal}",
         ]
-        own, other = (median(side) for side in zip(*self.areas, strict=True))
+        own, other = self.median_area
         larger = sum(own > other for own, other in self.areas)
         return [*lines, f"area below the front: median {own:.4f} against {other:.4f}, larger in {larger}"]
 
@@ -139,9 +151,7 @@ class Compared:
 def compare(table: Table, least_top1: float, trials: int = TRIALS, seeds: int = SEEDS) -> Compared:
     """Search with both samplers, with as many trials each, once a seed."""
     limits = [Limit("top1", least=least_top1)]
-    found = [
-        [simulated(table, make, seed, trials, limits) for make in (sampler, random_sampler)] for seed in range(seeds)
-    ]
+    found = [[simulated(table, make, seed, trials, limits) for make in (sampler, random_sampler)] for seed in range(seeds)]
     sizes = tuple((smallest(own), smallest(other)) for own, other in found)
     return Compared(sizes, tuple((area(own, table), area(other, table)) for own, other in found))
 

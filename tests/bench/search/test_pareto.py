@@ -8,21 +8,14 @@ import pytest
 from bench.report.picture import config, write_pictures
 from bench.report.section import Section
 from bench.search.lead import concluded
-from bench.search.pareto import pareto
-from bench.search.report_section import search_lines, search_sections
-from bench.search.result import Limit, SearchResult, Trial
+from bench.search.result import Limit, SearchResult
+from bench.search.shown.pareto import pareto
+from bench.search.shown.section import search_lines, search_sections
+from bench.search.shown.write import write_files
 from bench.search.store import FILE, write_search
-from bench.search.write import write_files
-from common.paired_accuracy import Paired
-from tests.support.searches import TOTAL, search, trial, unfinished
+from tests.support.searches import TOTAL, paired, search, trial, unfinished
 
 BUDGET = (Limit("top1", least=0.98), Limit("size_bytes", most=25_000), Limit("arena_bytes", most=9_000))
-
-
-def paired(one: Trial, other: Trial) -> Paired:
-    """Return a comparison in which three pictures differ either way, beside the difference."""
-    more = (one.correct or 0) - (other.correct or 0)
-    return Paired(3 + max(more, 0), 3 + max(-more, 0), TOTAL)
 
 
 @pytest.fixture

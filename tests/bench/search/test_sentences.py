@@ -1,19 +1,12 @@
 """What a search says: the winner and why, what larger figures buy, or how far the nearest trial is from the budget."""
 
 from bench.search.lead import concluded
-from bench.search.result import FinalTraining, Limit, SearchResult, Trial
-from bench.search.sentences import sentences
-from bench.search.table import columns, rows, terminal_table
-from common.paired_accuracy import Paired
-from tests.support.searches import TOTAL, search, trial, unfinished
+from bench.search.result import FinalTraining, Limit, SearchResult
+from bench.search.shown.sentences import sentences
+from bench.search.shown.table import columns, rows, terminal_table
+from tests.support.searches import paired, search, trial, unfinished
 
 BUDGET = (Limit("top1", least=0.98), Limit("size_bytes", most=25_000))
-
-
-def paired(one: Trial, other: Trial) -> Paired:
-    """Return a comparison in which three pictures differ either way, beside the difference."""
-    more = (one.correct or 0) - (other.correct or 0)
-    return Paired(3 + max(more, 0), 3 + max(-more, 0), TOTAL)
 
 
 def ended() -> SearchResult:

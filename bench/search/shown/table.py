@@ -3,7 +3,7 @@
 from bench.analysis.wording import NONE
 from bench.search.front import figure, top1
 from bench.search.result import SearchResult, Trial
-from bench.search.sentences import settings_words
+from bench.search.shown.sentences import settings_words
 from bench.search.words import figure_number, figure_title
 from common.tables import table_lines
 

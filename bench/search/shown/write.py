@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from bench.report.picture import write_pictures
-from bench.search.pareto import pareto
-from bench.search.report_section import section_of
 from bench.search.result import SearchResult
-from bench.search.sentences import question
+from bench.search.shown.pareto import pareto
+from bench.search.shown.section import section_of
+from bench.search.shown.sentences import question
 from bench.search.store import PICTURE, TABLE, write_search
 from common.files import write_bytes
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.report.section import Section
-from bench.search.pareto import pareto
 from bench.search.result import SearchResult
-from bench.search.sentences import sentences
+from bench.search.shown.pareto import pareto
+from bench.search.shown.sentences import sentences
+from bench.search.shown.table import columns, number_columns, rows
 from bench.search.store import FILE, PICTURE, TABLE, find_searches, read_search
-from bench.search.table import columns, number_columns, rows
 from device.errors import EdgeproofError
 
 CAPTION = (
@@ -26,17 +26,14 @@ def search_sections(results: Path) -> tuple[Section, ...]:
 
 def search_lines(results: Path, model: str | None) -> list[str]:
     """Return the sentences of the searches beside a file of results, of one model or of all."""
-    return [line for section in search_sections(results) if model in (None, _model(section)) for line in section.console()]
-
-
-def _model(section: Section) -> str:
-    return section.anchor.removeprefix("search-")
+    folders = [one for one in find_searches(results.parent) if model is None or one.name.startswith(f"{model}@")]
+    return [line for folder in folders for line in _section(folder, results.parent).console()]
 
 
 def _section(folder: Path, beside: Path) -> Section:
     """Return a search's section; one that cannot be read is a section that says so."""
-    model = folder.name.removesuffix("@search")
-    title, anchor = f"Search: {model}", f"search-{model}"
+    name = folder.name.removesuffix("@search")
+    title, anchor = f"Search: {name}", f"search-{name}"
     try:
         search = read_search(folder)
     except EdgeproofError as error:
