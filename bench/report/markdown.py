@@ -17,6 +17,7 @@ from bench.analysis.wording import (
 )
 from bench.machine.environment import Environment
 from bench.report.microcontroller import CAPTION, COLUMNS as NEEDS, microcontroller_table
+from bench.report.section import Section
 from bench.results.instruction_counts import CANNOT_SEE
 from bench.results.row import ANY, HOST, PathSpans, ResultRow
 from bench.results.store import Results
@@ -98,7 +99,7 @@ def _top1(row: ResultRow) -> str:
     return f"{100 * accuracy.top1:.2f} [{100 * low:.2f}, {100 * high:.2f}]{seen}"
 
 
-def markdown(results: Results) -> str:
+def markdown(results: Results, sections: Sequence[Section] = ()) -> str:
     """Return the report."""
     found = pairs(results)
     lines = ["# edgeproof: measurements", "", "## What to ship", "", *_advice_lines(results, found), "", "## All rows", ""]
@@ -106,6 +107,7 @@ def markdown(results: Results) -> str:
     lines += ["", markdown_line(COLUMNS), markdown_line(["---"] * 3 + ["---:"] * (len(COLUMNS) - 3))]
     lines += [markdown_line(cells) for cells in table(results.rows)]
     lines += ["", *notes(results)]
+    lines += [line for section in sections for line in section.markdown()]
     if whole := path_table(results.rows):
         lines += [
             "",

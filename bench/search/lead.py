@@ -75,5 +75,6 @@ def _lead(winner: Trial, following: Trial, minimize: str, paired: Pairs) -> Lead
     shown = smaller or _is_more_accurate(winner, following, paired)
     sizes = f"{figure_words(winner, minimize)} against {figure_words(following, minimize)}"
     rights = f"{percent(top1(winner))} against {percent(top1(following))} of the validation pictures are right"
-    why = f"{sizes}; {rights}: {accuracy_words(pair)}"
+    turned = None if pair is None else Paired(pair.only_second, pair.only_first, pair.total)  # words are about the second
+    why = f"{sizes}; {rights}: {accuracy_words(turned)}"
     return Lead(winner.number, following.number, pair, is_tie=not shown, why=why)

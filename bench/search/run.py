@@ -11,10 +11,11 @@ from bench.search.figures import Measures, measures_for
 from bench.search.final import finished
 from bench.search.question import Question
 from bench.search.result import SearchResult
-from bench.search.sentences import sentences
+from bench.search.shown.sentences import sentences
+from bench.search.shown.table import terminal_table
+from bench.search.shown.write import write_files
 from bench.search.sizes import check_sizes
-from bench.search.store import FILE, write_search
-from bench.search.table import terminal_table
+from bench.search.store import FILE
 from bench.search.told import question_line
 from bench.search.workers import pool_for
 from common.lock import exclusive
@@ -47,7 +48,6 @@ def run_search(question: Question, folder: Path, effort: Effort, say: Say) -> in
             result = _tried(question, folder, effort, measures, known, say)
             if result.winner is not None:
                 result = finished(question, result, folder, measures, effort.jobs, effort.target, say)
-        write_search(folder, result)
         _tell(result, folder, say)
     return EXIT_FAILED if result.winner is None else EXIT_OK
 
@@ -75,7 +75,6 @@ def _told_if_interrupted(folder: Path, say: Say) -> Iterator[list[Engine]]:
         yield known
     except KeyboardInterrupt:
         if known:
-            write_search(folder, known[0].result)
             _tell(known[0].result, folder, say)
             say("interrupted: the same command goes on from here")
         raise
@@ -84,4 +83,4 @@ def _told_if_interrupted(folder: Path, say: Say) -> Iterator[list[Engine]]:
 def _tell(result: SearchResult, folder: Path, say: Say) -> None:
     for line in (*terminal_table(result), *(f"{line}." for line in sentences(result))):
         say(line)
-    say(f"wrote {folder}/{FILE}")
+    say(f"wrote {', '.join(map(str, write_files(folder, result)))}")

@@ -9,7 +9,7 @@ from common.paths import BUILD
 from device.errors import EdgeproofError
 
 SCHEMA = 1
-FILE = "search.json"
+FILE, TABLE, PICTURE = "search.json", "search.md", "pareto.png"
 ADVICE = "remove it and search again"
 
 
@@ -39,8 +39,8 @@ def read_search(folder: Path) -> SearchResult:
 
 
 def find_searches(build: Path) -> list[Path]:
-    """Return the folders of `build` that hold a search, by name."""
-    return sorted(path.parent for path in build.glob(f"*@search/{FILE}"))
+    """Return the folders of `build` that hold a search, MODEL@search or MODEL@search-NAME, by name."""
+    return sorted(path.parent for path in build.glob(f"*@search*/{FILE}"))
 
 
 def _read(path: Path, document: dict[str, object]) -> SearchResult:

@@ -62,7 +62,7 @@ class Study:
                 if question.space.first:
                     self._study.enqueue_trial(dict(question.space.first))
             self._check(self._study.user_attrs.get("question"), asked)
-            self._study.sampler = _sampler(question.seed + len(self._study.trials))
+            self._study.sampler = sampler(question.seed + len(self._study.trials))
         self._axes = {name: _distribution(axis) for name, axis in question.space.axes.items()}
         names = tuple(BETWEEN.join(artifact) for artifact in question.space.artifacts)
         self._axes[ARTIFACT] = optuna.distributions.CategoricalDistribution(names)
@@ -151,7 +151,8 @@ class Study:
         self._study._storage.set_trial_user_attr(self._study.trials[number]._trial_id, key, value)
 
 
-def _sampler(seed: int) -> "optuna.samplers.BaseSampler":
+def sampler(seed: int) -> "optuna.samplers.BaseSampler":
+    """Return what proposes the settings of trials."""
     import optuna
 
     return optuna.samplers.TPESampler(

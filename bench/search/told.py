@@ -3,7 +3,7 @@
 from bench.search.front import figure, interval, top1
 from bench.search.question import Question
 from bench.search.result import SearchResult, Trial
-from bench.search.sentences import settings_words
+from bench.search.shown.sentences import settings_words
 from bench.search.words import figure_name, figure_text, limit_words, percent
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.search.result import Limit, SearchResult, State, Trial
+from common.paired_accuracy import Paired
 
 TOTAL = 5000  # validation pictures
 
@@ -24,6 +25,12 @@ def trial(number: int, correct: int, size_bytes: float, **changes: Any) -> Trial
         keeps_budget=True,
     )
     return replace(made, **changes)
+
+
+def paired(one: Trial, other: Trial) -> Paired:
+    """Compare two trials as if three pictures differed either way, beside the difference of their right answers."""
+    more = (one.correct or 0) - (other.correct or 0)
+    return Paired(3 + max(more, 0), 3 + max(-more, 0), TOTAL)
 
 
 def unfinished(number: int, state: State, reason: str) -> Trial:

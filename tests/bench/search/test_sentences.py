@@ -1,19 +1,12 @@
 """What a search says: the winner and why, what larger figures buy, or how far the nearest trial is from the budget."""
 
 from bench.search.lead import concluded
-from bench.search.result import FinalTraining, Limit, SearchResult, Trial
-from bench.search.sentences import sentences
-from bench.search.table import columns, markdown_lines, rows, terminal_table
-from common.paired_accuracy import Paired
-from tests.support.searches import TOTAL, search, trial, unfinished
+from bench.search.result import FinalTraining, Limit, SearchResult
+from bench.search.shown.sentences import sentences
+from bench.search.shown.table import columns, rows, terminal_table
+from tests.support.searches import paired, search, trial, unfinished
 
 BUDGET = (Limit("top1", least=0.98), Limit("size_bytes", most=25_000))
-
-
-def paired(one: Trial, other: Trial) -> Paired:
-    """Return a comparison in which three pictures differ either way, beside the difference."""
-    more = (one.correct or 0) - (other.correct or 0)
-    return Paired(3 + max(more, 0), 3 + max(-more, 0), TOTAL)
 
 
 def ended() -> SearchResult:
@@ -102,6 +95,5 @@ def test_the_table_has_the_winner_on_top_and_failures_at_the_end() -> None:
     assert rows(ended())[4][4] == "failed: the loss is NaN"
 
 
-def test_the_table_is_the_same_on_the_terminal_and_in_markdown() -> None:
+def test_the_table_has_its_winner_on_the_terminal() -> None:
     assert "winner" in terminal_table(ended())[2]
-    assert markdown_lines(ended())[2].startswith("| 0 | winner | 98.40 | 19.3 | kept |")

@@ -3,16 +3,17 @@
 from bench.analysis.wording import NONE
 from bench.search.front import figure, top1
 from bench.search.result import SearchResult, Trial
-from bench.search.sentences import settings_words
+from bench.search.shown.sentences import settings_words
 from bench.search.words import figure_number, figure_title
-from common.tables import markdown_table, table_lines
+from common.tables import table_lines
 
 LEAST_NEEDED = ("s", "epochs", "variant")
 WINNER, ON_FRONT = "winner", "front"
+TEXTS = ("", "budget", "variant", "settings")  # columns that hold no numbers
 
 
 def columns(search: SearchResult) -> list[str]:
-    """Return the headings: the minimized figure stands beside the accuracy, those of the budget follow."""
+    """Return the headings; the minimized figure stands beside the accuracy, those of the budget follow."""
     return ["trial", "", "top-1 %", *map(figure_title, _figures(search)), "budget", "epochs", "s", "variant", "settings"]
 
 
@@ -26,11 +27,9 @@ def terminal_table(search: SearchResult) -> list[str]:
     return table_lines(columns(search), rows(search), LEAST_NEEDED)
 
 
-def markdown_lines(search: SearchResult) -> list[str]:
-    """Return the table's lines in Markdown."""
-    numbers = 1 + len(_figures(search))
-    aligned = ["---:", "---", *["---:"] * numbers, "---", "---:", "---:", "---", "---"]
-    return markdown_table(columns(search), rows(search), aligned)
+def number_columns(search: SearchResult) -> frozenset[int]:
+    """Return the places of the columns that hold numbers."""
+    return frozenset(place for place, column in enumerate(columns(search)) if column not in TEXTS)
 
 
 def _figures(search: SearchResult) -> list[str]:
