@@ -18,7 +18,7 @@ ACCURATE = Limit("top1", least=0.94)  # stand-ins with 10 filters or more are
 
 def test_the_winner_is_the_smallest_trial_that_keeps_the_budget(tmp_path: Path) -> None:
     result = searched(question(tmp_path, ACCURATE), tmp_path, FakePool(), trials=40)
-    kept = [trial.settings["filters"] for trial in result.done if trial.keeps_budget]
+    kept = [int(trial.settings["filters"]) for trial in result.done if trial.keeps_budget]
     assert result.winner is not None
     assert result.trial(result.winner).settings["filters"] == min(kept)
     assert min(kept) >= 10
