@@ -71,6 +71,9 @@ class _Local:
         """End the processes; a running trial is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for process in self._processes:
+            process.kill()
+        self._threads.shutdown()
+        for process in self._processes:
             process.end()
 
 
@@ -87,9 +90,13 @@ class _Process:
         self._jobs += 1
         return self._child.run(_work_there, job)
 
+    def kill(self) -> None:
+        """End the process at once: it may be deep in a library, or ignore Ctrl-C as a shell's background jobs do."""
+        self._child.kill()
+
     def end(self) -> None:
-        """End the process, whatever it does."""
-        self._child.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+        """Remove what belongs to the process."""
+        self._child.__exit__(None, None, None)
 
 
 def _work_there(_: Workplace, job: Job) -> Work:
