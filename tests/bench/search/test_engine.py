@@ -1,5 +1,7 @@
 """The loop of a search, with trials that train nothing."""
 
+import errno
+import os
 from concurrent.futures import CancelledError
 from pathlib import Path
 
@@ -42,6 +44,30 @@ def test_a_trial_that_breaks_the_budget_by_its_size_stops_after_the_first_rung(t
         assert trial.state == "pruned"
         assert "but size at most 9.0 kB" in str(trial.reason)
         assert [job.share for job in pool.jobs if job.number == trial.number] in ([], [RUNGS[0]])
+
+
+def test_a_size_that_is_known_to_break_the_budget_is_not_trained_again(tmp_path: Path) -> None:
+    text = "[build]\nfilters = [8, 20]\n[recipe]\nlearning_rate = { low = 1e-3, high = 1e-2 }\n"
+    pool = FakePool()
+    asked = question(tmp_path, Limit("size_bytes", most=9000), ACCURATE, text=text)
+    result = searched(asked, tmp_path, pool)
+    large = {trial.number for trial in result.trials if trial.settings["filters"] == 20}
+    assert len(large) > 1
+    assert len({job.number for job in pool.jobs} & large) == 1
+
+
+def test_a_full_disk_ends_the_search_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = question(tmp_path)
+    with monkeypatch.context() as patch:
+        found = engine(asked, tmp_path, FakePool())
+        patch.setattr(found._study._study._storage._backend, "append_logs", no_space)
+        with pytest.raises(EdgeproofError, match=r"trials.journal: cannot be written: No space left on device: free some"):
+            found.run()
+    assert len(searched(asked, tmp_path, FakePool()).trials) == 12
+
+
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_of_one_size_of_network_the_figures_are_measured_once(tmp_path: Path) -> None:
