@@ -3,8 +3,8 @@
 from bench.search.front import figure, interval, top1
 from bench.search.question import Question
 from bench.search.result import SearchResult, Trial
-from bench.search.shown.sentences import settings_words
-from bench.search.words import figure_name, figure_text, limit_words, percent
+from bench.search.shown.sentences import question_words, settings_words
+from bench.search.words import figure_text, percent
 
 
 def trial_line(trial: Trial, result: SearchResult, question: Question, left_s: float | None) -> str:
@@ -20,10 +20,9 @@ def trial_line(trial: Trial, result: SearchResult, question: Question, left_s: f
 
 def question_line(question: Question) -> str:
     """Return what is searched, and against what latencies are compared."""
-    budget = " and ".join(map(limit_words, question.limits)) or "no limit"
     against = "" if question.reference is None else f"; latencies against {question.reference}"
     counted = f"; instructions on {question.core}" if question.core else ""
-    return f"{question.model}: the smallest {figure_name(question.minimize)} with {budget}{against}{counted}"
+    return f"{question_words(question.model, question.minimize, question.limits)}{against}{counted}"
 
 
 def _figure_words(trial: Trial, name: str) -> str:

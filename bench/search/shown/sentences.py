@@ -18,8 +18,13 @@ def sentences(search: SearchResult) -> list[str]:
 
 def question(search: SearchResult) -> str:
     """Return what was searched: the figure and the budget."""
-    budget = " and ".join(map(limit_words, search.limits)) or "no limit"
-    return f"{search.model}: the smallest {figure_name(search.minimize)} with {budget}"
+    return question_words(search.model, search.minimize, search.limits)
+
+
+def question_words(model: str, minimize: str, limits: Sequence[Limit]) -> str:
+    """Return what is searched: "mnist_cnn: the smallest latency with accuracy at least 99.20 %"."""
+    budget = " and ".join(map(limit_words, limits)) or "no limit"
+    return f"{model}: the smallest {figure_name(minimize)} with {budget}"
 
 
 def counted(search: SearchResult) -> str:
