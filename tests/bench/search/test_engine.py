@@ -4,6 +4,7 @@ import errno
 import os
 from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,8 @@ def test_a_full_disk_ends_the_search_and_loses_nothing(tmp_path: Path, monkeypat
     asked = question(tmp_path)
     with monkeypatch.context() as patch:
         found = engine(asked, tmp_path, FakePool())
-        patch.setattr(found._study._study._storage._backend, "append_logs", no_space)
+        storage: Any = found._study._study._storage
+        patch.setattr(storage._backend, "append_logs", no_space)
         with pytest.raises(EdgeproofError, match=r"trials.journal: cannot be written: No space left on device: free some"):
             found.run()
     assert len(searched(asked, tmp_path, FakePool()).trials) == 12
