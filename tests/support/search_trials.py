@@ -73,7 +73,8 @@ class FakeMeasures:
     def of(self, path: Path, _runtime: str) -> dict[str, float]:
         self.measured.append(path)
         filters = int(json.loads(path.read_text())["filters"])  # what fake_work wrote
-        return {"size_bytes": 1000.0 * filters, "latency_ratio": 1.0, "latency_ratio_low": 0.1, "latency_ratio_high": 10.0}
+        about = {"latency_ratio": 1 + filters / 1000, "latency_ratio_low": 0.1, "latency_ratio_high": 10.0}
+        return {"size_bytes": 1000.0 * filters, **about}
 
     def latencies(self, paths: Sequence[Path], _runtime: str) -> list[dict[str, float]]:
         sizes = [self.of(path, "")["size_bytes"] for path in paths]
@@ -87,8 +88,8 @@ def question(folder: Path, *limits: Limit, text: str = SPACE, **changes: Any) ->
     """Return a question about a space that is written to a folder."""
     path = folder / "space.toml"
     path.write_text(text)
-    asked: Mapping[str, Any] = {"data": {"name": "mnist"}, **changes}
-    return Question("mnist_cnn_crop", "size_bytes", limits, read_space("mnist_cnn_crop", path), **asked)
+    asked: Mapping[str, Any] = {"minimize": "size_bytes", "data": {"name": "mnist"}, **changes}
+    return Question(model="mnist_cnn_crop", limits=limits, space=read_space("mnist_cnn_crop", path), **asked)
 
 
 def engine(asked: Question, folder: Path, pool: FakePool, trials: int | None = 12, seconds: float | None = None) -> Engine:
