@@ -14,6 +14,7 @@ import pytest
 from bench.report import html as page, overview_chart
 from bench.report.console import console_lines
 from bench.report.markdown import COLUMNS, markdown
+from bench.report.picture import VEGA_LITE
 from bench.report.section import Section
 from bench.results import history
 from bench.results.history import History
@@ -133,7 +134,7 @@ class TestPage:
         specs += data["sections"].values()
         assert len(specs) == 14
         for spec in specs:
-            vl_convert.vegalite_to_vega({**spec, "width": 600}, vl_version=page.VEGA_LITE)
+            vl_convert.vegalite_to_vega({**spec, "width": 600}, vl_version=VEGA_LITE)
 
     def test_the_whole_path_is_drawn_where_it_was_measured(self) -> None:
         results = usual()
