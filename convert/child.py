@@ -92,6 +92,11 @@ class Child:
         except (EOFError, ConnectionError) as error:
             raise Crashed(f"{self._died()}{self._see_log()}") from error
 
+    def kill(self) -> None:
+        """End the process at once, whatever it does; a task that runs in another thread then raises Crashed."""
+        if self._process is not None:
+            self._process.kill()
+
     def _started(self) -> "Connection[Any, Any]":
         if self._connection is None:
             context = get_context("spawn")  # TensorFlow does not survive a fork

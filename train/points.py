@@ -1,5 +1,6 @@
 """Training one point of a sweep or a search, and the processes or the Dask cluster that train points."""
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from train.models import find_model
 from train.run import prepared_examples, steps_for
 from train.settings import Settings, apply_settings, build_settings
 from train.spec import Phase, Recipe
+
+DASK_LOGS = ("distributed", "tornado", "asyncio")  # they print tracebacks where a scheduler or a worker is gone
 
 
 @dataclass(frozen=True)
@@ -109,5 +112,8 @@ def dask_client(address: str) -> Iterator[Any]:
         client = Client(address, timeout="10s")
     except (OSError, ValueError, TimeoutError) as error:
         raise EdgeproofError(f"--dask {address}: no scheduler answers: start one with `dask scheduler`") from error
+    for name in logging.root.manager.loggerDict:
+        if name.partition(".")[0] in DASK_LOGS:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with client:
         yield client

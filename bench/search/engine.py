@@ -7,13 +7,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.search.budget_line import broken, excess
+from bench.search.budget_line import TOP1, broken, excess
 from bench.search.figures import Measures, architecture
 from bench.search.halving import RUNGS, why_not, why_outside
 from bench.search.known import Files, Known
 from bench.search.lead import concluded
 from bench.search.question import Question
-from bench.search.result import SearchResult, Trial
+from bench.search.result import Limit, SearchResult, Trial
 from bench.search.store import write_search
 from bench.search.study import Study
 from bench.search.told import trial_line
@@ -188,12 +188,11 @@ class Engine:
             self._study.spent_s = self.spent_s
 
     def _take_in(self, trial: Known, future: Future[Work]) -> None:
-        """Take in how a job ended: the trial goes on, or ends. Raises CheckFailed where the workers are gone."""
+        """Take in how a job ended: the trial goes on, or ends. Raises PoolGone."""
         error = future.exception()
         if error is not None:
-            if self._pool.is_lost(error):
-                said = str(error)[:80] or type(error).__name__
-                raise CheckFailed(f"the workers are gone ({said}): start them again; the same command goes on from here")
+            if (gone := self._pool.lost(error)) is not None:
+                raise gone from error
             self._end(trial, "failed", reason_of_failure(error))
             return
         self._files.keep(trial, future.result())
@@ -253,10 +252,17 @@ class Engine:
         values = None
         if trial.figures and state != "failed":
             values = (trial.shown[-1] if trial.shown else 0.0, trial.figures.get(self._question.minimize, NO_FIGURE))
-        self._study.tell(trial, values, [excess(trial.trial, limit) for limit in limits] if values else [])
+        self._study.tell(trial, values, [_excess(trial.trial, limit) for limit in limits] if values else [])
         self._files.forget_state(trial.number)
         self._failed = self._failed + 1 if state == "failed" else 0
         self._say(trial_line(trial.trial, self.result, self._question, self.left_s))
+
+
+def _excess(trial: Trial, limit: Limit) -> float:
+    """Return by what share a trial is over a limit; what is not known of it is taken to be far over."""
+    if limit.figure == TOP1 and trial.total is None:
+        return NO_FIGURE
+    return min(NO_FIGURE, excess(trial, limit))
 
 
 def reason_of_failure(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from bench.search.question import Question
 from bench.search.result import Limit
 from bench.search.words import figure_text, limit_words, percent
 
-RUNGS = (0.15, 0.4, 1.0)  # shares of a trial's epochs
+RUNGS = (0.2, 0.5, 1.0)  # shares of a trial's epochs
 KEPT = 3  # one of so many goes on, and every one that no other is better than
 HOPELESS = 2  # so many trials have to show that an accuracy on the way is too low
 MOST_ERRORS = 2.0  # times those of the most accurate trial, where the budget does not say how accurate to be

@@ -92,18 +92,16 @@ class Study:
 
     def known(self) -> list[Known]:
         """Return all trials that were begun, those of an interrupted search too. Raises EdgeproofError for a damaged one."""
-        import optuna
-
         with self._reading(), _quiet():
             begun = [one for one in self._study.trials if one.state.name != "WAITING" and "same" not in one.user_attrs]
-            for one in begun:
-                if ARTIFACT not in one.params and not one.state.is_finished():  # killed while it was proposed
-                    self._study.tell(one.number, state=optuna.trial.TrialState.FAIL)
+            for one in (trial for trial in begun if not trial.state.is_finished()):
+                if "trial" in one.user_attrs or ARTIFACT not in one.params:  # killed while it ended, or was proposed
+                    self._finish(one.number, one.user_attrs.get("values"))
             return [_known(one) for one in begun if ARTIFACT in one.params]
 
     def ask(self) -> Known:
         """Begin a trial and return it."""
-        with _quiet():
+        with self._writing():
             asked = self._study.ask(self._axes)
         settings = {name: value for name, value in asked.params.items() if name != ARTIFACT}
         variant, _, runtime = asked.params[ARTIFACT].partition(BETWEEN)
@@ -118,25 +116,20 @@ class Study:
 
         A pruned trial is told with what it showed when it stopped, since that is what the sampler learns from.
         """
-        import optuna
-
         assert trial.trial is not None
-        self._set(trial.number, "trial", trial.trial.to_json())
         self._set(trial.number, "excess", list(excess))
-        state = optuna.trial.TrialState.FAIL if values is None else optuna.trial.TrialState.COMPLETE
-        with _quiet():
-            self._study.tell(trial.number, values, state, skip_if_finished=True)
+        self._set(trial.number, "values", values)
+        self._set(trial.number, "trial", trial.trial.to_json())
+        with self._writing():
+            self._finish(trial.number, values)
 
     def repeated(self, trial: Known, same: Known) -> None:
         """End a trial whose settings another one has had: the sampler gets that one's values once more."""
-        import optuna
-
         earlier = self._study.trials[same.number]
         self._set(trial.number, "same", same.number)
         self._set(trial.number, "excess", earlier.user_attrs.get("excess", []))
-        with _quiet():
-            state = optuna.trial.TrialState.COMPLETE if earlier.values else optuna.trial.TrialState.FAIL
-            self._study.tell(trial.number, earlier.values, state)
+        with self._writing():
+            self._finish(trial.number, earlier.values)
 
     @property
     def spent_s(self) -> float:
@@ -145,10 +138,28 @@ class Study:
 
     @spent_s.setter
     def spent_s(self, seconds: float) -> None:
-        self._study.set_user_attr("spent_s", seconds)
+        with self._writing():
+            self._study.set_user_attr("spent_s", seconds)
 
     def _set(self, number: int, key: str, value: Any) -> None:
-        self._study._storage.set_trial_user_attr(self._study.trials[number]._trial_id, key, value)
+        with self._writing():
+            self._study._storage.set_trial_user_attr(self._study.trials[number]._trial_id, key, value)
+
+    def _finish(self, number: int, values: Sequence[float] | None) -> None:
+        from optuna.trial import TrialState
+
+        self._study.tell(number, values, TrialState.COMPLETE if values else TrialState.FAIL)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn a full disk into one line."""
+        try:
+            with _quiet():
+                yield
+        except OSError as error:
+            raise EdgeproofError(
+                f"{self._path}: cannot be written: {error.strerror or error}: free some space; the same command goes on"
+            ) from error
 
 
 def sampler(seed: int) -> "optuna.samplers.BaseSampler":

@@ -8,9 +8,15 @@ from typing import Any, Protocol
 
 from bench.search.trial import Job, Work, work
 from convert.child import Child, Workplace
+from device.errors import CheckFailed
 from train.points import dask_client
 
+RUNNING = "running"  # what a client says of itself while it has its scheduler
 PROCESS_JOBS = 30  # then a fresh one: TensorFlow keeps something of each network
+
+
+class PoolGone(CheckFailed):
+    """No worker can be reached any more."""
 
 
 class Pool(Protocol):
@@ -18,13 +24,13 @@ class Pool(Protocol):
 
     @property
     def slots(self) -> int:
-        """Return how many jobs run at a time."""
+        """Return how many jobs run at a time. Raises PoolGone."""
 
     def submit(self, job: Job) -> Future[Work]:
-        """Start a job."""
+        """Start a job. Raises PoolGone."""
 
-    def is_lost(self, error: BaseException) -> bool:
-        """Say whether a job's error means that the pool is gone, not only the trial."""
+    def lost(self, error: BaseException) -> PoolGone | None:
+        """Return what to raise where a job's error means that the pool is gone; None: only the trial is lost."""
 
 
 @contextmanager
@@ -35,7 +41,7 @@ def pool_for(jobs: int, dask: str | None) -> Iterator[Pool]:
     """
     if dask is not None:
         with dask_client(dask) as client:
-            yield _Cluster(client)
+            yield _Cluster(client, dask)
         return
     with ExitStack() as stack:
         local = _Local(jobs)
@@ -57,8 +63,8 @@ class _Local:
     def submit(self, job: Job) -> Future[Work]:
         return self._threads.submit(self._run, job)
 
-    def is_lost(self, _: BaseException) -> bool:
-        return False  # a new process takes the place of one that died
+    def lost(self, _: BaseException) -> PoolGone | None:
+        return None  # a new process takes the place of one that died
 
     def _run(self, job: Job) -> Work:
         process = self._idle.get()
@@ -70,6 +76,9 @@ class _Local:
     def close(self) -> None:
         """End the processes; a running trial is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self._processes:
+            process.kill()
+        self._threads.shutdown()
         for process in self._processes:
             process.end()
 
@@ -87,9 +96,13 @@ class _Process:
         self._jobs += 1
         return self._child.run(_work_there, job)
 
+    def kill(self) -> None:
+        """End the process at once: it may be deep in a library, or ignore Ctrl-C as a shell's background jobs do."""
+        self._child.kill()
+
     def end(self) -> None:
-        """End the process, whatever it does."""
-        self._child.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+        """Remove what belongs to the process."""
+        self._child.__exit__(None, None, None)
 
 
 def _work_there(_: Workplace, job: Job) -> Work:
@@ -99,17 +112,26 @@ def _work_there(_: Workplace, job: Job) -> Work:
 class _Cluster:
     """A Dask cluster: its scheduler gives the job of a worker that died to another one."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, client: Any, address: str) -> None:
+        self._client, self._address = client, address
         self._executor = client.get_executor(pure=False)
 
     @property
     def slots(self) -> int:
-        return max(1, sum(int(threads) for threads in self._client.nthreads().values()))
+        try:
+            return max(1, sum(int(threads) for threads in self._client.nthreads().values()))
+        except (OSError, TimeoutError, RuntimeError) as error:
+            raise self._gone(error) from error
 
     def submit(self, job: Job) -> Future[Work]:
+        if self._client.status != RUNNING:
+            raise self._gone(RuntimeError(f"the client is {self._client.status}"))
         started: Future[Work] = self._executor.submit(work, job)
         return started
 
-    def is_lost(self, error: BaseException) -> bool:
-        return isinstance(error, CancelledError | OSError | TimeoutError) and self._client.status != "running"
+    def lost(self, error: BaseException) -> PoolGone | None:
+        return self._gone(error) if isinstance(error, CancelledError) or self._client.status != RUNNING else None
+
+    def _gone(self, error: BaseException) -> PoolGone:
+        said = str(error).strip()[:80] or type(error).__name__
+        return PoolGone(f"--dask {self._address}: its scheduler is gone ({said}): start it; the same command goes on")

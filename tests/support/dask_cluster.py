@@ -56,7 +56,7 @@ def dask_cluster(folder: Path, workers: int) -> Iterator[Cluster]:
     try:
         cluster.start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
         deadline_s = time.monotonic() + START_S
-        while not file.exists():
+        while not (file.exists() and file.read_text().rstrip().endswith("}")):
             assert time.monotonic() < deadline_s
             time.sleep(0.1)
         cluster.address = str(json.loads(file.read_text())["address"])

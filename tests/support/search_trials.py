@@ -13,6 +13,7 @@ from bench.search.question import Question
 from bench.search.result import Limit, SearchResult
 from bench.search.space import read_space
 from bench.search.trial import Job, Work, epochs_of
+from bench.search.workers import PoolGone
 
 PICTURES = 1000
 SPACE = """
@@ -57,8 +58,8 @@ class FakePool:
             future.set_exception(error)
         return future
 
-    def is_lost(self, error: BaseException) -> bool:
-        return isinstance(error, CancelledError)
+    def lost(self, error: BaseException) -> PoolGone | None:
+        return PoolGone("the workers are gone") if isinstance(error, CancelledError) else None
 
 
 class FakeMeasures:

@@ -1,7 +1,10 @@
 """The loop of a search, with trials that train nothing."""
 
+import errno
+import os
 from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +21,7 @@ ACCURATE = Limit("top1", least=0.94)  # stand-ins with 10 filters or more are
 
 def test_the_winner_is_the_smallest_trial_that_keeps_the_budget(tmp_path: Path) -> None:
     result = searched(question(tmp_path, ACCURATE), tmp_path, FakePool(), trials=40)
-    kept = [trial.settings["filters"] for trial in result.done if trial.keeps_budget]
+    kept = [int(trial.settings["filters"]) for trial in result.done if trial.keeps_budget]
     assert result.winner is not None
     assert result.trial(result.winner).settings["filters"] == min(kept)
     assert min(kept) >= 10
@@ -42,6 +45,31 @@ def test_a_trial_that_breaks_the_budget_by_its_size_stops_after_the_first_rung(t
         assert trial.state == "pruned"
         assert "but size at most 9.0 kB" in str(trial.reason)
         assert [job.share for job in pool.jobs if job.number == trial.number] in ([], [RUNGS[0]])
+
+
+def test_a_size_that_is_known_to_break_the_budget_is_not_trained_again(tmp_path: Path) -> None:
+    text = "[build]\nfilters = [8, 20]\n[recipe]\nlearning_rate = { low = 1e-3, high = 1e-2 }\n"
+    pool = FakePool()
+    asked = question(tmp_path, Limit("size_bytes", most=9000), ACCURATE, text=text)
+    result = searched(asked, tmp_path, pool)
+    large = {trial.number for trial in result.trials if trial.settings["filters"] == 20}
+    assert len(large) > 1
+    assert len({job.number for job in pool.jobs} & large) == 1
+
+
+def test_a_full_disk_ends_the_search_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = question(tmp_path)
+    with monkeypatch.context() as patch:
+        found = engine(asked, tmp_path, FakePool())
+        storage: Any = found._study._study._storage
+        patch.setattr(storage._backend, "append_logs", no_space)
+        with pytest.raises(EdgeproofError, match=r"trials.journal: cannot be written: No space left on device: free some"):
+            found.run()
+    assert len(searched(asked, tmp_path, FakePool()).trials) == 12
+
+
+def no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_of_one_size_of_network_the_figures_are_measured_once(tmp_path: Path) -> None:
