@@ -5,6 +5,7 @@ from bench.search.front import figure
 from bench.search.result import Limit, Trial
 from common.paired_accuracy import Paired
 
+SPOKEN = {"times the reference": "of the reference"}  # units in a sentence
 TITLES = {"top1": "accuracy", "peak_rss_mb": "peak memory", "flash_bytes": "flash"}
 
 
@@ -41,7 +42,7 @@ def figure_text(name: str, value: float) -> str:
     """Return a figure with its unit: "19.3 kB"."""
     if name == "top1":
         return percent(value)
-    unit = "million instructions" if name == "instructions" else _unit(name)
+    unit = SPOKEN.get(_unit(name), _unit(name)) if name != "instructions" else "million instructions"
     return f"{figure_number(name, value)} {unit}".rstrip()
 
 
