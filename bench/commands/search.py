@@ -78,7 +78,8 @@ def search(model: str, **given: Any) -> int:
     Trials see validation pictures only; the test pictures are looked at for the winner. The same command again goes on
     where an interrupted one stopped. Exit code 1: nothing keeps the budget.
     """
-    from bench.search.run import Effort, run_search
+    from bench.search.question import Effort
+    from bench.search.run import run_search
 
     limits = {name: given.pop(name) for name in LIMIT_OPTIONS}
     options = SearchOptions(**given)

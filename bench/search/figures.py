@@ -29,7 +29,7 @@ from bench.stats import intervals
 from bench.stats.ratios import STATED_ERROR
 from common.files import scratch_folder
 from common.interval import Interval
-from common.micro_figures import DEVICE, how_to_set_up
+from common.micro_figures import DEVICE, MicroFigures, how_to_set_up
 from common.python_process import module_command
 from device.errors import EdgeproofError
 from device.formats.model_file import model_size_bytes, read_model_bytes, split_card
@@ -47,6 +47,9 @@ class Measures(Protocol):
     def of(self, path: Path, runtime: str) -> Figures:
         """Return the figures that the question asks for. Raises EdgeproofError where one cannot be measured."""
 
+    def micro(self, path: Path) -> MicroFigures:
+        """Return what a microcontroller's interpreter needs of an artifact. Raises EdgeproofError where it is not here."""
+
 
 @contextmanager
 def measures_for(question: Question, say: Callable[[str], None]) -> Iterator[Measures]:
@@ -61,7 +64,7 @@ class _Measures:
         self._scratch = stack.enter_context(scratch_folder())
         self._order = random.Random(question.seed)
         self._fresh = stack.enter_context(FreshProcesses(say, with_pictures=False))
-        self._arena = _Arenas(self._scratch) if "arena_bytes" in question.figures else None
+        self._interpreter = _Interpreter(self._scratch) if "arena_bytes" in question.figures else None
         self._device = None
         if "instructions" in question.figures and question.core != HOST:
             self._device = of_core(question.core)
@@ -74,18 +77,16 @@ class _Measures:
         if path.suffix == ".tflite":
             found["flash_bytes"] = len(split_card(path, read_model_bytes(path))[0])
         (artifact,) = find_artifacts([path])
-        if self._arena is not None:
-            found["arena_bytes"] = self._arena.of(artifact)
+        if self._interpreter is not None:
+            found["arena_bytes"] = self._interpreter.of(artifact).arena_bytes
         if "instructions" in wanted:
             found["instructions"] = self._instructions(path, runtime)
         if wanted & {*TIMED, "peak_rss_mb"}:
             found |= self._timed(artifact, runtime)
         return found
 
-    def ratio(self, path: Path, other: Path, runtime: str, rounds: int) -> Interval:
-        """Return the latency of one artifact over that of another, with its 95 % interval."""
-        sides = [Side(found, runtime) for found in find_artifacts([path, other])]
-        return self._rounds(sides, rounds)[0]
+    def micro(self, path: Path) -> MicroFigures:
+        return (self._interpreter or _Interpreter(self._scratch)).of(find_artifacts([path])[0])
 
     def _instructions(self, path: Path, runtime: str) -> float:
         phases = Phases(path, runtime)
@@ -115,8 +116,8 @@ class _Measures:
         return ratio, float(np.median(p50_ns)) / NS_PER_MS, max(peaks) / BYTES_PER_MB
 
 
-class _Arenas:
-    """Finds the least arena in a microcontroller's interpreter."""
+class _Interpreter:
+    """A microcontroller's interpreter, which finds the least arena."""
 
     def __init__(self, scratch: Path) -> None:
         python = [filled_in(word) for word in find_device(DEVICE).python]
@@ -129,10 +130,10 @@ class _Arenas:
             Workers(scratch, memory_bytes, module_command(f"{WORKERS}.reference_worker")),
         )
 
-    def of(self, artifact: Artifact) -> int:
+    def of(self, artifact: Artifact) -> MicroFigures:
         card = artifact.card
         none = np.zeros((1, card.height, card.width, card.channels), np.uint8)
-        return self._interpreters.measure(artifact.path, card, none, self._scratch).figures.arena_bytes
+        return self._interpreters.measure(artifact.path, card, none, self._scratch).figures
 
 
 def architecture(settings: Mapping[str, object], build: Sequence[str], artifact: tuple[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""What a search is asked: what to make small, within which budget, and what a trial has to measure for that."""
+"""What a search is asked: what to make small, within which budget, what a trial has to measure, and how long it may take."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,3 +81,14 @@ def reference_for(model: str, variant: str, named: Path | None) -> Path:
         f"{BUILD / model / f'{model}.{variant}'}: no such file: latencies are compared with the model as it is: run "
         f"`edgeproof train run {model}` and `edgeproof convert run {model}` first, or name another file with --reference"
     )
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long a search may take, where its trials run, and for what the winner is packed."""
+
+    trials: int | None
+    max_time_s: float | None
+    jobs: int
+    dask: str | None
+    target: str | None

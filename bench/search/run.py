@@ -3,36 +3,25 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from bench.search.engine import Allowance, Engine
 from bench.search.figures import Measures, measures_for
-from bench.search.final import finished
-from bench.search.question import Question
+from bench.search.final import check_target, finished
+from bench.search.question import Effort, Question
 from bench.search.result import SearchResult
 from bench.search.shown.sentences import sentences
 from bench.search.shown.table import terminal_table
 from bench.search.shown.write import write_files
 from bench.search.sizes import check_sizes
-from bench.search.store import FILE
+from bench.search.store import FILE, read_search
 from bench.search.told import question_line
 from bench.search.workers import pool_for
 from common.lock import exclusive
 from device.errors import EXIT_FAILED, EXIT_OK
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long a search may take, where its trials run, and for what the winner is packed."""
-
-    trials: int | None
-    max_time_s: float | None
-    jobs: int
-    dask: str | None
-    target: str | None
 
 
 def run_search(question: Question, folder: Path, effort: Effort, say: Say) -> int:
@@ -42,12 +31,15 @@ def run_search(question: Question, folder: Path, effort: Effort, say: Say) -> in
     """
     with exclusive(folder / FILE), ExitStack() as stack:
         say(question_line(question))
+        before = _before(folder)
+        check_target(effort.target)
         check_sizes(question.model, question.space)
         measures = stack.enter_context(measures_for(question, say))
         with _told_if_interrupted(folder, say) as known:
             result = _tried(question, folder, effort, measures, known, say)
             if result.winner is not None:
-                result = finished(question, result, folder, measures, effort.jobs, effort.target, say)
+                known_final = before.final if before is not None and before.winner == result.winner else ()
+                result = finished(question, replace(result, final=known_final), folder, measures, effort, say)
         _tell(result, folder, say)
     return EXIT_FAILED if result.winner is None else EXIT_OK
 
@@ -65,6 +57,11 @@ def _tried(
         minutes = f"{engine.spent_s / 60:.1f} min, with {engine.cpu_s / 60:.1f} min of processor time"
         say(f"{len(result.trials)} trials in {minutes}")
         return result
+
+
+def _before(folder: Path) -> SearchResult | None:
+    """Return what an earlier run of the search found; None where there was none."""
+    return read_search(folder) if (folder / FILE).is_file() else None
 
 
 @contextmanager

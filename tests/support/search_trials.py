@@ -14,6 +14,8 @@ from bench.search.result import Limit, SearchResult
 from bench.search.space import read_space
 from bench.search.trial import Job, Work, epochs_of
 from bench.search.workers import PoolGone
+from common.micro_figures import MicroFigures
+from device.errors import EdgeproofError
 
 PICTURES = 1000
 SPACE = """
@@ -72,6 +74,9 @@ class FakeMeasures:
         self.measured.append(path)
         filters = int(json.loads(path.read_text())["filters"])  # what fake_work wrote
         return {"size_bytes": 1000.0 * filters}
+
+    def micro(self, path: Path) -> MicroFigures:
+        raise EdgeproofError(f"{path}: a stand-in has no interpreter")
 
 
 def question(folder: Path, *limits: Limit, text: str = SPACE, **changes: Any) -> Question:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.search.run import Effort, run_search
+from bench.search.question import Effort
+from bench.search.run import run_search
 from bench.search.store import FILE, read_search
 from common.lock import exclusive
 from device.errors import CheckFailed
@@ -91,6 +92,10 @@ def test_an_interrupted_search_tells_what_it_knows_and_goes_on_to_the_bundle(dig
     result = run_module("bench", *words, cwd=tmp_path)
     assert result.code == 0, result.stderr
     assert "goes on: " in result.stdout
+    check_complete(tmp_path)
+    again = run_module("bench", *words, cwd=tmp_path)
+    assert again.code == 0, again.stderr
+    assert "training trial" not in again.stdout
     check_complete(tmp_path)
 
 
