@@ -68,4 +68,5 @@ def _beaten(trial: Known, rivals: Sequence[Known], question: Question) -> str | 
     ]
     if len(better) < max(1, len(rivals) // KEPT):
         return None
-    return f"{percent(trial.shown[place])} so far: {len(better)} trials that are no larger had more here"
+    beaten = f"{len(better)} of {len(rivals)} trials"
+    return f"{percent(trial.shown[place])} so far; no larger and more accurate here: {beaten}"

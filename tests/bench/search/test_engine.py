@@ -10,6 +10,7 @@ import pytest
 
 from bench.search.halving import RUNGS
 from bench.search.result import Limit
+from bench.search.shown.sentences import sentences
 from bench.search.store import read_search
 from bench.search.study import FILE
 from bench.search.trial import Job, Work
@@ -77,6 +78,15 @@ def test_of_one_size_of_network_the_figures_are_measured_once(tmp_path: Path) ->
     found = engine(question(tmp_path, text=text), tmp_path, FakePool())
     found.run()
     assert len(found._measures.measured) == 1  # type: ignore[attr-defined]  # a stand-in
+
+
+def test_where_nothing_keeps_the_budget_the_nearest_is_named_and_how_far_it_is(tmp_path: Path) -> None:
+    text = "[build]\nfilters = [4, 8]\n"
+    result = searched(question(tmp_path, Limit("top1", least=0.95), text=text), tmp_path, FakePool())
+    assert result.winner is None
+    assert sentences(result)[-1] == (
+        "No trial keeps the budget. The nearest is trial 0 (filters 8): accuracy 93.60 %, 1.40 points under 95.00 %"
+    )
 
 
 def test_a_trial_that_crashes_is_a_row_with_one_line(tmp_path: Path) -> None:
