@@ -11,8 +11,8 @@ from bench.search.budget_line import TOP1, broken, excess
 from bench.search.figures import Measures, architecture
 from bench.search.halving import RUNGS, why_not, why_outside
 from bench.search.known import Files, Known
-from bench.search.lead import concluded
-from bench.search.question import Question
+from bench.search.lead import concluded, contenders
+from bench.search.question import TIMED, Question
 from bench.search.result import Limit, SearchResult, Trial
 from bench.search.store import write_search
 from bench.search.study import Study
@@ -81,6 +81,7 @@ class Engine:
             self._study.spent_s = self.spent_s
         for trial in [*self._running.values(), *self._waiting]:
             self._end(trial, "pruned", TIME_OVER)
+        self._compare()
         return self.result
 
     # -- starting
@@ -231,6 +232,21 @@ class Engine:
 
     def _architecture(self, trial: Known) -> str:
         return architecture(trial.settings, self._question.space.build, (trial.variant, trial.runtime))
+
+    def _compare(self) -> None:
+        """Measure those that may win in turns with each other, where a latency decides."""
+        if self._question.minimize not in TIMED:
+            return
+        by_runtime: dict[str, list[Known]] = {}
+        for trial in contenders(self.result):
+            by_runtime.setdefault(str(trial.runtime), []).append(self._trials[trial.number])
+        for runtime, trials in by_runtime.items():
+            paths = [self._files.artifact(trial) for trial in trials]
+            for trial, figures in zip(trials, self._measures.latencies(paths, runtime), strict=True):
+                trial.figures = {**trial.figures, **figures}
+                assert trial.trial is not None
+                again = replace(trial.trial, figures=trial.figures)
+                trial.trial = replace(again, keeps_budget=not broken(again, self._question.limits))
 
     def _end(self, trial: Known, state: str, reason: str | None) -> None:
         """End a trial and tell the study and the person."""

@@ -4,10 +4,12 @@ import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.artifacts.find import Artifact, find_artifacts
 from bench.machine.memory import available_memory_bytes
@@ -28,13 +30,13 @@ from bench.search.question import TIMED, Question
 from bench.stats import intervals
 from bench.stats.ratios import STATED_ERROR
 from common.files import scratch_folder
-from common.interval import Interval
 from common.micro_figures import DEVICE, MicroFigures, how_to_set_up
 from common.python_process import module_command
 from device.errors import EdgeproofError
 from device.formats.model_file import model_size_bytes, read_model_bytes, split_card
 
 ROUNDS = 3  # of fresh processes that take turns
+FINAL_ROUNDS = 8  # of those that may win
 NS_PER_MS = 1e6
 BYTES_PER_MB = 1e6
 MEMORY_SHARE = 4  # of what is free, for the interpreter's processes
@@ -46,6 +48,9 @@ class Measures(Protocol):
 
     def of(self, path: Path, runtime: str) -> Figures:
         """Return the figures that the question asks for. Raises EdgeproofError where one cannot be measured."""
+
+    def latencies(self, paths: Sequence[Path], runtime: str) -> list[Figures]:
+        """Measure artifacts in turns with each other and the reference: their latencies, more exactly than `of` does."""
 
     def micro(self, path: Path) -> MicroFigures:
         """Return what a microcontroller's interpreter needs of an artifact. Raises EdgeproofError where it is not here."""
@@ -94,26 +99,50 @@ class _Measures:
             return float(count_here(phases).steady_inference)
         return float(run_emulated(phases, self._device)[1].steady_inference)
 
+    def latencies(self, paths: Sequence[Path], runtime: str) -> list[Figures]:
+        assert self._reference is not None
+        sides = [Side(found, runtime) for found in find_artifacts(paths)]
+        return self._rounds([*sides, Side(self._reference, runtime)], FINAL_ROUNDS).ratios
+
     def _timed(self, artifact: Artifact, runtime: str) -> Figures:
         """Return latency, over that of the reference too where there is one, and peak memory; all in turns."""
         sides = [Side(artifact, runtime), *([Side(self._reference, runtime)] if self._reference else [])]
-        ratio, p50_ms, peak_mb = self._rounds(sides, ROUNDS)
-        found = {"latency_ms": p50_ms, "peak_rss_mb": peak_mb}
-        if self._reference:
-            found |= {"latency_ratio": ratio.value, "latency_ratio_low": ratio.low, "latency_ratio_high": ratio.high}
-        return found
+        done = self._rounds(sides, ROUNDS)
+        return {"peak_rss_mb": done.peak_mb, **(done.ratios[0] if self._reference else {"latency_ms": done.p50_ms[0]})}
 
-    def _rounds(self, sides: Sequence[Side], rounds: int) -> tuple[Interval, float, float]:
-        """Return the first side's latency over the last's, its p50 in ms, and its peak memory in MB."""
+    def _rounds(self, sides: Sequence[Side], rounds: int) -> "_Rounds":
+        """Measure the sides in turns, in fresh processes each round."""
         logs, p50_ns, peaks = [], [], []
         for _ in range(rounds):
             with self._fresh.side_by_side(sides, self._order) as partners:
                 done = take_turns(partners, self._order)
                 peaks.append(int(partners[0].talk.ready["peak_rss_bytes"] or 0))
-            logs.append(done.log_ratios[0] - done.log_ratios[-1])
-            p50_ns.append(float(done.p50_ns[0]))
-        ratio = intervals.of_log_differences(np.array(logs), STATED_ERROR)
-        return ratio, float(np.median(p50_ns)) / NS_PER_MS, max(peaks) / BYTES_PER_MB
+            logs.append(done.log_ratios - done.log_ratios[-1])
+            p50_ns.append(done.p50_ns)
+        return _Rounds(np.array(logs), np.median(p50_ns, axis=0) / NS_PER_MS, max(peaks) / BYTES_PER_MB)
+
+
+@dataclass(frozen=True)
+class _Rounds:
+    """What rounds of turns have shown."""
+
+    logs: npt.NDArray[np.float64]  # of each side's latency over the last side's (rounds, sides)
+    p50_ms: npt.NDArray[np.float64]  # (sides,)
+    peak_mb: float  # of the first side
+
+    @property
+    def ratios(self) -> list[Figures]:
+        """Return the latency of each side but the last, and its ratio to the last one's with the 95 % interval."""
+        found = [intervals.of_log_differences(logs, STATED_ERROR) for logs in self.logs[:, :-1].T]
+        return [
+            {
+                "latency_ms": float(p50_ms),
+                "latency_ratio": one.value,
+                "latency_ratio_low": one.low,
+                "latency_ratio_high": one.high,
+            }
+            for one, p50_ms in zip(found, self.p50_ms, strict=False)
+        ]
 
 
 class _Interpreter:

@@ -14,6 +14,7 @@ from bench.search.result import Lead, SearchResult, Step, Trial
 from bench.search.words import accuracy_words, figure_words, percent
 from common.paired_accuracy import Paired
 
+MOST_CONTENDERS = 5
 Pairs = Callable[[Trial, Trial], Paired | None]  # two trials on the same validation pictures; None: not known
 
 
@@ -29,6 +30,16 @@ def concluded(search: SearchResult, paired: Pairs) -> SearchResult:
     larger = [trial for trial in map(search.trial, on_front) if _buys(trial, winner, search.minimize)]
     steps = tuple(Step(trial.number, paired(winner, trial)) for trial in larger)
     return replace(search, front=on_front, winner=winner.number, lead=lead, steps=steps)
+
+
+def contenders(search: SearchResult) -> list[Trial]:
+    """Return the trials whose figure is not shown to be larger than the winner's, if there are at least two."""
+    if search.winner is None:
+        return []
+    winner = search.trial(search.winner)
+    kept = [trial for trial in search.done if trial.keeps_budget and not _is_smaller(winner, trial, search.minimize)]
+    close = sorted(kept, key=lambda trial: figure(trial, search.minimize))[:MOST_CONTENDERS]
+    return close if len(close) > 1 else []
 
 
 def _buys(trial: Trial, winner: Trial, minimize: str) -> bool:

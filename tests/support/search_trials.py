@@ -1,7 +1,7 @@
 """Stand-ins for a search's parts: workers that train nothing, measures that compute figures of the settings."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class FakePool:
 
 
 class FakeMeasures:
-    """A file of 1 kB for each filter."""
+    """A file of 1 kB for each filter, and a latency that only turns with the others tell apart from another."""
 
     def __init__(self) -> None:
         self.measured: list[Path] = []
@@ -73,7 +73,11 @@ class FakeMeasures:
     def of(self, path: Path, _runtime: str) -> dict[str, float]:
         self.measured.append(path)
         filters = int(json.loads(path.read_text())["filters"])  # what fake_work wrote
-        return {"size_bytes": 1000.0 * filters}
+        return {"size_bytes": 1000.0 * filters, "latency_ratio": 1.0, "latency_ratio_low": 0.1, "latency_ratio_high": 10.0}
+
+    def latencies(self, paths: Sequence[Path], _runtime: str) -> list[dict[str, float]]:
+        sizes = [self.of(path, "")["size_bytes"] for path in paths]
+        return [{"latency_ratio": size, "latency_ratio_low": size, "latency_ratio_high": size} for size in sizes]
 
     def micro(self, path: Path) -> MicroFigures:
         raise EdgeproofError(f"{path}: a stand-in has no interpreter")

@@ -73,6 +73,15 @@ def no_space(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def test_those_whose_latencies_are_close_are_measured_in_turns_with_each_other_at_the_end(tmp_path: Path) -> None:
+    text = "[build]\nfilters = [10, 14, 18]\n"
+    result = searched(question(tmp_path, ACCURATE, text=text, minimize="latency_ratio"), tmp_path, FakePool())
+    assert result.winner is not None
+    assert result.trial(result.winner).settings["filters"] == 10
+    assert result.lead is not None
+    assert not result.lead.is_tie
+
+
 def test_of_one_size_of_network_the_figures_are_measured_once(tmp_path: Path) -> None:
     text = "[build]\nfilters = [8]\n[recipe]\nlearning_rate = { low = 1e-3, high = 1e-2 }\n"
     found = engine(question(tmp_path, text=text), tmp_path, FakePool())
