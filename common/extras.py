@@ -18,6 +18,7 @@ MODULES = {  # what a missing module belongs to
     "mlperf_loadgen": "loadgen",
     "onnxruntime_ep_webgpu": "webgpu",
     "optuna": "search",
+    "openvino": "openvino",
     "sympy": "train",
     "tensorflow": "train",
     "tf2onnx": "train",

@@ -38,11 +38,11 @@ def supervised(command: Callable[[], int], tell_crash: Callable[[str], int]) -> 
         end_with_parent()
         leave_no_core_file()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        _end_at_once(command())
+        end_at_once(command())
     code = _ended(child, awaited)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if code >= 0:
-        _end_at_once(code)
+        end_at_once(code)
     if -code in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):  # ended on request: this process ends in the same way
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
@@ -105,7 +105,7 @@ def _ended(child: int, awaited: set[signal.Signals]) -> int:
             return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
 
 
-def _end_at_once(code: int) -> NoReturn:
+def end_at_once(code: int) -> NoReturn:
     """End this process at once: nothing is left to tidy up, and with a runtime loaded Python would take long to end."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError):  # closed by the caller, or an error that was reported already

@@ -27,7 +27,7 @@ TFLITE_RUNTIMES = {  # by the name in results: the module of Interpreter, the di
 }
 
 
-class _Fitted:
+class FittedSession:
     """The two ends of a session, as the model's card describes them: pixels to tensor, output to scores."""
 
     input_shape: tuple[int, ...]
@@ -68,7 +68,7 @@ class _Fitted:
         return meant_scores(values.astype(np.float32), self._activation, self._labels)
 
 
-class TfliteSession(_Fitted):
+class TfliteSession(FittedSession):
     """A `.tflite` file opened in one TFLite runtime, ready for one picture at a time."""
 
     def __init__(self, path: Path, threads: int = 1, runtime: Optional[str] = None) -> None:
@@ -173,7 +173,7 @@ ONNX_INPUTS = {
 }
 
 
-class OnnxSession(_Fitted):
+class OnnxSession(FittedSession):
     """An `.onnx` file opened in onnxruntime on the CPU, ready for one picture at a time."""
 
     runtime = "onnxruntime"

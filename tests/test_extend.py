@@ -150,7 +150,7 @@ def test_the_contract_tests_run_over_the_new_ones(copy: Path) -> None:
     tests = ("tests/bench/runtimes/test_runtimes.py", "tests/test_docs.py", "tests/convert/test_pipeline.py")
     listed = run(copy, sys.executable, "-m", "pytest", "--collect-only", "-p", "no:cacheprovider", *tests)
     for test in (
-        "test_opens_its_format_and_answers_as_keras[brand_new]",
+        "test_opens_its_formats_and_answers_as_keras[brand_new-tflite]",
         "test_every_runtime_variant_and_model_has_its_row_in_a_table[brand_new]",
         "test_every_runtime_variant_and_model_has_its_row_in_a_table[brand_new_gpu]",
     ):

@@ -1,11 +1,11 @@
 """Models that were not made here: what the options say of them, since no card does."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from bench.artifacts.cardless_input import CardlessInput
 from bench.artifacts.fit_trial import right_answers
 from convert.importing.preprocessing import Preprocess, read_preprocess
 from device import cardless
@@ -17,21 +17,6 @@ from device.formats.model_graph import FREE
 from device.preprocessing.encoding import Encoding
 from device.preprocessing.whole_picture import STRETCH, whole_picture_steps
 from train.data.folders import labelled_split
-
-
-@dataclass(frozen=True)
-class CardlessInput:
-    """What the options say of a model without a card, beside what the card that is made for it holds."""
-
-    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)  # of inputs with free sides; "": the only input
-    understood: str = ""  # a line for people: what was read from the file, and what the options say
-
-    def to_json(self) -> dict[str, Any]:
-        return {"shapes": {name: list(shape) for name, shape in self.shapes.items()}}
-
-    @staticmethod
-    def from_json(document: Mapping[str, Any]) -> "CardlessInput":
-        return CardlessInput(document["shapes"])
 
 
 @dataclass(frozen=True)

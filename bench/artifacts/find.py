@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.artifacts.cardless import CardlessInput, CardlessRunOptions, describe
+from bench.artifacts.cardless import CardlessRunOptions, describe
+from bench.artifacts.cardless_input import CardlessInput
 from common.advice import command
 from common.files import read_json
 from common.paths import BUILD

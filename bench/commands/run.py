@@ -159,4 +159,6 @@ def _mode(options: RunOptions) -> Any:
     from bench.measure.row import MODES as MODE_TABLE
 
     mode = MODE_TABLE[options.mode]
-    return mode if options.seconds is None else replace(mode, duration_s=options.seconds)
+    if options.seconds is None:
+        return mode
+    return replace(mode, duration_s=options.seconds, enough_queries=None, further_rounds=0)  # as long as it was asked for

@@ -13,7 +13,7 @@ from device.inference import classify
 
 LEAST_PICTURES = 8
 MOST_PICTURES = 256
-DURATION_NS = 400_000_000
+DURATION_NS = 250_000_000
 
 
 def time_pictures(session: Any, card: Card, files: Sequence[str]) -> npt.NDArray[np.int64]:

@@ -1,9 +1,11 @@
 """The latency of rows in rounds: a fresh process of each row of a model, side by side, in short turns.
 
-Each process starts and warms up while the others wait, so that its start-up and memory are those of a process alone.
+In the first rounds each process starts and warms up while the others wait, so that its start-up is that of a process alone.
+In the further ones, whose start-up is not kept, as many start at a time as there are cores.
 """
 
 import json
+import os
 import random
 import tempfile
 from collections.abc import Sequence
@@ -17,11 +19,13 @@ import numpy as np
 from bench.machine import conditions as watch
 from bench.machine.conditions import Conditions
 from bench.machine.memory import available_memory_bytes
+from bench.measure.further_rounds import leave_out, rate
 from bench.measure.interleaving import END, Turn, in_turns
 from bench.measure.row import HostRow, Mode, Say, guarded
 from bench.measure.worker_pool import Talk, Workers
 from common.progress import task_progress
 
+ALONE_ROUNDS = 3  # the first ones, whose processes start one at a time: their start-up is that of a process alone
 PATH_ROUNDS = 2  # the first ones, in which the whole path is timed too: it takes as long as a process's turns
 LEAST_ROUNDS = 2  # of a row that is kept when the run is interrupted: one process does not show how processes differ
 
@@ -54,31 +58,59 @@ class Rounds:
             for number in range(1, self._mode.processes + 1):
                 for group in self._order.sample(groups, len(groups)):
                     going = [row for row in group if row.reason is None]
-                    self._round(going, number <= PATH_ROUNDS)
+                    self._round(going, number)
                     if going:
                         self._say(f"  round {number} of {self._mode.processes}: {_p50s(going)}")
                     advance(1)
+        for group in groups:
+            self._further(group)
 
-    def _round(self, rows: Sequence[HostRow], whole_path: bool) -> None:
+    def _further(self, group: Sequence[HostRow]) -> None:
+        """Measure further rounds of a model's rows while something is in doubt, and leave out the disturbed ones."""
+        name, least = group[0].subject.model_name, self._mode.processes
+        for number in range(least + 1, least + self._mode.further_rounds + 1):
+            going = [row for row in group if row.reason is None]
+            if not going:
+                return
+            rated = rate(going)
+            if rated.sound >= least and not rated.imprecise:
+                break
+            self._say(f"  {name}: {rated.text}: a further round, {number}")
+            self._round(going, number)
+        going = [row for row in group if row.reason is None]
+        if not going:
+            return
+        rated = rate(going)
+        if rated.disturbed and rated.sound >= least:
+            self._say(f"  {name}: {rated.text}: left out")
+            for row in going:
+                leave_out(row, rated.disturbed)
+
+    def _round(self, rows: Sequence[HostRow], number: int) -> None:
+        at_a_time = 1 if number <= ALONE_ROUNDS else len(os.sched_getaffinity(0))
         waiting = self._order.sample(rows, len(rows))
         while waiting:
             with ExitStack() as stack:
                 seats: list[Seat] = []
                 while waiting and (not seats or self._fits(waiting[-1], rows)):
-                    row = waiting.pop()
-                    seat = guarded(row, lambda row=row: self._seat(row, stack, whole_path), self._say)  # type: ignore[misc]
-                    seats += [seat] if seat else []
+                    starting = [waiting.pop()]
+                    while waiting and len(starting) < at_a_time and self._fits(waiting[-1], rows, beside=starting):
+                        starting.append(waiting.pop())
+                    seats += self._seats(starting, stack, number <= PATH_ROUNDS)
                 self._tell(rows, len(seats), len(waiting))
                 elsewhere = self._take_turns(seats)
                 finished = [(seat, guarded(seat.row, lambda seat=seat: _end(seat), self._say)) for seat in seats]  # type: ignore[misc]
             for seat, result in finished:
                 if result is not None:
-                    keep(seat.row, result, elsewhere)
+                    keep(seat.row, result, elsewhere, started_alone=number <= ALONE_ROUNDS)
 
-    def _fits(self, row: HostRow, rows: Sequence[HostRow]) -> bool:
-        """Say whether memory holds another process; one that was never seen is taken to be as large as the largest."""
-        needed = row.held_bytes or max((other.held_bytes for other in rows), default=0)
-        return available_memory_bytes() >= needed
+    def _fits(self, row: HostRow, rows: Sequence[HostRow], beside: Sequence[HostRow] = ()) -> bool:
+        """Say whether memory holds another process, `beside` those that start too.
+
+        One that was never seen is taken to be as large as the largest.
+        """
+        largest = max((other.held_bytes for other in rows), default=0)
+        return available_memory_bytes() >= sum(each.held_bytes or largest for each in (row, *beside))
 
     def _tell(self, rows: Sequence[HostRow], seated: int, waiting: int) -> None:
         model = rows[0].subject.model_name
@@ -86,12 +118,17 @@ class Rounds:
             self._told.add(model)
             self._say(f"  {model}: memory holds {seated} of {len(rows)} rows side by side: fewer at a time take turns")
 
-    def _seat(self, row: HostRow, stack: ExitStack, whole_path: bool) -> Seat:
+    def _seats(self, rows: Sequence[HostRow], stack: ExitStack, whole_path: bool) -> list[Seat]:
+        """Start processes at the same time and wait until all are warm; one that fails is lost."""
+        started = [(row, guarded(row, lambda row=row: self._start(row, stack, whole_path), self._say)) for row in rows]  # type: ignore[misc]
+        seats = [guarded(row, lambda row=row, begun=begun: _seat(row, *begun), self._say) for row, begun in started if begun]  # type: ignore[misc]
+        return [seat for seat in seats if seat]
+
+    def _start(self, row: HostRow, stack: ExitStack, whole_path: bool) -> tuple[Talk, Path]:
+        """Start a process, and return the file to which it will write."""
         job = row.job("turns") if whole_path else replace(row.job("turns"), files=())
         result = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self._workers.scratch))) / "result.npz"
-        talk = stack.enter_context(self._workers.talking_to(job, result))
-        row.held_bytes = max(row.held_bytes, int(talk.ready["peak_rss_bytes"] or 0))
-        return Seat(row, talk, result)
+        return stack.enter_context(self._workers.talking_to(job, result, wait=False)), result
 
     def _take_turns(self, seats: Sequence[Seat]) -> float | None:
         """Let the processes take turns until each has its queries; return what others used of the machine meanwhile."""
@@ -105,12 +142,23 @@ class Rounds:
             seat.queries += turn.queries
             seat.measured_ns += turn.measured_ns
             seat.cpu_ns = turn.cpu_ns - int(seat.talk.ready["cpu_ns"])
-            return seat.queries < self._queries or seat.measured_ns < self._duration_ns
+            return seat.queries < self._queries or seat.measured_ns < self._duration_of(seat)
 
         in_turns(len(seats), self._order, measure)
         after = watch.read()
         own_ns = after.own_cpu_ns + sum(seat.cpu_ns for seat in seats)
         return watch.between(before, replace(after, own_cpu_ns=own_ns)).elsewhere
+
+    def _duration_of(self, seat: Seat) -> float:
+        """Return how long a process must have measured: half as long if it has its share of the queries that are enough."""
+        enough = self._mode.enough_queries
+        return self._duration_ns / 2 if enough and seat.queries * self._mode.processes >= enough else self._duration_ns
+
+
+def _seat(row: HostRow, talk: Talk, result: Path) -> Seat:
+    """Wait until a process is warm."""
+    row.held_bytes = max(row.held_bytes, int(talk.ready["peak_rss_bytes"] or 0))
+    return Seat(row, talk, result)
 
 
 def _end(seat: Seat) -> dict[str, Any]:
@@ -120,13 +168,14 @@ def _end(seat: Seat) -> dict[str, Any]:
         return dict(arrays)
 
 
-def keep(row: HostRow, result: dict[str, Any], elsewhere: float | None) -> None:
-    """Add what a process measured to its row."""
+def keep(row: HostRow, result: dict[str, Any], elsewhere: float | None, started_alone: bool = True) -> None:
+    """Add what a process measured to its row; its start-up only if no other one started meanwhile."""
     conditions = Conditions.from_json(json.loads(str(result["conditions"])))
     row.conditions.append(replace(conditions, elsewhere=elsewhere))
     row.latencies_ns.append(result["latency_ns"])
     row.turn_queries.append(result["turn_queries"])
-    row.startups_ns.append(result["startup_ns"])
+    if started_alone:
+        row.startups_ns.append(result["startup_ns"])
     row.paths_ns.append(result["path_ns"])
     row.runtime_version = str(result["runtime_version"])
     row.warmup_calls = max(row.warmup_calls, int(result["warmup_calls"]))

@@ -20,7 +20,7 @@ from bench.measure.worker_pool import Workers
 from bench.results.evaluation_set import EvaluationSet, collect
 from bench.results.measurement import REFERENCES, AnswerCounts, Measurement, Samples
 from bench.results.row import ANY, HOST, ArtifactFile, Skipped, Subject
-from bench.runtimes import Accelerated, OpensCardless, check_installed, find_accelerator, find_runtime, runtime_names
+from bench.runtimes import Accelerated, OpensCardless, check_installed, find_accelerator, find_runtime, runtimes_by_default
 from common.files import scratch_folder, sha256_of
 from common.progress import task_progress
 from device.errors import EdgeproofError, RuntimeMissing
@@ -90,7 +90,7 @@ def sort_out(requested: Sequence[str], formats: set[str], threads: int) -> tuple
     """
     present: list[str] = []
     absent: list[Skipped] = []
-    for name in requested or runtime_names():
+    for name in requested or runtimes_by_default():
         opened = sorted(find_runtime(name).FORMATS & formats)
         processor = "gpu" if isinstance(find_runtime(name), Accelerated) else "cpu"
         try:
@@ -135,6 +135,8 @@ def _measure(rows: Sequence[HostRow], workers: Workers, mode: Mode, seed: int, s
     for row in rows:
         firsts.setdefault((row.found.path, row.subject.runtime), row)
     with_pictures = [row for row in firsts.values() if row.pictures is not None]
+    # Large files are the slow ones: first, so that the last row does not run alone for long
+    with_pictures.sort(key=lambda row: row.found.path.stat().st_size, reverse=True)
     say(f"accuracy of {len(with_pictures)} rows, {ACCURACY_AT_A_TIME} at a time")
     pool = ThreadPoolExecutor(ACCURACY_AT_A_TIME)
     try:
@@ -187,6 +189,7 @@ def _finish(row: HostRow, rows: Sequence[HostRow]) -> Measurement:
         conditions=tuple(row.conditions),
         accelerator_name=row.accelerator_name,
         loadgen=row.loadgen,
+        rounds_left_out=row.rounds_left_out,
     )
 
 

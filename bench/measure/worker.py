@@ -18,7 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from bench.artifacts.cardless import CardlessInput
+from bench.artifacts.cardless_input import CardlessInput
 from bench.machine import conditions as watch
 from bench.measure import end_to_end, interleaving, sustained_load
 from bench.measure.job import EXIT_FELL_BACK, EXIT_REFUSED, REASON, TRIAL_PICTURES, Job
@@ -28,7 +28,7 @@ from bench.runtimes.support import operation_profile
 from bench.runtimes.support.cardless_session import CardlessSession
 from device.card import Card
 from device.errors import EXIT_FAILED, EXIT_OK, EdgeproofError
-from device.process import end_with_parent, leave_no_core_file
+from device.process import end_at_once, end_with_parent, leave_no_core_file
 from device.timing import WarmUp, peak_rss_bytes, time_queries, warm_up
 
 TENSORS = 64  # used in turn to measure latency
@@ -176,7 +176,7 @@ def measure_in_turns(startup: Startup, card: Card | None, job: Job) -> dict[str,
     """Do the same in turns, one for each line on standard input; None where these ended without END."""
     begun = Begun.now(startup)
     _print({"ready": True, "cpu_ns": time.process_time_ns(), "peak_rss_bytes": peak_rss_bytes()})
-    turns = interleaving.answer(startup.session.infer, startup.tensors, sys.stdin, _print)
+    turns = interleaving.answer(startup.session.infer, startup.tensors, sys.stdin, _print, job.threads)
     if turns is None:
         return None
     if not turns.latency_ns:
@@ -279,4 +279,4 @@ def answer_pictures(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_at_once(main())  # TensorFlow tidies up for a second, and a run ends hundreds of such processes

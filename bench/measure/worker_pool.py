@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -94,16 +95,22 @@ class Workers:
             self.check(code, errors.read())
 
     @contextmanager
-    def talking_to(self, job: Job, result: Path | None = None) -> Iterator["Talk"]:
-        """Start a job that takes requests while it runs, and end it. Raises RowRefused or RowCrashed."""
-        with self.talking(job_json(job, str(result or ""), self.memory_bytes)) as talk:
+    def talking_to(self, job: Job, result: Path | None = None, wait: bool = True) -> Iterator["Talk"]:
+        """Start a job that takes requests while it runs, `wait` until it is ready, and end it.
+
+        Raises RowRefused or RowCrashed.
+        """
+        with self.talking(job_json(job, str(result or ""), self.memory_bytes), wait) as talk:
             yield talk
 
     @contextmanager
-    def talking(self, first_line: str) -> Iterator["Talk"]:
+    def talking(self, first_line: str, wait: bool = True) -> Iterator["Talk"]:
         """Start a process with the line that says what it is to do, and end it. Raises RowRefused or RowCrashed."""
         with tempfile.TemporaryFile("w+", dir=self.scratch) as errors, self._started(errors) as process:
-            yield Talk(self, process, errors, first_line)
+            talk = Talk(self, process, errors, first_line)
+            if wait:
+                _ = talk.ready
+            yield talk
 
     @contextmanager
     def _started(self, errors: IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
@@ -158,19 +165,31 @@ class Talk:
     ) -> None:
         self._workers, self._process, self._errors, self._limit_s = workers, process, errors, limit_s
         self._late = False
-        self.ready = self.ask(job)
+        self._send(job)
+
+    @cached_property
+    def ready(self) -> dict[str, Any]:
+        """Wait until the process is ready, and return what it says. Raises RowRefused, RowCrashed or Stopped."""
+        return self._answer()
 
     def ask(self, line: str = "") -> dict[str, Any]:
         """Send a line and return the answer. Raises RowRefused, RowCrashed or Stopped where the process ends first."""
+        _ = self.ready
+        self._send(line)
+        return self._answer()
+
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended: the answer says how
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+
+    def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         watch = threading.Timer(self._limit_s, self._stop)  # of each answer: a hanging process must not end its neighbours
         watch.daemon = True
         watch.start()
         try:
-            with suppress(BrokenPipeError):  # it has ended: the code below says how
-                self._process.stdin.write(line + "\n")
-                self._process.stdin.flush()
             for answer in self._process.stdout:
                 if answer.startswith("{"):  # the libraries may print other lines
                     found: dict[str, Any] = json.loads(answer)

@@ -154,6 +154,7 @@ class Measurement:
     accelerator_name: str | None = None  # of the device that computed, as the runtime reports it; None for the CPU
     loadgen: Mapping[str, Any] | None = None  # the result of MLPerf's LoadGen for the same session
     instructions: Instructions | None = None
+    rounds_left_out: int = 0  # of the samples: something slowed all rows in them
     microcontroller: MicroFigures | None = None  # what a microcontroller's interpreter needs
 
     @cached_property
@@ -161,6 +162,7 @@ class Measurement:
         """Return the row as bench.json has it; a percentile for which the sample is too small is None."""
         why_invalid = why_no_latency(self.subject.device, self.subject.accelerator)
         latency = latency_of(self.samples, self.warmup_calls, self.conditions)
+        latency = replace(latency, rounds_left_out=self.rounds_left_out or None)
         return ResultRow(
             subject=self.subject,
             runtime_version=self.runtime_version,

@@ -67,11 +67,16 @@ def _too_few(latency_ns: Sequence[npt.NDArray[np.int64]]) -> Flag | None:
     return Flag("too_few_queries", f"too few queries: {queries}, at least {LEAST_QUERIES} are needed")
 
 
+def known_within(latency_ns: Sequence[npt.NDArray[np.int64]], ci95_ns: tuple[float, float]) -> float:
+    """Return how far the farther end of the 95 % interval is from the p50 of samples by process, as a part of it."""
+    p50_ns = float(np.median(np.concatenate(latency_ns)))
+    return max(ci95_ns[1] - p50_ns, p50_ns - ci95_ns[0]) / max(1.0, p50_ns)
+
+
 def _imprecise(latency_ns: Sequence[npt.NDArray[np.int64]], ci95_ns: tuple[float, float]) -> Flag | None:
     if len(latency_ns) < LEAST_PROCESSES:
         return Flag(IMPRECISE, "imprecise: one process does not show how processes differ")
-    p50_ns = float(np.median(np.concatenate(latency_ns)))
-    reach = max(ci95_ns[1] - p50_ns, p50_ns - ci95_ns[0]) / max(1.0, p50_ns)
+    reach = known_within(latency_ns, ci95_ns)
     if reach <= KNOWN_WITHIN:
         return None
     found = f"p50 is known only within {100 * reach:.1f} %, over {100 * KNOWN_WITHIN:.0f} %"

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, cast, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from bench.artifacts.cardless import CardlessInput
+from bench.artifacts.cardless_input import CardlessInput
 from bench.machine.accelerators import Accelerator, probe
 from bench.runtimes.support.cardless_session import CardlessSession
 from bench.runtimes.support.operation_profile import Operation
@@ -53,6 +53,13 @@ class Preferred(Protocol):
     """The runtime in which a format is measured by default."""
 
     PREFERRED: Literal[True]
+
+
+@runtime_checkable
+class OnRequest(Protocol):
+    """A runtime that is measured only where it is named."""
+
+    ON_REQUEST: Literal[True]
 
 
 @runtime_checkable
@@ -172,14 +179,19 @@ def runtime_names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
 
 
+def runtimes_by_default() -> list[str]:
+    """Return the runtimes that a run without a choice measures: all but those that must be named."""
+    return [name for name in runtime_names() if not isinstance(find_runtime(name), OnRequest)]
+
+
 def preferred_runtimes() -> list[str]:
     """Return the runtimes in which an artifact is measured by default: one for each format."""
     return [name for name in runtime_names() if isinstance(find_runtime(name), Preferred)]
 
 
 def cpu_runtimes() -> list[str]:
-    """Return the runtimes that need no accelerator."""
-    return [name for name in runtime_names() if not isinstance(find_runtime(name), Accelerated)]
+    """Return the runtimes that a run without a choice measures on the processor."""
+    return [name for name in runtimes_by_default() if not isinstance(find_runtime(name), Accelerated)]
 
 
 def find_runtime(name: str) -> Runtime:

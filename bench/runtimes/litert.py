@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.artifacts.cardless import CardlessInput
+from bench.artifacts.cardless_input import CardlessInput
 from bench.runtimes import Session
 from bench.runtimes.support.cardless_session import CardlessSession, InterpreterModel
 from bench.runtimes.support.operation_profile import Operation

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.artifacts.cardless import CardlessInput
+from bench.artifacts.cardless_input import CardlessInput
 from bench.runtimes import Session
 from bench.runtimes.support.cardless_session import CardlessSession, OnnxModel
 from bench.runtimes.support.operation_profile import DURATION_NS, RUNS, WARM_UP_RUNS, Event, Operation, operations

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.artifacts.cardless import CardlessInput
+from bench.artifacts.cardless_input import CardlessInput
 from bench.runtimes import Session
 from bench.runtimes.support.cardless_session import CardlessSession, InterpreterModel
 from device.card import Card

@@ -166,13 +166,14 @@ def sampler(seed: int) -> "optuna.samplers.BaseSampler":
     """Return what proposes the settings of trials."""
     import optuna
 
-    return optuna.samplers.TPESampler(
-        seed=seed,
-        n_startup_trials=STARTUP_TRIALS,
-        multivariate=True,
-        constant_liar=True,  # trials that run are taken for bad ones: else those side by side would be alike
-        constraints_func=lambda trial: trial.user_attrs.get("excess", ()),
-    )
+    with _quiet():
+        return optuna.samplers.TPESampler(
+            seed=seed,
+            n_startup_trials=STARTUP_TRIALS,
+            multivariate=True,
+            constant_liar=True,  # trials that run are taken for bad ones: else those side by side would be alike
+            constraints_func=lambda trial: trial.user_attrs.get("excess", ()),
+        )
 
 
 def _distribution(axis: Range | Choice) -> "optuna.distributions.BaseDistribution":

@@ -1,48 +1,63 @@
-"""A search's figures in words: a name's unit is its ending, as `latency_ms` and `size_bytes` have it."""
+"""A search's figures in words: a name's ending is its unit, as in `latency_ms` and `size_bytes`."""
+
+from dataclasses import dataclass
 
 from bench.analysis.wording import NONE, accuracy_verdict, milliseconds
 from bench.search.front import figure
 from bench.search.result import Limit, Trial
 from common.paired_accuracy import Paired
 
-TITLES = {"top1": "accuracy", "peak_rss_mb": "peak memory", "flash_bytes": "flash"}
+NAMES = {"top1": "accuracy", "peak_rss_mb": "peak memory"}  # of figures that their key does not name
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How figures with one ending are shown."""
+
+    title: str  # on an axis, and above a column
+    spoken: str  # behind a figure
+    size: float = 1.0  # in the figure's own unit
+    decimals: int = 1
+
+
+UNITS = {
+    "_ms": Unit("ms", "ms"),
+    "_bytes": Unit("kB", "kB", 1000),
+    "_mb": Unit("MB", "MB"),
+    "_ratio": Unit("times the reference", "of the reference", decimals=3),
+    "instructions": Unit("million", "million instructions", 1_000_000, 3),
+}
+NO_UNIT = Unit("", "")
 
 
 def figure_name(name: str) -> str:
     """Return a figure's name without its unit: "latency" of "latency_ms"."""
-    return TITLES.get(name, name.rsplit("_", 1)[0] if _unit(name) else name).replace("_", " ")
+    ending = next((ending for ending in UNITS if ending.startswith("_") and name.endswith(ending)), "")
+    return NAMES.get(name, name.removesuffix(ending)).replace("_", " ")
 
 
 def figure_title(name: str) -> str:
     """Return a figure's name with its unit, for an axis or a column: "latency, ms"."""
-    unit = "million" if name == "instructions" else _unit(name)
-    return f"{figure_name(name)}, {unit}" if unit else figure_name(name)
+    return ", ".join(filter(None, (figure_name(name), _unit(name).title)))
 
 
 def figure_number(name: str, value: float | None) -> str:
     """Return a figure without its unit, as its column in a table shows it."""
     if value is None:
         return NONE
-    if name.endswith("_ms"):
-        return milliseconds(value)
-    return (
-        f"{shown_value(name, value):,.3f}"
-        if name.endswith(("_ratio", "instructions"))
-        else f"{shown_value(name, value):,.1f}"
-    )
+    return milliseconds(value) if name.endswith("_ms") else f"{shown_value(name, value):,.{_unit(name).decimals}f}"
 
 
 def shown_value(name: str, value: float) -> float:
     """Return a figure in the unit of its title: bytes in kB, instructions in millions."""
-    return value / 1e6 if name == "instructions" else value / 1000 if name.endswith("_bytes") else value
+    return value / _unit(name).size
 
 
 def figure_text(name: str, value: float) -> str:
     """Return a figure with its unit: "19.3 kB"."""
     if name == "top1":
         return percent(value)
-    unit = "million instructions" if name == "instructions" else _unit(name)
-    return f"{figure_number(name, value)} {unit}".rstrip()
+    return f"{figure_number(name, value)} {_unit(name).spoken}".rstrip()
 
 
 def figure_words(trial: Trial, name: str) -> str:
@@ -63,12 +78,9 @@ def limit_words(limit: Limit) -> str:
 
 
 def accuracy_words(pair: Paired | None) -> str:
-    """Return how the first of two trials compares in accuracy, and whether the sample shows it."""
-    if pair is None:
-        return "not compared picture by picture"
-    return accuracy_verdict(pair)
+    """Return how the second of two trials compares in accuracy, and whether the sample shows it."""
+    return "not compared picture by picture" if pair is None else accuracy_verdict(pair)
 
 
-def _unit(name: str) -> str:
-    endings = {"_ms": "ms", "_bytes": "kB", "_mb": "MB", "_ratio": "times the reference"}
-    return next((unit for ending, unit in endings.items() if name.endswith(ending)), "")
+def _unit(name: str) -> Unit:
+    return next((unit for ending, unit in UNITS.items() if name.endswith(ending)), NO_UNIT)

@@ -20,6 +20,7 @@ from bench.search.budget_line import broken, excess
 from bench.search.front import figure, front, top1
 from bench.search.result import Limit, Trial
 from bench.search.study import sampler
+from common.tables import table_lines
 
 if TYPE_CHECKING:
     import optuna
@@ -98,16 +99,19 @@ def smallest(trials: Sequence[Trial]) -> float:
     return min((figure(trial, SIZE) for trial in trials if trial.keeps_budget), default=float("inf"))
 
 
-def area(trials: Sequence[Trial], table: Table) -> float:
-    """Return the share of the plot, of logarithmic size and accuracy, that the trials' front leaves below it."""
+def fewest_errors(trials: Sequence[Trial]) -> float:
+    """Return the smallest share of errors, in percent, of a trial that keeps the budget; 100 where none does."""
+    return min((100 * (1 - top1(trial)) for trial in trials if trial.keeps_budget), default=100.0)
+
+
+def area_above(trials: Sequence[Trial], table: Table) -> float:
+    """Return the mean share of errors, in percent, of the front over the logarithm of the size: less is better."""
     low, high = np.log(table.parameters[0]), np.log(table.parameters[-1])
     numbers = front(trials, SIZE)
-    points = [trial for trial in trials if trial.number in numbers]
-    ordered = sorted(points, key=lambda trial: figure(trial, SIZE))
-    ends = [*(np.log(figure(trial, SIZE)) for trial in ordered[1:]), high]
-    return sum(
-        float((end - np.log(figure(trial, SIZE))) * top1(trial)) for trial, end in zip(ordered, ends, strict=True)
-    ) / float(high - low)
+    points = sorted((trial for trial in trials if trial.number in numbers), key=lambda trial: figure(trial, SIZE))
+    places = [low, *(np.log(figure(trial, SIZE)) for trial in points), high]
+    heights = [100.0, *(100 * (1 - top1(trial)) for trial in points)]
+    return float(np.dot(np.diff(places), heights) / (high - low))
 
 
 def random_sampler(seed: int) -> "optuna.samplers.BaseSampler":
@@ -118,50 +122,60 @@ def random_sampler(seed: int) -> "optuna.samplers.BaseSampler":
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A question to both samplers, and what is compared of their trials: less is better."""
+
+    words: str
+    limits: tuple[Limit, ...]
+    score: Callable[[Sequence[Trial], Table], float]
+
+
+QUESTIONS = (
+    Asked("smallest with at least 92 %, parameters", (Limit("top1", least=0.92),), lambda trials, _: smallest(trials)),
+    Asked("errors with at most 4,000 parameters, %", (Limit(SIZE, most=4_000),), lambda trials, _: fewest_errors(trials)),
+    Asked("mean errors of the front without a budget, %", (), area_above),
+)
+
+
+@dataclass(frozen=True)
 class Compared:
-    """Both ways of searching over the same seeds: the smallest that keeps the budget, and the area below the front."""
+    """What both samplers reached, with the same number of trials."""
 
-    sizes: tuple[tuple[float, float], ...]  # (the search's, random's) for each seed
-    areas: tuple[tuple[float, float], ...]
-
-    @property
-    def median_size(self) -> tuple[float, float]:
-        """Return the medians of the smallest size: the search's, random's."""
-        return median(own for own, _ in self.sizes), median(other for _, other in self.sizes)
+    pairs: tuple[tuple[float, float], ...]  # (the search's, random's) for each seed
 
     @property
-    def median_area(self) -> tuple[float, float]:
-        """Return the medians of the area below the front."""
-        return median(own for own, _ in self.areas), median(other for _, other in self.areas)
+    def medians(self) -> tuple[float, float]:
+        return median(own for own, _ in self.pairs), median(other for _, other in self.pairs)
 
-    def lines(self) -> list[str]:
-        """Return the comparison for people."""
-        better = sum(own < other for own, other in self.sizes)
-        equal = sum(own == other for own, other in self.sizes)
-        own, other = self.median_size
-        lines = [
-            f"{len(self.sizes)} seeds; smallest that keeps the accuracy, parameters: median {own:,.0f} against {other:,.0f}",
-            f"  smaller in {better}, equal in {equal}, larger in {len(self.sizes) - better - equal}",
-        ]
-        own, other = self.median_area
-        larger = sum(own > other for own, other in self.areas)
-        return [*lines, f"area below the front: median {own:.4f} against {other:.4f}, larger in {larger}"]
+    @property
+    def better(self) -> int:
+        return sum(own < other for own, other in self.pairs)
+
+    @property
+    def worse(self) -> int:
+        return sum(own > other for own, other in self.pairs)
 
 
-def compare(table: Table, least_top1: float, trials: int = TRIALS, seeds: int = SEEDS) -> Compared:
+def compare(table: Table, asked: Asked, trials: int = TRIALS, seeds: int = SEEDS) -> Compared:
     """Search with both samplers, with as many trials each, once a seed."""
-    limits = [Limit("top1", least=least_top1)]
-    found = [[simulated(table, make, seed, trials, limits) for make in (sampler, random_sampler)] for seed in range(seeds)]
-    sizes = tuple((smallest(own), smallest(other)) for own, other in found)
-    return Compared(sizes, tuple((area(own, table), area(other, table)) for own, other in found))
+    pairs = []
+    for seed in range(seeds):
+        own, other = (simulated(table, make, seed, trials, asked.limits) for make in (sampler, random_sampler))
+        pairs.append((asked.score(own, table), asked.score(other, table)))
+    return Compared(tuple(pairs))
 
 
 def main() -> int:
-    """Print the comparison for several accuracies and numbers of trials."""
+    """Print the comparison for each question and several numbers of trials."""
     table = Table.read()
-    for least, trials in ((0.90, 16), (0.90, 32), (0.94, 32), (0.94, 64)):
-        sys.stdout.write(f"at least {100 * least:g} %, {trials} trials:\n")
-        sys.stdout.write("".join(f"  {line}\n" for line in compare(table, least, trials).lines()))
+    rows = []
+    for asked in QUESTIONS:
+        for trials in (16, 32, 64):
+            found = compare(table, asked, trials)
+            medians = [f"{value:,.1f}" for value in found.medians]
+            rows.append([asked.words, str(trials), *medians, str(found.better), str(found.worse)])
+    columns = ["question", "trials", "median", "at random", f"better of {SEEDS}", "worse"]
+    sys.stdout.write("\n".join(table_lines(columns, rows)) + "\n")
     return 0
 
 

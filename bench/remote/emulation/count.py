@@ -18,7 +18,7 @@ from bench.results.instruction_counts import CANNOT_SEE, Instructions
 from bench.results.measurement import NS_PER_MS, AnswerCounts, Measurement, Samples
 from bench.results.outcome import RowRefused
 from bench.results.row import HOST, ArtifactFile, Skipped, Startup, Subject
-from bench.runtimes import find_runtime, runtime_names
+from bench.runtimes import find_runtime, runtimes_by_default
 from common.files import sha256_of
 from common.tables import table_lines
 from device.errors import EdgeproofError
@@ -124,8 +124,8 @@ def _subject(found: Artifact, runtime: str, device: str) -> Subject:
 
 
 def _runtimes_of(found: Artifact, requested: Sequence[str]) -> list[str]:
-    """Return the runtimes that open an artifact, of those requested or of all."""
-    names = requested or runtime_names()
+    """Return the runtimes that open an artifact, of those requested or of those measured by default."""
+    names = requested or runtimes_by_default()
     return [name for name in names if found.format in find_runtime(name).FORMATS and name != "keras"]
 
 

@@ -107,9 +107,14 @@ def _over(trial: Trial, limit: Limit) -> str:
     side = "over" if limit.most is not None else "under"
     if limit.figure == "top1":
         return f"{name} {percent(value)}, {100 * (border - value):.2f} points {side} {percent(border)}"
-    share = f" ({100 * excess(trial, limit):.0f} %)" if border else ""
+    share = f" ({_percent_over(100 * excess(trial, limit))})" if border else ""
     away = figure_text(limit.figure, abs(value - border))
     return f"{name} {figure_text(limit.figure, value)}, {away}{share} {side} {figure_text(limit.figure, border)}"
+
+
+def _percent_over(percent_over: float) -> str:
+    """Return two digits at least: what is only just over the border is not 0 % over it."""
+    return f"{percent_over:.0f} %" if percent_over >= 10 else f"{percent_over:.2g} %"
 
 
 def _final(search: SearchResult) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from bench.measure.job import Job
 from bench.measure.rounds import Rounds, groups_of
 from bench.measure.row import HostRow, Mode, subject_for
 from bench.results.outcome import RowCrashed, RowRefused
+from bench.results.validity import KNOWN_WITHIN, known_within
+from bench.stats.percentiles import median_ci95_ns
 from device.card import Card
 
 MB = 1_000_000
@@ -67,7 +69,8 @@ class SimulatedWorkers:
         self.files: list[tuple[str, ...]] = []
 
     @contextmanager
-    def talking_to(self, job: Job, result: Path) -> Iterator[SimulatedProcess]:
+    def talking_to(self, job: Job, result: Path, wait: bool) -> Iterator[SimulatedProcess]:
+        assert not wait
         name = Path(job.path).stem
         self.files.append(job.files)
         if name == "refused":
@@ -117,6 +120,23 @@ def test_each_row_has_a_fresh_process_in_each_round_and_its_least_queries_and_ti
         assert [sizes.tolist() for sizes in row.turn_queries] == [[15] * 4] * 3
     assert workers.side_by_side == [1, 2, 3] * 3
     assert all(set(workers.log[start : start + 3]) == {"a", "b", "c"} for start in range(0, 36, 3))
+
+
+def test_start_up_is_kept_of_the_first_three_rounds_in_which_processes_start_alone(
+    rows: list[HostRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together: list[int] = []
+    seats = Rounds._seats
+
+    def counted(self: Rounds, group: Sequence[HostRow], stack: ExitStack, whole_path: bool) -> Any:
+        together.append(len(group))
+        return seats(self, group, stack, whole_path)
+
+    monkeypatch.setattr(Rounds, "_seats", counted)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    measure(SimulatedWorkers(tmp_path), rows, rounds=4, seconds=0.24)
+    assert together == [1] * 9 + [2, 1]
+    assert [(len(row.startups_ns), len(row.latencies_ns)) for row in rows] == [(3, 4)] * 3
 
 
 def test_the_whole_path_is_timed_in_the_first_two_rounds(tmp_path: Path) -> None:
@@ -206,3 +226,64 @@ def test_models_take_turns_apart_and_a_row_on_an_accelerator_is_alone(tmp_path: 
     rows = [row_of(tmp_path, "a"), row_of(tmp_path, "b", "other"), row_of(tmp_path, "c"), row_of(tmp_path, "gpu")]
     rows[3].subject = replace(rows[3].subject, accelerator="cuda")
     assert [[row.subject.variant for row in group] for group in groups_of(rows)] == [["a", "c"], ["b"], ["gpu"]]
+
+
+SLOW = {4: 1.4}  # round: how many times as long all rows take
+
+
+class SlowRounds(SimulatedWorkers):
+    """Starts processes that take longer in some rounds: 15 queries of `factor` ms a turn."""
+
+    def __init__(self, scratch: Path, rows: int, slow: dict[int, float]) -> None:
+        super().__init__(scratch)
+        self._rows, self._slow, self._started = rows, slow, 0
+
+    @contextmanager
+    def talking_to(self, job: Job, result: Path, wait: bool) -> Iterator[SimulatedProcess]:
+        self._started += 1
+        factor = self._slow.get((self._started - 1) // self._rows + 1, 1.0)
+        with super().talking_to(job, result, wait) as process:
+            save = process._save
+
+            def slower() -> None:
+                save()
+                arrays = dict(np.load(result))
+                arrays["latency_ns"] = (arrays["latency_ns"] * factor).astype(np.int64)
+                np.savez(result, **arrays)
+
+            process._save = slower  # type: ignore[method-assign]
+            yield process
+
+
+def measure_further(workers: Any, rows: Sequence[HostRow]) -> list[str]:
+    said: list[str] = []
+    Rounds(workers, Mode(64, 0.24, 4, further_rounds=4), random.Random(0), said.append).measure(rows)
+    return [line for line in said if "further" in line or "left out" in line]
+
+
+def test_a_round_that_slowed_all_rows_is_measured_again_and_left_out(rows: list[HostRow], tmp_path: Path) -> None:
+    said = measure_further(SlowRounds(tmp_path, 3, SLOW), rows)
+    assert [(len(row.latencies_ns), row.rounds_left_out) for row in rows] == [(4, 1)] * 3
+    assert {int(np.median(process)) for row in rows for process in row.latencies_ns} == {1_000_000}
+    assert said[0] == "  m: something slowed all rows by up to 40 % in round 4: a further round, 5"
+    assert said[-1].endswith("in round 4: left out")
+
+
+def test_where_rounds_differ_all_the_time_further_ones_end_and_the_rows_stay_imprecise(
+    rows: list[HostRow], tmp_path: Path
+) -> None:
+    said = measure_further(SlowRounds(tmp_path, 3, {2: 1.4, 4: 1.5, 5: 1.6, 6: 1.3, 7: 1.4}), rows)
+    assert [(len(row.latencies_ns), row.rounds_left_out) for row in rows] == [(6, 2)] * 3
+    assert len(said) == 5
+    assert all(known_within(row.latencies_ns, median_ci95_ns(row.latencies_ns)) > KNOWN_WITHIN for row in rows)
+
+
+def test_a_quiet_run_needs_no_further_round(rows: list[HostRow], tmp_path: Path) -> None:
+    assert measure_further(SlowRounds(tmp_path, 3, {}), rows) == []
+    assert [len(row.latencies_ns) for row in rows] == [4, 4, 4]
+
+
+def test_a_row_with_the_queries_of_a_p99_takes_half_the_time(rows: list[HostRow], tmp_path: Path) -> None:
+    mode = Mode(64, 2.4, 4, enough_queries=662)  # 600 ms a process: 40 turns of 15 queries of 1 ms
+    Rounds(SimulatedWorkers(tmp_path), mode, random.Random(0), lambda _: None).measure(rows)  # type: ignore[arg-type]
+    assert [len(process) for process in rows[0].latencies_ns] == [300] * 4

@@ -17,7 +17,7 @@ from bench.report.markdown import markdown
 from bench.results.measurement import Measurement
 from bench.results.row import ANY, ResultRow, Skipped, Subject
 from bench.results.store import Results, load_results
-from bench.runtimes import Accelerated, FellBack, find_accelerator, find_runtime, runtime_names
+from bench.runtimes import Accelerated, FellBack, find_accelerator, find_runtime, runtime_names, runtimes_by_default
 from common import python_process
 from device.errors import EdgeproofError, RuntimeMissing
 from tests.conftest import ROOT, Finished, Tiny, run
@@ -62,7 +62,7 @@ class TestSortingOut:
         with_devices(monkeypatch)
         here, absent = bench_run.sort_out((), {"tflite", "onnx", "keras"}, 1)
         assert sorted(skip.subject.runtime for skip in absent) == sorted(GPU_RUNTIMES)
-        assert set(here) == set(runtime_names()) - set(GPU_RUNTIMES)
+        assert set(here) == set(runtimes_by_default()) - set(GPU_RUNTIMES)
         assert all("the driver is not here" in skip.reason for skip in absent)
 
     def test_a_runtime_that_opens_none_of_the_files_is_not_spoken_of(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,11 @@ def test_the_nearest_and_how_far_is_said_where_nothing_keeps_the_budget() -> Non
     assert sentence.endswith("accuracy 97.90 %, 0.10 points under 98.00 %; size 25.5 kB, 0.5 kB (2 %) over 25.0 kB")
 
 
+def test_what_is_only_just_over_the_budget_is_not_said_to_be_0_percent_over() -> None:
+    found = concluded(search(trial(0, 4990, 25_016, keeps_budget=False), limits=BUDGET), paired)
+    assert said(found, "No trial keeps").endswith("size 25.0 kB, 0.0 kB (0.064 %) over 25.0 kB")
+
+
 def test_a_figure_that_was_not_measured_is_not_within_the_budget() -> None:
     lacking = trial(0, 4990, 10_000, keeps_budget=False)
     found = concluded(search(lacking, limits=(Limit("arena_bytes", most=9_000),)), paired)
