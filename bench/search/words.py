@@ -74,7 +74,8 @@ def limit_words(limit: Limit) -> str:
     """Return a line of the budget: "size at most 25.0 kB"."""
     border, value = ("at least", limit.least) if limit.least is not None else ("at most", limit.most)
     assert value is not None
-    return f"{figure_name(limit.figure)} {border} {figure_text(limit.figure, value)}"
+    text = f"{border} {figure_text(limit.figure, value)}"
+    return text if text.endswith(figure_name(limit.figure)) else f"{figure_name(limit.figure)} {text}"
 
 
 def accuracy_words(pair: Paired | None) -> str:

@@ -1,16 +1,16 @@
 """What a search found, in sentences: the winner and why, what the budget costs in accuracy, or what is nearest to it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from bench.search.budget_line import broken, excess, found, nearest
 from bench.search.front import figure, top1
-from bench.search.result import Limit, SearchResult, Step, Trial
+from bench.search.result import Limit, SearchResult, Setting, Step, Trial
 from bench.search.words import accuracy_words, figure_name, figure_text, figure_words, limit_words, percent
 
 
 def sentences(search: SearchResult) -> list[str]:
     """Return what there is to say, the most important first; each stands for itself."""
-    said = [question(search), counted(search)]
+    said = [question(search), counted(search), *_shared(search)]
     if search.winner is None:
         return [*said, *_nothing_keeps(search)]
     return [*said, _won(search, search.trial(search.winner)), *_lead(search), *_costs(search), *_final(search)]
@@ -24,7 +24,8 @@ def question(search: SearchResult) -> str:
 def question_words(model: str, minimize: str, limits: Sequence[Limit]) -> str:
     """Return what is searched: "mnist_cnn: the smallest latency with accuracy at least 99.20 %"."""
     budget = " and ".join(map(limit_words, limits)) or "no limit"
-    return f"{model}: the smallest {figure_name(minimize)} with {budget}"
+    least = "fewest" if minimize == "instructions" else "smallest"
+    return f"{model}: the {least} {figure_name(minimize)} with {budget}"
 
 
 def counted(search: SearchResult) -> str:
@@ -37,9 +38,23 @@ def counted(search: SearchResult) -> str:
     return f"{len(states)} {'trial' if len(states) == 1 else 'trials'}{detail}"
 
 
-def settings_words(trial: Trial) -> str:
-    """Return a trial's settings: "filters 12, dropout 0.1"."""
-    return ", ".join(f"{name} {_setting(value)}" for name, value in trial.settings.items()) or "the model's own settings"
+def settings_words(trial: Trial, without: Collection[str] = ()) -> str:
+    """Return a trial's settings: "filters 12, dropout 0.1"; nothing where all that it has are in `without`."""
+    named = [f"{name} {_setting(value)}" for name, value in trial.settings.items() if name not in without]
+    return ", ".join(named) if trial.settings else "the model's own settings"
+
+
+def shared_settings(search: SearchResult) -> dict[str, Setting]:
+    """Return the settings that are the same in all trials, if there are at least two."""
+    first, *others = search.trials or (None,)
+    if first is None or not others:
+        return {}
+    return {name: value for name, value in first.settings.items() if all(one.settings.get(name) == value for one in others)}
+
+
+def _shared(search: SearchResult) -> list[str]:
+    found = shared_settings(search)
+    return [f"All trials have {', '.join(f'{name} {_setting(value)}' for name, value in found.items())}"] if found else []
 
 
 def _setting(value: object) -> str:
@@ -83,7 +98,7 @@ def _buys(search: SearchResult, winner: Trial, step: Step) -> str:
         shown = "the sample shows that it is more accurate"
     else:
         shown = f"not shown by the sample: {accuracy_words(step.accuracy)}"
-    bought = f"{more} more {figure_name(search.minimize)} buys {points}"
+    bought = f"{more} more buys {points}"
     return f"{bought}: {figure_words(larger, search.minimize)}{outside}; {shown}"
 
 

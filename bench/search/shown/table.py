@@ -1,9 +1,11 @@
 """The table of a search's trials, the best on top: for the terminal and for Markdown."""
 
+from collections.abc import Collection
+
 from bench.analysis.wording import NONE
 from bench.search.front import figure, top1
 from bench.search.result import SearchResult, Trial
-from bench.search.shown.sentences import settings_words
+from bench.search.shown.sentences import settings_words, shared_settings
 from bench.search.words import figure_number, figure_title
 from common.tables import table_lines
 
@@ -19,7 +21,8 @@ def columns(search: SearchResult) -> list[str]:
 
 def rows(search: SearchResult) -> list[list[str]]:
     """Return the cells of each trial: the winner, those that keep the budget by their figure, the others, then the rest."""
-    return [_cells(search, trial) for trial in sorted(search.trials, key=lambda trial: _order(search, trial))]
+    shared = shared_settings(search)  # they are said once
+    return [_cells(search, trial, shared) for trial in sorted(search.trials, key=lambda trial: _order(search, trial))]
 
 
 def terminal_table(search: SearchResult) -> list[str]:
@@ -44,14 +47,14 @@ def _order(search: SearchResult, trial: Trial) -> tuple[bool, int, bool, float, 
     return trial.number != search.winner, states[trial.state], not trial.keeps_budget, size, trial.number
 
 
-def _cells(search: SearchResult, trial: Trial) -> list[str]:
+def _cells(search: SearchResult, trial: Trial, shared: Collection[str]) -> list[str]:
     mark = WINNER if trial.number == search.winner else ON_FRONT if trial.number in search.front else ""
     figures = trial.figures or {}
     accuracy = f"{100 * top1(trial):.2f}" if trial.correct is not None else NONE
     numbers = [figure_number(name, figures.get(name)) for name in _figures(search)]
     made = f"{trial.variant} {trial.runtime or ''}".strip() if trial.variant else NONE
     effort = [str(trial.epochs), f"{trial.seconds:.0f}"]
-    return [str(trial.number), mark, accuracy, *numbers, _budget(trial), *effort, made, settings_words(trial)]
+    return [str(trial.number), mark, accuracy, *numbers, _budget(trial), *effort, made, settings_words(trial, shared)]
 
 
 def _budget(trial: Trial) -> str:

@@ -274,7 +274,7 @@ class TestInChromium:
         assert "size at most 25.0 kB" in drawn
         assert "accuracy at least 97.50 %" in drawn
         assert desktop.texts("#search-m tbody tr td:first-child")[0] == "2"
-        assert desktop.texts("#search-m li")[2].startswith("The winner is trial 2 with 17.0 kB")
+        assert desktop.texts("#search-m li")[3].startswith("The winner is trial 2 with 17.0 kB")
 
     def test_a_click_sorts_the_table_as_numbers_and_another_turns_it(self, desktop: Opened) -> None:
         desktop.page.get_by_role("button", name="p50 ms").click()

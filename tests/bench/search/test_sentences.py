@@ -36,6 +36,16 @@ def test_trials_are_counted_by_how_they_ended() -> None:
     assert sentences(ended())[1] == "5 trials: 3 to their end, 1 stopped early, 1 failed; 2 kept the budget"
 
 
+def test_what_all_trials_share_is_said_once_and_not_in_the_table() -> None:
+    assert sentences(ended())[2] == "All trials have learning_rate 0.001"
+    assert rows(ended())[0][-1] == "filters 4"
+
+
+def test_a_single_trial_shares_nothing() -> None:
+    alone = search(trial(0, 4920, 19_300))
+    assert rows(alone)[0][-1] == "filters 4, learning_rate 0.001"
+
+
 def test_the_winner_is_named_with_its_settings() -> None:
     wanted = "98.40 % of 5,000 validation pictures right (int8 in litert, filters 4, learning_rate 0.001)"
     assert said(ended(), "The winner") == f"The winner is trial 0 with 19.3 kB, {wanted}"
@@ -53,9 +63,9 @@ def test_a_tie_is_said_to_be_a_tie() -> None:
 
 
 def test_what_the_budget_costs_is_said_with_what_the_sample_shows() -> None:
-    first = said(ended(), "1.1 kB more size buys 0.02 points: trial 1 with 20.4 kB")
+    first = said(ended(), "1.1 kB more buys 0.02 points: trial 1 with 20.4 kB")
     assert "; not shown by the sample: accuracy not distinguishable" in first
-    last = said(ended(), "11.7 kB more size buys 0.80 points: trial 2 with 31.0 kB")
+    last = said(ended(), "11.7 kB more buys 0.80 points: trial 2 with 31.0 kB")
     assert "over the budget (size 31.0 kB, 6.0 kB (24 %) over 25.0 kB)" in last
     assert last.endswith("the sample shows that it is more accurate")
 

@@ -27,4 +27,5 @@ def test_a_figure_is_shown_with_its_unit(name: str, value: float, shown: str, ti
 def test_a_limit_says_which_side_it_is_on() -> None:
     assert limit_words(Limit("top1", least=0.992)) == "accuracy at least 99.20 %"
     assert limit_words(Limit("arena_bytes", most=10_000)) == "arena at most 10.0 kB"
+    assert limit_words(Limit("instructions", most=200_000)) == "at most 0.200 million instructions"
     assert figure_name("dot_products") == "dot products"
