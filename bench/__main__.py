@@ -2,7 +2,7 @@
 
 import click
 
-from bench.commands import budgets, init, measure, report, run
+from bench.commands import budgets, init, measure, report, run, search
 from common.cli import Commands, run_cli
 
 
@@ -16,6 +16,7 @@ for command in (
     report.report,
     report.recommend,
     report.compare,
+    search.search,
     measure.faster,
     measure.doctor,
     measure.emulate,

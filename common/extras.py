@@ -17,6 +17,7 @@ MODULES = {  # what a missing module belongs to
     "matplotlib": "train",
     "mlperf_loadgen": "loadgen",
     "onnxruntime_ep_webgpu": "webgpu",
+    "optuna": "search",
     "openvino": "openvino",
     "sympy": "train",
     "tensorflow": "train",

@@ -1,4 +1,4 @@
-"""Tables that fit the terminal, and 120 columns where there is none."""
+"""Tables that fit the terminal, and 120 columns where there is none; tables in Markdown."""
 
 import io
 import os
@@ -52,6 +52,16 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], least_nee
     console.print(shown)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
     return [*lines, *textwrap.wrap(f"(at {width} columns without {', '.join(left_out)})", width)] if left_out else lines
+
+
+def markdown_line(cells: Sequence[str]) -> str:
+    """Return a row of a table in Markdown."""
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ") for cell in cells) + " |"
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], aligned: Sequence[str]) -> list[str]:
+    """Return the lines of a table in Markdown; `aligned` has "---" or "---:", to the right, for each column."""
+    return [markdown_line(columns), markdown_line(aligned), *map(markdown_line, rows)]
 
 
 def _left_out(columns: Sequence[str], rows: Sequence[Sequence[str]], least_needed: Sequence[str], width: int) -> list[str]:

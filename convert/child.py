@@ -53,8 +53,9 @@ class Workplace:
 class Child:
     """One child process. A task must be a top-level function of a module, since it is sent by its name."""
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(self, say: Say, who: str = "the converter") -> None:
+        """`who` is what the message about a crash calls it."""
+        self._say, self._who = say, who
         self._process: BaseProcess | None = None
         self._connection: Connection[Any, Any] | None = None
         handle, name = tempfile.mkstemp(prefix="edgeproof-convert-", suffix=".log")
@@ -91,6 +92,11 @@ class Child:
         except (EOFError, ConnectionError) as error:
             raise Crashed(f"{self._died()}{self._see_log()}") from error
 
+    def kill(self) -> None:
+        """End the process at once, whatever it does; a task that runs in another thread then raises Crashed."""
+        if self._process is not None:
+            self._process.kill()
+
     def _started(self) -> "Connection[Any, Any]":
         if self._connection is None:
             context = get_context("spawn")  # TensorFlow does not survive a fork
@@ -111,8 +117,9 @@ class Child:
         process.join()
         code = process.exitcode or 0
         if code == -signal.SIGKILL:
-            return "the converter's process was killed: is there too little memory?"
-        return f"the converter crashed ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
+            process_of = self._who if self._who.endswith("process") else f"{self._who}'s process"
+            return f"{process_of} was killed: is there too little memory?"
+        return f"{self._who} crashed ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
 
     def _end(self, interrupted: bool) -> None:
         if self._process is None or self._connection is None:

@@ -82,7 +82,7 @@ def convert_there(workplace: Workplace, path: Path, key: str, target: Target | N
     """Convert the open model to one variant."""
     trained, (variant,) = workplace.kept["trained"], find_variants([key])
     assert trained.path == path
-    return _convert_variant(trained, variant, path.parent / f"{trained.name}.{key}", target)
+    return convert_variant(trained, variant, path.parent / f"{trained.name}.{key}", target)
 
 
 def close_there(workplace: Workplace) -> None:
@@ -103,7 +103,11 @@ def possible(variants: Sequence[Variant], formats: Sequence[Format]) -> list[Var
     return [variant for variant in variants if variant in made or variant.name not in names]
 
 
-def _convert_variant(trained: TrainedModel, variant: Variant, path: Path, target: Target | None) -> Artifact:
+def convert_variant(trained: TrainedModel, variant: Variant, path: Path, target: Target | None) -> Artifact:
+    """Convert an open model to one variant, in the process that calls it, and verify it.
+
+    Raises CheckFailed if it breaks the variant's promise, EdgeproofError if it cannot be made.
+    """
     own: dict[str, Any] = {}
     float_nodes: tuple[str, ...] = ()
     if variant.by_doctor:

@@ -53,8 +53,12 @@ class TrainedModel:
     needs that.
     """
 
-    def __init__(self, keras_path: Path) -> None:
-        """Check the files. Raises EdgeproofError for a missing or damaged one."""
+    def __init__(self, keras_path: Path, dataset: Dataset | None = None) -> None:
+        """Check the files. `dataset` is the one that it was trained with, if it is open already.
+
+        Raises EdgeproofError for a missing or damaged file.
+        """
+        self._given_dataset = dataset
         self.path = keras_path
         self.folder, self.name = keras_path.parent, name_of(keras_path)
         if not keras_path.is_file():
@@ -106,7 +110,7 @@ class TrainedModel:
     def dataset(self) -> Dataset:
         """Open the data set that the model was trained with. Raises EdgeproofError if it has changed."""
         provenance = self.common["provenance"]
-        dataset = open_dataset(DataReference.from_json(provenance["dataset"]), self.card.labels)
+        dataset = self._given_dataset or open_dataset(DataReference.from_json(provenance["dataset"]), self.card.labels)
         for part in ("train", "val"):
             if getattr(dataset, part).sha256 != provenance["dataset_sha256"][part]:
                 again = "train again" if self.trained_here else "give the model with --labels and --calibration again"

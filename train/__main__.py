@@ -76,11 +76,12 @@ def sweep(model: str, texts: tuple[str, ...], data: Path | None, jobs: int, dask
     from train import sweep as sweeps
     from train.data.dataset import DataReference
     from train.data.folders import load_folder
+    from train.points import executor_for
 
     points = sweeps.parse_grid(model, texts)
     folder = sweeps.sweep_folder(model)
     reference = DataReference("mnist") if data is None else load_folder(data).reference
-    with exclusive(folder / model), sweeps.executor_for(jobs, dask) as executor:
+    with exclusive(folder / model), executor_for(jobs, dask) as executor:
         done = sweeps.sweep(model, points, executor, folder, click.echo, reference)
         sweeps.write_summary(model, done, folder)
     header, rows = sweeps.table(done)

@@ -1,8 +1,8 @@
 """One training run from its request to the files that it leaves: model, card, history, pictures."""
 
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ from train.fitting.predict import probabilities
 from train.fitting.unsure import unsure_below
 from train.models import Model, find_model
 from train.plots import plot_history, plot_layers
+from train.settings import apply_settings, build_settings
 from train.spec import DEFAULT_RECIPE, ModelSpec, Recipe, Weights
 
 TOOLS = ("tensorflow-cpu", "keras", "numpy", "pillow")
@@ -50,10 +51,14 @@ class Request:
     freeze: bool = False  # train only the head
     skip_bad: bool = False  # leave unreadable pictures out
     side: int | None = None  # of the model's pictures; None: the model's own
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the recipe and of build(): a search's winner has some
+    place: Path | None = None  # the folder to write to; None: one in build/
 
     @property
     def folder(self) -> Path:
         """Return build/MODEL for the defaults, build/MODEL@NAME for anything else."""
+        if self.place is not None:
+            return self.place
         parts = [] if self.data is None else [self.data.resolve().name]
         parts += [] if self.side is None or self.side == find_model(self.model).spec.height else [str(self.side)]
         parts += [] if self.recipe in (None, DEFAULT_RECIPE) else [self.recipe]
@@ -107,6 +112,8 @@ def run(request: Request, say: Callable[[str], None], resume: bool = False) -> O
     parts = f"{len(dataset.train):,} training, {len(dataset.val):,} validation, {len(dataset.test):,} test pictures"
     recipe_name = request.recipe or model.spec.recipe_name_for(len(dataset.train))
     recipe = model.spec.recipe(recipe_name)
+    if request.settings:
+        recipe = apply_settings(model.spec, request.settings, recipe_name)
     if request.freeze:
         recipe = head_alone(request.model, recipe)
     if dataset.left_out:
@@ -134,7 +141,7 @@ def _trained(
     train, val = prepared_examples(dataset, steps, recipe, request.seed)
 
     keras.utils.set_random_seed(request.seed)
-    network = model.build(len(dataset.labels))
+    network = model.build(len(dataset.labels), **build_settings(model, request.settings))
     weights = None
     if model.load_pretrained is not None and request.weights != "none":
         weights = model.load_pretrained(network, request.weights, say)
@@ -146,6 +153,8 @@ def _trained(
     history = fit(network, recipe, train, val, request.seed, checkpoint, say)
     outcome = _evaluate(network, dataset, steps, request.folder)
     card = common_card(request, recipe_name, model.spec, dataset, steps, weights, outcome)
+    if request.settings:
+        card["provenance"]["settings"] = dict(request.settings)
     if dataset.reference.path is None:  # a digit model: for other pictures nothing says what is unlike them
         card["provenance"]["drawn_share"] = recipe.drawn_share
         card["min_score"] = _min_score(network, val, steps, request.seed)
@@ -195,6 +204,7 @@ def _settings(request: Request, recipe_name: str, dataset: Dataset, weights: str
         "freeze": request.freeze,
         "frame": request.frame,
         "side": request.side,
+        "settings": dict(request.settings),
         "seed": request.seed,
         "weights": weights,
         "train_sha256": dataset.train.sha256,

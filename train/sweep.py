@@ -3,31 +3,21 @@
 import hashlib
 import itertools
 import json
-import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
-from multiprocessing import get_context
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.extras import how_to_add
 from common.files import read_json, replacing, write_bytes, write_json
 from common.paths import BUILD
 from common.progress import task_progress
 from device.errors import EdgeproofError
-from device.process import end_with_parent
 from train.data.dataset import DataReference
-from train.data.open_dataset import open_dataset
-from train.models import find_model
-from train.spec import DEFAULT_RECIPE, Augmentation, ModelSpec, Phase, Recipe
+from train.points import train_settings
+from train.settings import known_settings
 
 Settings = dict[str, Any]
-PHASE_FIELDS = {field.name for field in fields(Phase)} - {"name", "augmentation", "frozen_through"}
-AUGMENTATION_FIELDS = {field.name for field in fields(Augmentation)}
-RUN_FIELDS = {"recipe", "seed", "training_images"}
 NONE = "–"
 
 
@@ -61,11 +51,6 @@ def parse_grid(model: str, texts: Sequence[str]) -> list[Settings]:
     if not axes:
         raise EdgeproofError("a sweep needs at least one --set NAME=VALUE,VALUE,...")
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-
-
-def known_settings(model: str) -> set[str]:
-    """Return the names that --set takes: of a phase, its augmentation, the run, and the model's build()."""
-    return PHASE_FIELDS | AUGMENTATION_FIELDS | RUN_FIELDS | set(find_model(model).build_options)
 
 
 def _value(text: str, value: str) -> Any:
@@ -121,64 +106,10 @@ def _point_path(folder: Path, model: str, reference: DataReference, settings: Se
 
 def train_point(model: str, settings: Settings, reference: Mapping[str, Any]) -> dict[str, Any]:
     """Train one point and return it as JSON; runs in a process of the executor. The test part is not used."""
-    from train.fitting.fit import fit
-    from train.run import prepared_examples, steps_for
-
-    found = find_model(model)
-    dataset = open_dataset(DataReference.from_json(reference))
-    recipe = apply_settings(found.spec, settings)
-    seed = int(settings.get("seed", 0))
-    steps = steps_for(found.spec, reference.get("path") is None)
-    train, val = prepared_examples(dataset, steps, recipe, seed, settings.get("training_images"))
-
-    import keras
-
-    keras.utils.set_random_seed(seed)
-    options = {name: settings[name] for name in found.build_options if name in settings}
-    network = found.build(len(dataset.labels), **options)
-    if found.load_pretrained is not None:
-        found.load_pretrained(network, "bundled", lambda _: None)
-    start_s = time.monotonic()
-    history = fit(network, recipe, train, val, seed)
-    seconds = time.monotonic() - start_s
-    last = history[-1]
-    parameters = int(network.count_params())
-    point = Point(settings, last.val_accuracy, last.val_loss, len(val.labels), seconds, parameters)
+    trained = train_settings(model, settings, DataReference.from_json(reference))
+    last, parameters = trained.history[-1], int(trained.network.count_params())
+    point = Point(settings, last.val_accuracy, last.val_loss, len(trained.val.labels), trained.seconds, parameters)
     return vars(point)
-
-
-def apply_settings(spec: ModelSpec, settings: Settings) -> Recipe:
-    """Return the recipe with the settings applied to its last phase, and with the whole validation part."""
-    recipe = replace(spec.recipe(str(settings.get("recipe", DEFAULT_RECIPE))), validation_images=None)
-    last = recipe.phases[-1]
-    bounds = {name: settings[name] for name in AUGMENTATION_FIELDS & set(settings)}
-    augmentation = replace(last.augmentation or Augmentation(), **bounds) if bounds else last.augmentation
-    changes = {name: settings[name] for name in PHASE_FIELDS & set(settings)}
-    return replace(recipe, phases=(*recipe.phases[:-1], replace(last, augmentation=augmentation, **changes)))
-
-
-@contextmanager
-def executor_for(jobs: int, dask: str | None) -> Iterator[Executor]:
-    """Yield an executor: `jobs` processes here, or the Dask cluster at an address.
-
-    Raises EdgeproofError where Dask is not installed or the address does not answer.
-    """
-    if dask is None:
-        # A fresh process for each point: TensorFlow does not survive a fork, and a crash must not end other points.
-        context, own = get_context("spawn"), os.getpid()
-        with ProcessPoolExecutor(jobs, context, end_with_parent, (own,), max_tasks_per_child=1) as pool:
-            yield pool
-        return
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise EdgeproofError(f"--dask: {error}: {how_to_add('dask')}") from error
-    try:
-        client = Client(dask, timeout="10s")
-    except (OSError, ValueError, TimeoutError) as error:
-        raise EdgeproofError(f"--dask {dask}: no scheduler answers: start one with `dask scheduler`") from error
-    with client:
-        yield client.get_executor(pure=False, retries=2)
 
 
 def sweep_folder(model: str) -> Path:

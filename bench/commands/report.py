@@ -19,8 +19,9 @@ def report(file: Path, trend: bool | None) -> None:
     """Write report.html and report.md beside FILE (build/bench.json) again and print the table."""
     from bench.report.write import write_report
     from bench.results.store import load_results
+    from bench.search.shown.section import search_sections
 
-    write_report(load_results(file), file, trend)
+    write_report(load_results(file), file, search_sections(file), trend)
 
 
 @click.command(cls=WithBudgets)
@@ -45,12 +46,16 @@ def recommend(
     """
     from bench.analysis.recommend import limits_of, per_machine, recommend as pick
     from bench.results.integrity import load_sound_results
+    from bench.search.shown.section import search_lines
     from common.verdict import EXIT_CODES, overall
 
     wanted = {"model": model, "device": device, "runtime": runtime}
     if len(files) < 2:
-        found = pick(load_sound_results(files[0] if files else RESULTS), limits_of(budgets), wanted)
-        click.echo(json.dumps(found.to_json(), indent=1) if as_json else "\n".join(found.lines))
+        file = files[0] if files else RESULTS
+        found = pick(load_sound_results(file), limits_of(budgets), wanted)
+        searched = search_lines(file, model)
+        document = found.to_json() | {"searches": searched}
+        click.echo(json.dumps(document, indent=1) if as_json else "\n".join([*found.lines, *searched]))
         return EXIT_CODES[found.verdict]
     machines = per_machine({str(file): load_sound_results(file) for file in files}, limits_of(budgets), wanted)
     if as_json:

@@ -96,6 +96,7 @@ def _on_devices(options: RunOptions, devices: str) -> int:
     from bench.remote.command import measure_devices
     from bench.report.write import write_report
     from bench.results.store import results_so_far
+    from bench.search.shown.section import search_sections
 
     results, output = results_so_far(options.results_path), options.results_path
     named, mode = find_artifacts(options.files), _mode(options)
@@ -111,7 +112,7 @@ def _on_devices(options: RunOptions, devices: str) -> int:
         results,
         output,
     )
-    write_report(results, output)
+    write_report(results, output, search_sections(output))
     for failure in failures:  # last, so that the end of a log shows it
         click.echo(f"failed: {failure}", err=True)
     return 1 if failures else 0
@@ -124,6 +125,7 @@ def _on_this_machine(options: RunOptions) -> int:
     from bench.report.write import write_report
     from bench.results import history
     from bench.results.store import results_so_far
+    from bench.search.shown.section import search_sections
 
     results, output = results_so_far(options.results_path), options.results_path
     current = environment.describe()
@@ -135,7 +137,7 @@ def _on_this_machine(options: RunOptions) -> int:
     results.merge(outcome.measured, outcome.skipped, current, outcome.evaluation_sets)
     results.save(output)
     history.append(history.path_beside(output), history.lines_of([measured.row for measured in outcome.measured], current))
-    write_report(results, output)
+    write_report(results, output, search_sections(output))
     if outcome.interrupted:
         raise KeyboardInterrupt
     return 1 if outcome.crashed else 0

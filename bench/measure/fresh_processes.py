@@ -65,8 +65,9 @@ class Answers:
 class FreshProcesses:
     """Measures in new processes; a context manager, since prepared pictures are kept in a scratch folder."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, say: Callable[[str], None], with_pictures: bool = True) -> None:
+        """Without pictures the input is random: for latencies alone."""
+        self._say, self._with_pictures = say, with_pictures
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
@@ -127,7 +128,8 @@ class FreshProcesses:
 
     def _job(self, side: Side, task: Task, **more: Any) -> Job:
         found = side.found
-        row = HostRow(found=found, subject=subject_for(found, side.runtime, side.threads), pictures=self._pictures.of(found))
+        pictures = self._pictures.of(found) if self._with_pictures else None
+        row = HostRow(found=found, subject=subject_for(found, side.runtime, side.threads), pictures=pictures)
         return replace(row.job(task, **more), files=())  # only the model, not the whole path: twice as many processes
 
 

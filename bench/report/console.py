@@ -6,6 +6,7 @@ from bench.analysis.thread_count import advice
 from bench.report.devices import COLUMNS as DEVICES, LEAST_NEEDED as DEVICES_LEAST, devices_table
 from bench.report.markdown import COLUMNS, table
 from bench.report.microcontroller import COLUMNS as NEEDS, LEAST_NEEDED as NEEDS_LEAST, microcontroller_table
+from bench.report.section import Section
 from bench.results.row import ANY, ResultRow, Skipped
 from bench.results.store import Results
 from common.tables import table_lines
@@ -14,7 +15,7 @@ from device.safe_text import printable
 LEAST_NEEDED = ("M instr.", "first ms", "load ms", "p90 ms", "peak MB", "as Keras %", "size kB")
 
 
-def console_lines(results: Results) -> list[str]:
+def console_lines(results: Results, sections: Sequence[Section] = ()) -> list[str]:
     """Return the lines about the rows that this process measured, or about all rows if it measured none."""
     of_this_run = bool(results.new_keys or results.new_skipped)
     rows = [row for row in results.rows if row.key in results.new_keys] if of_this_run else results.rows
@@ -26,6 +27,7 @@ def console_lines(results: Results) -> list[str]:
         *(["", "Devices", *table_lines(DEVICES, devices, DEVICES_LEAST)] if devices else []),
         *(["", *table_lines(NEEDS, needs, NEEDS_LEAST)] if needs else []),
         *map(printable, notes),
+        *(printable(line) for section in sections for line in section.console()),
     ]
 
 

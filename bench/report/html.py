@@ -30,6 +30,8 @@ from bench.report import latency_charts, overview_chart, trend_charts
 from bench.report.devices import CAPTION as ABOUT_DEVICES, COLUMNS as DEVICES, devices_table
 from bench.report.markdown import notes
 from bench.report.microcontroller import CAPTION, COLUMNS as NEEDS, microcontroller_table
+from bench.report.picture import VEGA_LITE
+from bench.report.section import Section
 from bench.results.evaluation_set import EvaluationSet
 from bench.results.history import History
 from bench.results.row import HOST, ResultRow
@@ -40,10 +42,9 @@ WEB = Path(__file__).resolve().parent / "web"
 FLIPS_SHOWN = 24  # of a row
 CLASSES_DRAWN = 40  # a larger confusion matrix is a list of its largest entries
 CONFUSIONS_LISTED = 30
-VEGA_LITE = "6.4"
 
 
-def page(results: Results, past: History) -> str:
+def page(results: Results, past: History, sections: Sequence[Section] = ()) -> str:
     """Return the report as one HTML document without external references."""
     import jinja2
 
@@ -55,7 +56,7 @@ def page(results: Results, past: History) -> str:
         css=(WEB / "report.css").read_text(encoding="utf-8"),
         scripts=scripts,
         script_hashes=[base64.b64encode(hashlib.sha256(code.encode()).digest()).decode() for code in scripts],
-        data=json_in_html(_data(results, found, past, [one.row.key for one in advice])),
+        data=json_in_html(_data(results, found, past, [one.row.key for one in advice]) | {"sections": _charts(sections)}),
         models=_models(results.rows),
         advice=[_advice(one) for one in advice],
         rows=_table(results.rows),
@@ -71,6 +72,7 @@ def page(results: Results, past: History) -> str:
         skipped=results.skipped,
         notes=[note.removeprefix("- ") for note in notes(results) if not note.startswith("- Skipped")],
         past=past,
+        sections=sections,
     )
 
 
@@ -88,6 +90,10 @@ def json_in_html(document: Any) -> str:
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
+
+
+def _charts(sections: Sequence[Section]) -> dict[str, overview_chart.Spec]:
+    return {section.anchor: section.chart for section in sections if section.chart is not None}
 
 
 def _models(rows: Sequence[ResultRow]) -> list[str]:

@@ -18,9 +18,11 @@ from bench.analysis.wording import (
 from bench.machine.environment import Environment
 from bench.report.devices import CAPTION as ABOUT_DEVICES, COLUMNS as DEVICES, devices_table
 from bench.report.microcontroller import CAPTION, COLUMNS as NEEDS, microcontroller_table
+from bench.report.section import Section
 from bench.results.instruction_counts import CANNOT_SEE
 from bench.results.row import ANY, HOST, PathSpans, ResultRow
 from bench.results.store import Results
+from common.tables import markdown_line
 
 COLUMNS = (
     "model",
@@ -98,14 +100,15 @@ def _top1(row: ResultRow) -> str:
     return f"{100 * accuracy.top1:.2f} [{100 * low:.2f}, {100 * high:.2f}]{seen}"
 
 
-def markdown(results: Results) -> str:
+def markdown(results: Results, sections: Sequence[Section] = ()) -> str:
     """Return the report."""
     found = pairs(results)
     lines = ["# edgeproof: measurements", "", "## What to ship", "", *_advice_lines(results, found), "", "## All rows", ""]
     lines += [_machine(name, environment) for name, environment in results.environments.items()]
-    lines += ["", _markdown_line(COLUMNS), _markdown_line(["---"] * 3 + ["---:"] * (len(COLUMNS) - 3))]
-    lines += [_markdown_line(cells) for cells in table(results.rows)]
+    lines += ["", markdown_line(COLUMNS), markdown_line(["---"] * 3 + ["---:"] * (len(COLUMNS) - 3))]
+    lines += [markdown_line(cells) for cells in table(results.rows)]
     lines += ["", *notes(results)]
+    lines += [line for section in sections for line in section.markdown()]
     if whole := path_table(results.rows):
         lines += [
             "",
@@ -114,17 +117,17 @@ def markdown(results: Results) -> str:
             "The runtime's start (medians over processes), then a typical picture, from its file to its scores.",
             "",
         ]
-        lines += [_markdown_line(PATH_COLUMNS), _markdown_line(["---"] * 3 + ["---:"] * (len(PATH_COLUMNS) - 3))]
-        lines += [_markdown_line(cells) for cells in whole]
+        lines += [markdown_line(PATH_COLUMNS), markdown_line(["---"] * 3 + ["---:"] * (len(PATH_COLUMNS) - 3))]
+        lines += [markdown_line(cells) for cells in whole]
     if devices := devices_table(results.rows):
-        lines += ["", "## Devices", "", ABOUT_DEVICES, "", _markdown_line(DEVICES)]
-        lines += [_markdown_line(["---"] * len(DEVICES)), *map(_markdown_line, devices)]
+        lines += ["", "## Devices", "", ABOUT_DEVICES, "", markdown_line(DEVICES)]
+        lines += [markdown_line(["---"] * len(DEVICES)), *map(markdown_line, devices)]
     if needs := microcontroller_table(results.rows):
-        lines += ["", "## On a microcontroller", "", CAPTION, "", _markdown_line(NEEDS)]
-        lines += [_markdown_line(["---"] * 2 + ["---:"] * 3 + ["---"]), *map(_markdown_line, needs)]
+        lines += ["", "## On a microcontroller", "", CAPTION, "", markdown_line(NEEDS)]
+        lines += [markdown_line(["---"] * 2 + ["---:"] * 3 + ["---"]), *map(markdown_line, needs)]
     if found:
-        lines += ["", "## Quantized against float32", "", _markdown_line(PAIR_COLUMNS)]
-        lines += [_markdown_line(["---"] * 2 + ["---:"] * 3 + ["---"] * 2), *(_pair_line(pair, results) for pair in found)]
+        lines += ["", "## Quantized against float32", "", markdown_line(PAIR_COLUMNS)]
+        lines += [markdown_line(["---"] * 2 + ["---:"] * 3 + ["---"] * 2), *(_pair_line(pair, results) for pair in found)]
     return "\n".join(lines) + "\n"
 
 
@@ -159,7 +162,7 @@ def _pair_line(pair: Pair, results: Results) -> str:
         short_verdict(pair.accuracy),
         why_not_faster(pair, results.environments.get(pair.row.subject.device)) or "",
     ]
-    return _markdown_line(cells)
+    return markdown_line(cells)
 
 
 def notes(results: Results) -> list[str]:
@@ -215,7 +218,3 @@ def _machine(name: str, environment: Environment) -> str:
         f"({', '.join(environment.cpu_flags) or 'no vector flags known'}), "
         f"{environment.memory_bytes / 2**30:.0f} GiB, {environment.os}, Python {environment.python}"
     )
-
-
-def _markdown_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ") for cell in cells) + " |"

@@ -1,8 +1,8 @@
-"""Tables: they use the allowed width, and say what they leave out."""
+"""Tables: they use the allowed width, and say what they leave out; in Markdown no cell ends its row or begins a tag."""
 
 import pytest
 
-from common.tables import table_lines
+from common.tables import markdown_table, table_lines
 
 COLUMNS = ("model", "p50 ms", "size kB", "note")
 ROWS = [["mnist_cnn", "0.0471", "114", "a note of some words"], ["mobilenet_v2", "1.02", "2,729", "[red]no markup[/red]"]]
@@ -42,3 +42,8 @@ def test_numbers_stand_right_and_words_left(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
     assert "\x1b" not in "".join(table_lines(("model",), [["\x1b[31mred"]]))
+
+
+def test_a_cell_in_markdown_neither_ends_its_column_or_row_nor_begins_a_tag() -> None:
+    lines = markdown_table(("model", "kB"), [["a|b\nc<i>", "1"]], ("---", "---:"))
+    assert lines == ["| model | kB |", "| --- | ---: |", "| a\\|b c&lt;i> | 1 |"]

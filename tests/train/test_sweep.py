@@ -1,8 +1,6 @@
 """Sweeps: the grid, resuming, failed points, processes and a Dask cluster."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,10 +11,12 @@ from typing import Any
 import pytest
 
 from device.errors import EdgeproofError
-from tests.conftest import ROOT, run_module
+from tests.conftest import run_module
+from tests.support.dask_cluster import dask_cluster
 from train import sweep as sweeps
 from train.data.dataset import DataReference
 from train.models import find_model
+from train.settings import apply_settings, known_settings
 from train.sweep import Point, parse_grid, sweep
 
 
@@ -68,13 +68,13 @@ class TestGrid:
 
     def test_settings_reach_the_recipe(self) -> None:
         settings = {"epochs": 3, "optimizer": "sgd", "rotation_degrees": 4}
-        phase = sweeps.apply_settings(find_model("mnist_cnn").spec, settings).phases[-1]
+        phase = apply_settings(find_model("mnist_cnn").spec, settings).phases[-1]
         assert (phase.epochs, phase.optimizer) == (3, "sgd")
         assert phase.augmentation is not None
         assert phase.augmentation.rotation_degrees == 4
 
     def test_the_models_own_options_are_settings(self) -> None:
-        assert {"filters", "dropout"} <= sweeps.known_settings("mnist_cnn")
+        assert {"filters", "dropout"} <= known_settings("mnist_cnn")
 
 
 class TestSweep:
@@ -139,50 +139,24 @@ def test_processes_train_the_grid(digit_folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_dask_cluster_survives_the_death_of_a_worker(digit_folder: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    dask = [sys.executable, "-m", "distributed.cli."]
-
-    def start(name: str, *arguments: str) -> subprocess.Popen[str]:
-        command = [*dask[:-1], dask[-1] + name, *arguments]
-        return subprocess.Popen(
-            command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-
-    address_file = tmp_path / "scheduler.json"
-    processes = [
-        start(
-            "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(address_file)
-        )
-    ]
-    try:
-        deadline = time.monotonic() + 60
-        while not address_file.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        address = json.loads(address_file.read_text())["address"]
-        worker = ["--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
-        processes += [start("dask_worker", address, *worker) for _ in range(2)]
-        options = [*GRID, "--set", "dropout=0.4,0.5,0.6", "--data", str(digit_folder), "--dask", address]
+    with dask_cluster(tmp_path, workers=2) as cluster:
+        options = [*GRID, "--set", "dropout=0.4,0.5,0.6", "--data", str(digit_folder), "--dask", cluster.address]
         sweeping = subprocess.Popen(
             [sys.executable, "-m", "train", "sweep", "mnist_cnn", *options],
             cwd=tmp_path,
-            env=environment,
+            env=cluster.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         points = tmp_path / "build" / "mnist_cnn@sweep" / "points"
+        deadline_s = time.monotonic() + 300
         while not (points.exists() and len(list(points.glob("*.json"))) >= 2):
             assert sweeping.poll() is None, sweeping.communicate()
-            assert time.monotonic() < deadline + 240
+            assert time.monotonic() < deadline_s
             time.sleep(0.05)
-        os.killpg(processes[1].pid, signal.SIGKILL)  # in the middle, with its nanny
+        cluster.kill_worker()  # in the middle
         stdout, stderr = sweeping.communicate(timeout=300)
         assert sweeping.returncode == 0, stdout + stderr
         done = json.loads((tmp_path / "build" / "mnist_cnn@sweep" / "sweep.json").read_text())
         assert [point["error"] for point in done] == [None] * 6
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()

@@ -59,20 +59,23 @@ def fit(
     seed: int,
     checkpoint: Checkpoint | None = None,
     say: Say = silent,
+    stop_after: int | None = None,
 ) -> list[Epoch]:
     """Train `network` (a keras.Model) in place and return the history. `say` takes a line for each epoch.
 
     Each finished epoch is saved in `checkpoint`; epochs saved before are not trained again, and the result is the same.
+    With `stop_after` it ends after so many epochs of all phases: a later call with the checkpoint goes on from there.
     Raises CheckFailed where the loss is no longer a number.
     """
     progress = Progress() if checkpoint is None else checkpoint.restore(network)
     history = [Epoch(**epoch) for epoch in progress.history]
     for number, phase in enumerate(recipe.phases):
-        if number < progress.phase:
+        left = None if stop_after is None else stop_after - len(history)
+        if number < progress.phase or (left is not None and left <= 0):
             continue
         run = _PhaseRun(network, phase, train, val, seed=seed * 1000 + number)
         resumed = progress if number == progress.phase else Progress(number)
-        run.fit(history, resumed, checkpoint, say)
+        run.fit(history, resumed, checkpoint, say, left)
     return history
 
 
@@ -95,8 +98,15 @@ class _PhaseRun:
             self.labels = np.tile(train.labels[: self.count], phase.copies)
             self.val_inputs = frozen_output(self.lower, val.pixels, None, 1, seed)
 
-    def fit(self, history: list[Epoch], progress: Progress, checkpoint: Checkpoint | None, say: Say) -> None:
-        """Train from the epoch that `progress` has reached, and append to `history`."""
+    def fit(
+        self,
+        history: list[Epoch],
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+        say: Say,
+        most_epochs: int | None = None,
+    ) -> None:
+        """Train from the epoch that `progress` has reached, at most `most_epochs` of them, and append to `history`."""
         import keras
 
         phase = self.phase
@@ -120,7 +130,7 @@ class _PhaseRun:
                 self._training_data(steps, first_step=progress.epochs * steps),
                 steps_per_epoch=steps,
                 initial_epoch=progress.epochs,
-                epochs=phase.epochs,
+                epochs=phase.epochs if most_epochs is None else min(phase.epochs, progress.epochs + most_epochs),
                 validation_data=self._validation_data(),
                 callbacks=[*callbacks, lines],
                 shuffle=False,  # shuffled below, by the seed

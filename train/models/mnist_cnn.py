@@ -46,26 +46,34 @@ SPEC = ModelSpec(
 )
 
 
-def build(classes: int, filters: int = 32) -> Any:
+def build(classes: int, filters: int = 32, growth: float = 2.0, depth: int = 3, normalized: bool = False) -> Any:
     """Return the untrained keras.Model: (N, 28, 28, 1) pixels 0..255 to (N, classes) probabilities.
 
-    `filters` is the number of the first convolution; each further one has twice as many.
+    `filters` is the number of the first of `depth` convolutions; each further one has `growth` times as many. `normalized`:
+    each is followed by a batch normalization, which conversion folds into it. Raises ValueError for a depth that the
+    picture is too small for.
     """
     import keras
     from keras import layers
 
     image = keras.Input((SIDE, SIDE, 1), name="image")
     x = layers.Rescaling(1 / 255)(image)
-    return keras.Model(image, digits_network(x, classes, filters), name=SPEC.name)
+    return keras.Model(image, digits_network(x, classes, filters, growth, depth, normalized), name=SPEC.name)
 
 
-def digits_network(scaled: Any, classes: int, filters: int) -> Any:
+def digits_network(
+    scaled: Any, classes: int, filters: int, growth: float = 2.0, depth: int = 3, normalized: bool = False
+) -> Any:
     """Return the tutorial's layers over a tensor (N, H, W, 1) of values 0..1: probabilities (N, classes)."""
     from keras import layers
 
     x = scaled
-    for times in (1, 2, 4):
-        x = layers.Conv2D(times * filters, 3, activation="relu")(x)
+    for number in range(depth):
+        count = round(filters * growth**number)
+        if normalized:
+            x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(count, 3, use_bias=False)(x)))
+        else:
+            x = layers.Conv2D(count, 3, activation="relu")(x)
         x = layers.MaxPooling2D(2)(x)
     x = layers.Flatten()(x)
     x = layers.Dropout(0.5)(x)

@@ -24,11 +24,16 @@ SPEC = ModelSpec(
 )
 
 
-def build(classes: int, filters: int = 32) -> Any:
-    """Return the untrained keras.Model: (N, 28, 28, 1) pixels 0..255 to (N, classes) probabilities."""
+def build(
+    classes: int, filters: int = 32, growth: float = 2.0, depth: int = 3, normalized: bool = False, crop: int = CROP
+) -> Any:
+    """Return the untrained keras.Model: (N, 28, 28, 1) pixels 0..255 to (N, classes) probabilities.
+
+    `crop` is the number of pixels that each side loses; the other options are those of mnist_cnn.
+    """
     import keras
     from keras import layers
 
     image = keras.Input((SIDE, SIDE, 1), name="image")
-    x = layers.Rescaling(1 / 255)(layers.Cropping2D(CROP)(image))
-    return keras.Model(image, digits_network(x, classes, filters), name=SPEC.name)
+    x = layers.Rescaling(1 / 255)(layers.Cropping2D(crop)(image))
+    return keras.Model(image, digits_network(x, classes, filters, growth, depth, normalized), name=SPEC.name)

@@ -32,7 +32,7 @@
       legend: { labelColor: ink, titleColor: soft, labelFontSize: 12, titleFontSize: 12, titleFontWeight: 500, labelLimit: narrow() ? 122 : 240, orient: "bottom", columns: narrow() ? 2 : 4, symbolOpacity: 1, symbolBaseFillColor: soft, symbolBaseStrokeColor: soft, layout: { bottom: { anchor: "start", direction: narrow() ? "vertical" : "horizontal", margin: 14 } } },
       text: { color: ink },
       rule: { color: soft },
-      style: { front: { stroke: ink, strokeOpacity: 0.75 }, front_tick: { fill: ink, color: ink }, cell: { stroke: null } },
+      style: { front: { color: ink, stroke: ink, strokeOpacity: 0.75 }, halo: { color: color("--paper"), fill: color("--paper"), stroke: color("--paper"), strokeWidth: 5 }, front_tick: { fill: ink, color: ink }, cell: { stroke: null } },
       range: { category: [1, 2, 3, 4, 5, 6, 7, 8].map((n) => color(`--c${n}`)), heatmap: { scheme: "blues" } },
     };
   };
@@ -69,6 +69,10 @@
       spec.layer = spec.layer.slice(0, -1); /* names of points do not fit a phone: a touch shows them */
     }
     return draw(element, spec);
+  };
+
+  const drawSections = async () => {
+    for (const element of document.querySelectorAll(".section-chart")) await draw(element, data.sections[element.dataset.chart]);
   };
 
   const drawPerModel = async () => {
@@ -237,6 +241,7 @@
     root.dataset.ready = "";
     filterTables();
     await drawOverview();
+    await drawSections();
     await drawRow();
     await drawPerModel();
     root.dataset.ready = "yes"; /* tests wait for it */

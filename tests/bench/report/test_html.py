@@ -14,12 +14,19 @@ import pytest
 from bench.report import html as page, overview_chart
 from bench.report.console import console_lines
 from bench.report.markdown import COLUMNS, markdown
+from bench.report.picture import VEGA_LITE
+from bench.report.section import Section
 from bench.results import history
 from bench.results.history import History
 from bench.results.row import PathSpans, Skipped
 from bench.results.store import Results
+from bench.search.budget_line import broken
+from bench.search.lead import concluded
+from bench.search.result import Limit
+from bench.search.shown.section import section_of
 from tests.conftest import ROOT, run_module
 from tests.support.results_builder import CLASSES, ENVIRONMENT, make_results, make_row, saved
+from tests.support.searches import paired, search, trial, unfinished
 from tests.tools.browser import PHONE, Opened, chromium, find_chromium, opened
 
 HOSTILE = ('<img src=x onerror="window.pwned=1">', "</script><script>window.pwned=1</script>", "{{7*7}}", "'\"&", "\u2028")
@@ -53,8 +60,18 @@ def trend(results: Results) -> History:
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
     results = usual()
-    path.write_text(page.page(results, trend(results)), encoding="utf-8")
+    path.write_text(page.page(results, trend(results), [searched()]), encoding="utf-8")
     return path
+
+
+def searched(text: str = "m") -> Section:
+    """Return the section of a search with some trials of each kind; `text` stands in its name, settings and reasons."""
+    failed = replace(unfinished(6, "failed", text), settings={text: text})
+    trials = [trial(number, 4850 + 20 * number, 9_000 + 4_000 * number, settings={text: text}) for number in range(6)]
+    limits = (Limit("top1", least=0.975), Limit("size_bytes", most=25_000))
+    trials = [replace(one, keeps_budget=not broken(one, limits)) for one in trials]
+    found = concluded(search(*trials, failed, limits=limits, model=text), paired)
+    return section_of(found, f"Search: {text}", "search-m", ["m@search/search.md"], None)
 
 
 def data_of(html: str) -> Any:
@@ -114,9 +131,10 @@ class TestPage:
         for model in data["models"].values():
             specs += [spec for name in ("distributions", "speed", "startup") if (spec := model[name])]
             specs += model["trend"]
-        assert len(specs) == 13
+        specs += data["sections"].values()
+        assert len(specs) == 14
         for spec in specs:
-            vl_convert.vegalite_to_vega({**spec, "width": 600}, vl_version=page.VEGA_LITE)
+            vl_convert.vegalite_to_vega({**spec, "width": 600}, vl_version=VEGA_LITE)
 
     def test_the_whole_path_is_drawn_where_it_was_measured(self) -> None:
         results = usual()
@@ -248,6 +266,16 @@ class TestInChromium:
             assert desktop.page.locator(f"#{section} details[open] svg").count() >= 1, section
         assert desktop.page.locator("#confusion svg .mark-rect path").count() >= 10
 
+    def test_a_search_shows_its_trials_its_winner_and_its_budget(self, desktop: Opened) -> None:
+        assert desktop.page.locator("#search-m svg .mark-symbol.role-mark path").count() >= 6
+        drawn = " ".join(desktop.page.locator("#search-m svg text").all_text_contents())
+        assert "trial 0: 9.0 kB, 97.00 %" not in drawn  # it breaks the budget
+        assert "trial 2: 17.0 kB, 97.80 %" in drawn
+        assert "size at most 25.0 kB" in drawn
+        assert "accuracy at least 97.50 %" in drawn
+        assert desktop.texts("#search-m tbody tr td:first-child")[0] == "2"
+        assert desktop.texts("#search-m li")[3].startswith("The winner is trial 2 with 17.0 kB")
+
     def test_a_click_sorts_the_table_as_numbers_and_another_turns_it(self, desktop: Opened) -> None:
         desktop.page.get_by_role("button", name="p50 ms").click()
         shown = [float(text.split()[0]) for text in desktop.texts("#rows tbody td:nth-child(6)")]
@@ -323,7 +351,7 @@ class TestInChromium:
         results = make_results(rows, labels, replace(ENVIRONMENT, cpu=HOSTILE[1], os=HOSTILE[0]))
         results.merge([], [Skipped(replace(rows[0].subject, variant="x"), HOSTILE[0])], results.environments["host"])
         path = tmp_path / "report.html"
-        path.write_text(page.page(results, trend(results)), encoding="utf-8")
+        path.write_text(page.page(results, trend(results), [searched(HOSTILE[0])]), encoding="utf-8")
         with opened(browser, path) as shown:
             shown.page.locator("#overview svg .mark-symbol.role-mark path").first.hover(force=True)
             shown.page.wait_for_selector("#vg-tooltip-element.visible")

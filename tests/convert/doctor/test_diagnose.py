@@ -21,7 +21,7 @@ from convert.doctor.fix import check_resolvable, describe, fix
 from convert.doctor.layer_names import LayerNames
 from convert.doctor.onnx_layers import weight_errors
 from convert.doctor.ranges import InputScale, halves
-from convert.pipeline import _convert_variant
+from convert.pipeline import convert_variant
 from convert.trained_model import TrainedModel
 from convert.variants import Variant, find_variants
 from convert.verification import verify
@@ -243,7 +243,7 @@ class TestPlantedFaults:
             monkeypatch.setattr(verify, check, lambda *_: None)
         trained, (variant,) = opened(folder), find_variants([key])
         vars(trained)["calibration"] = planted(trained, fault)
-        _convert_variant(trained, variant, folder / f"mnist_cnn.{key}", None)
+        convert_variant(trained, variant, folder / f"mnist_cnn.{key}", None)
         found = names(diagnose(ExaminedModel(opened(folder)), [variant]).findings)
         assert "manifest" in found
         # An ONNX whose first layers are float has no quantized input: there the wrong scale shows in the ranges behind
@@ -324,7 +324,7 @@ class TestFix:
     def test_convert_run_says_who_makes_the_fixed_variant(self, tiny: Tiny) -> None:
         trained, (variant,) = opened(tiny.folder), find_variants(["int8_fixed.onnx"])
         with pytest.raises(EdgeproofError, match="doctor"):
-            _convert_variant(trained, variant, tiny.artifact("int8_fixed.onnx"), None)
+            convert_variant(trained, variant, tiny.artifact("int8_fixed.onnx"), None)
 
 
 class TestCommand:

@@ -1,0 +1,1 @@
+"""Searching the smallest model that keeps a budget: trials that train, convert and measure, and the winner."""

@@ -1,0 +1,287 @@
+"""The loop of a search: it keeps the workers busy, decides which trials go on, and writes down what is known after each."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.search.budget_line import TOP1, broken, excess
+from bench.search.figures import Measures, architecture
+from bench.search.halving import RUNGS, why_not, why_outside
+from bench.search.known import Files, Known
+from bench.search.lead import concluded, contenders
+from bench.search.question import TIMED, Question
+from bench.search.result import Limit, SearchResult, Trial
+from bench.search.store import write_search
+from bench.search.study import Study
+from bench.search.told import trial_line
+from bench.search.trial import Job, Work
+from bench.search.workers import Pool
+from device.errors import CheckFailed, EdgeproofError
+
+MOST_REPEATED = 50  # proposals of settings that were tried: then the space is taken to be tried out
+MOST_FAILED = 6  # in a row: something is wrong with all of them
+NO_FIGURE = 1e9  # told where a figure is not known
+TIME_OVER = "the time was over"
+LINE_SHOWN = 300
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """When a search ends."""
+
+    trials: int | None
+    seconds: float | None
+    threads: int = 0  # of each trial here; 0: as many as TensorFlow takes
+
+
+class Engine:
+    """Runs the trials of one search."""
+
+    def __init__(
+        self,
+        question: Question,
+        folder: Path,
+        pool: Pool,
+        measures: Measures,
+        allowance: Allowance,
+        say: Callable[[str], None],
+    ) -> None:
+        self._question, self._folder, self._pool, self._measures = question, folder, pool, measures
+        self._allowance, self._say = allowance, say
+        self._study, self._files = Study(folder, question), Files(folder)
+        self._trials = {trial.number: trial for trial in self._study.known()}
+        self._waiting = deque(trial for trial in self._trials.values() if trial.trial is None)
+        self._running: dict[Future[Work], Known] = {}
+        self._begin_s = time.monotonic() - self._study.spent_s
+        self._tried_out, self._failed = False, 0  # trials in a row
+        if self._trials:
+            self._say(f"goes on: {len(self._trials)} trials are known, {self._study.spent_s / 60:.0f} min were used")
+
+    @property
+    def result(self) -> SearchResult:
+        """Return what is known now, the trials that have ended."""
+        trials = tuple(trial.trial for trial in self._trials.values() if trial.trial is not None)
+        question = self._question
+        empty = SearchResult(question.model, question.minimize, question.limits, trials, (), None, None, (), None)
+        return concluded(empty, self._files.paired)
+
+    def run(self) -> SearchResult:
+        """Try until the allowance is used up, and return what was found.
+
+        Raises EdgeproofError where the disk is full or the workers are gone: what ended before is kept, and the search can
+        go on from there.
+        """
+        try:
+            while self._fill():
+                self._collect()
+        finally:
+            self._study.spent_s = self.spent_s
+        for trial in [*self._running.values(), *self._waiting]:
+            self._end(trial, "pruned", TIME_OVER)
+        self._compare()
+        return self.result
+
+    # -- starting
+
+    def _fill(self) -> bool:
+        """Start jobs while there is a free worker; say whether any runs."""
+        while len(self._running) < self._pool.slots and (trial := self._next()) is not None:
+            self._running[self._pool.submit(self._job(trial))] = trial
+        return bool(self._running) and not self._time_is_over
+
+    def _next(self) -> Known | None:
+        """Return the trial that goes on or begins next."""
+        if self._time_is_over:
+            return None
+        if self._waiting:
+            return self._waiting.popleft()
+        return self._begun() if self._may_begin else None
+
+    def _begun(self) -> Known | None:
+        """Begin a trial whose settings are new; None where the space is tried out."""
+        for _ in range(MOST_REPEATED):
+            trial = self._study.ask()
+            same = self._same(trial)
+            if same is not None:
+                self._study.repeated(trial, same)
+            elif not self._is_too_large(trial):
+                self._trials[trial.number] = trial
+                return trial
+        self._tried_out = True
+        self._say("the space is tried out: no new settings are proposed")
+        return None
+
+    def _is_too_large(self, trial: Known) -> bool:
+        """End a trial whose size of network is known to break the budget, before it is trained."""
+        trial.figures = self._measured(trial)
+        reason = why_outside(trial.figures, self._question) if trial.figures else None
+        if reason is None:
+            return False
+        self._trials[trial.number] = trial
+        self._end(trial, "pruned", reason)
+        return True
+
+    def _same(self, trial: Known) -> Known | None:
+        """Return a trial that had the same settings."""
+        key = (dict(trial.settings), trial.variant, trial.runtime)
+        return next((one for one in self._trials.values() if (dict(one.settings), one.variant, one.runtime) == key), None)
+
+    def _job(self, trial: Known) -> Job:
+        question = self._question
+        return Job(
+            number=trial.number,
+            model=question.model,
+            settings=trial.settings,
+            reference=question.data,
+            variant=trial.variant,
+            runtime=trial.runtime,
+            share=RUNGS[trial.rung],
+            seed=question.seed,
+            threads=self._allowance.threads,
+            state=self._files.state(trial.number) if trial.rung else None,
+        )
+
+    @property
+    def cpu_s(self) -> float:
+        """Return how much processor time the trials took, in all."""
+        return sum(trial.cpu_s for trial in self._trials.values())
+
+    # -- time
+
+    @property
+    def spent_s(self) -> float:
+        return time.monotonic() - self._begin_s
+
+    @property
+    def left_s(self) -> float | None:
+        """Return how much time is left; None where the search has no limit."""
+        return None if self._allowance.seconds is None else self._allowance.seconds - self.spent_s
+
+    @property
+    def _time_is_over(self) -> bool:
+        return self.left_s is not None and self.left_s <= 0
+
+    @property
+    def _may_begin(self) -> bool:
+        """Say whether one more trial may begin: there is one left, and time for a whole one."""
+        if self._tried_out or (self._allowance.trials is not None and len(self._trials) >= self._allowance.trials):
+            return False
+        done = [trial.seconds for trial in self._trials.values() if trial.rung == len(RUNGS)]
+        return self.left_s is None or not done or self.left_s > sum(done) / len(done)
+
+    # -- ending
+
+    def _collect(self) -> None:
+        """Wait for a job; take in all that have ended."""
+        ended, _ = wait(self._running, timeout=self.left_s, return_when=FIRST_COMPLETED)
+        found = [(self._running.pop(future), future) for future in ended]
+        self._fill()  # before anything is measured: no worker waits for that
+        for trial, future in found:
+            self._take_in(trial, future)
+            if self._failed >= MOST_FAILED:
+                raise CheckFailed(
+                    f"{self._failed} trials in a row failed, the last with: {trial.trial and trial.trial.reason}"
+                )
+            write_search(self._folder, self.result)
+            self._study.spent_s = self.spent_s
+
+    def _take_in(self, trial: Known, future: Future[Work]) -> None:
+        """Take in how a job ended: the trial goes on, or ends. Raises PoolGone."""
+        error = future.exception()
+        if error is not None:
+            if (gone := self._pool.lost(error)) is not None:
+                raise gone from error
+            self._end(trial, "failed", reason_of_failure(error))
+            return
+        self._files.keep(trial, future.result())
+        try:
+            self._learn(trial, future.result())
+        except EdgeproofError as failure:
+            self._end(trial, "failed", reason_of_failure(failure))
+            return
+        reason = why_not(trial, list(self._trials.values()), self._question)
+        if trial.rung == len(RUNGS):
+            self._end(trial, "done", None)
+        elif reason is not None:
+            self._end(trial, "pruned", reason)
+        else:
+            self._waiting.append(trial)
+
+    def _learn(self, trial: Known, work: Work) -> None:
+        """Take in what a job returned, and measure what is not known yet."""
+        right = work.answers == work.truth
+        trial.correct, trial.total, trial.epochs = int(right.sum()), len(right), work.epochs
+        trial.figures = self._figures(trial)
+        trial.rung, trial.seconds, trial.cpu_s = trial.rung + 1, trial.seconds + work.seconds, trial.cpu_s + work.cpu_s
+        trial.shown.append(trial.correct / trial.total)
+        self._study.note(trial)
+
+    def _figures(self, trial: Known) -> dict[str, float]:
+        """Measure an artifact, once for each size of network."""
+        return trial.figures or self._measured(trial) or self._measures.of(self._files.artifact(trial), trial.runtime)
+
+    def _measured(self, trial: Known) -> dict[str, float]:
+        """Return the figures of another trial with the same size of network; {}: there is none."""
+        key = self._architecture(trial)
+        return next(
+            (dict(one.figures) for one in self._trials.values() if one.figures and self._architecture(one) == key), {}
+        )
+
+    def _architecture(self, trial: Known) -> str:
+        return architecture(trial.settings, self._question.space.build, (trial.variant, trial.runtime))
+
+    def _compare(self) -> None:
+        """Measure those that may win in turns with each other, where a latency decides."""
+        if self._question.minimize not in TIMED:
+            return
+        by_runtime: dict[str, list[Known]] = {}
+        for trial in contenders(self.result):
+            by_runtime.setdefault(str(trial.runtime), []).append(self._trials[trial.number])
+        for runtime, trials in by_runtime.items():
+            paths = [self._files.artifact(trial) for trial in trials]
+            for trial, figures in zip(trials, self._measures.latencies(paths, runtime), strict=True):
+                trial.figures = {**trial.figures, **figures}
+                assert trial.trial is not None
+                again = replace(trial.trial, figures=trial.figures)
+                trial.trial = replace(again, keeps_budget=not broken(again, self._question.limits))
+
+    def _end(self, trial: Known, state: str, reason: str | None) -> None:
+        """End a trial and tell the study and the person."""
+        ended = Trial(
+            number=trial.number,
+            settings=trial.settings,
+            state=state,  # type: ignore[arg-type]  # one of State
+            epochs=trial.epochs,
+            seconds=trial.seconds,
+            variant=trial.variant.partition(".")[0],
+            runtime=trial.runtime,
+            correct=trial.correct,
+            total=trial.total,
+            figures=trial.figures or None,
+            reason=reason,
+        )
+        limits = self._question.limits
+        trial.trial = replace(ended, keeps_budget=not broken(ended, limits) if trial.total else None)
+        values = None
+        if trial.figures and state != "failed":
+            values = (trial.shown[-1] if trial.shown else 0.0, trial.figures.get(self._question.minimize, NO_FIGURE))
+        self._study.tell(trial, values, [_excess(trial.trial, limit) for limit in limits] if values else [])
+        self._files.forget_state(trial.number)
+        self._failed = self._failed + 1 if state == "failed" else 0
+        self._say(trial_line(trial.trial, self.result, self._question, self.left_s))
+
+
+def _excess(trial: Trial, limit: Limit) -> float:
+    """Return by what share a trial is over a limit; what is not known of it is taken to be far over."""
+    if limit.figure == TOP1 and trial.total is None:
+        return NO_FIGURE
+    return min(NO_FIGURE, excess(trial, limit))
+
+
+def reason_of_failure(error: BaseException) -> str:
+    """Return one line that says why a trial failed."""
+    said = (str(error).strip().splitlines() or [""])[0][:LINE_SHOWN]
+    return said if isinstance(error, EdgeproofError) and said else f"{type(error).__name__}: {said}"
