@@ -18,6 +18,7 @@ from train.data.dataset import DataReference, Dataset
 from train.data.open_dataset import open_dataset
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.fit import Epoch, Examples, fit
+from train.fitting.teachers import trained_teachers
 from train.models import find_model
 from train.run import prepared_examples, steps_for
 from train.settings import Settings, apply_settings, build_settings
@@ -61,7 +62,8 @@ def train_settings(
     if found.load_pretrained is not None:
         found.load_pretrained(network, "bundled", lambda _: None)
     start_s = time.monotonic()
-    history = fit(network, recipe, train, val, seed, checkpoint, stop_after=stop_after)
+    teachers = [teacher.network for teacher in trained_teachers(recipe, train, val, len(dataset.labels), seed, checkpoint)]
+    history = fit(network, recipe, train, val, seed, checkpoint, stop_after=stop_after, teachers=teachers)
     return Trained(network, dataset, val, history, time.monotonic() - start_s)
 
 
