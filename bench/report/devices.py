@@ -24,7 +24,14 @@ def devices_table(rows: Sequence[ResultRow]) -> list[list[str]]:
     Where a file was measured on a device, its rows on this machine stand there too.
     """
     files = list(dict.fromkeys(_file(row) for row in rows if row.subject.device != HOST))
-    return [_cells(row) for file in files for row in rows if _file(row) == file]
+    devices = list(dict.fromkeys(row.subject.device for row in rows))
+    return [
+        _cells(row)
+        for file in files
+        for device in devices
+        for row in rows
+        if (_file(row), row.subject.device) == (file, device)
+    ]
 
 
 def _file(row: ResultRow) -> str:
