@@ -204,7 +204,7 @@ def _settings(request: Request, recipe_name: str, dataset: Dataset, weights: str
         "freeze": request.freeze,
         "frame": request.frame,
         "side": request.side,
-        "settings": dict(request.settings),
+        **({"settings": dict(request.settings)} if request.settings else {}),
         "seed": request.seed,
         "weights": weights,
         "train_sha256": dataset.train.sha256,

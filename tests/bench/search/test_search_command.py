@@ -124,7 +124,7 @@ def test_a_second_search_of_the_same_name_is_refused(tmp_path: Path) -> None:
         ([MODEL, "--trials", "1", "--name", "other"], "expected search, or a name that begins with search-"),
         ([MODEL, "--trials", "1", "--reference", "missing.tflite"], "missing.tflite: no such file"),
         ([MODEL, "--trials", "1", "--space", "missing.toml"], "missing.toml"),
-        (["mnist_cnn", "--trials", "1"], "write one and name it with --space FILE"),
+        (["mobilenet_v2", "--trials", "1"], "write one and name it with --space FILE"),
         ([MODEL, "--trials", "1", "--min-top1", "1.2"], "is not in the range"),
     ],
 )
