@@ -1,6 +1,7 @@
 """A chart of the report as a picture of its own, in the colours that the page's style sheet has for light."""
 
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from common.files import replacing_together
 STYLE_SHEET = Path(__file__).resolve().parent / "web" / "report.css"
 VEGA_LITE = "6.4"
 WIDTH_PX = 760
+TITLE_COLUMNS = 80  # of its letters that fit beside each other
 TIMES = 2.0  # pixels of the PNG for one of the chart: it is also looked at on fine screens
 FONT = "DejaVu Sans, Helvetica, Arial, sans-serif"
 
@@ -18,7 +20,13 @@ def write_pictures(spec: Spec, title: str, path: Path) -> tuple[Path, Path]:
     """Write a chart with its title as `path` with the endings .png and .svg, both or none. Return the two paths."""
     import vl_convert
 
-    whole = {**spec, "width": WIDTH_PX, "autosize": "pad", "title": title, "config": config()}
+    whole = {
+        **spec,
+        "width": WIDTH_PX,
+        "autosize": "pad",
+        "title": {"text": textwrap.wrap(title, TITLE_COLUMNS)},
+        "config": config(),
+    }
     with replacing_together(path.with_suffix(".png"), path.with_suffix(".svg")) as (png, svg):
         png.write_bytes(vl_convert.vegalite_to_png(whole, vl_version=VEGA_LITE, scale=TIMES))
         svg.write_text(vl_convert.vegalite_to_svg(whole, vl_version=VEGA_LITE), encoding="utf-8")

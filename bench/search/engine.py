@@ -238,8 +238,8 @@ class Engine:
         if self._question.minimize not in TIMED:
             return
         by_runtime: dict[str, list[Known]] = {}
-        for trial in contenders(self.result):
-            by_runtime.setdefault(str(trial.runtime), []).append(self._trials[trial.number])
+        for close in contenders(self.result):
+            by_runtime.setdefault(str(close.runtime), []).append(self._trials[close.number])
         for runtime, trials in by_runtime.items():
             paths = [self._files.artifact(trial) for trial in trials]
             for trial, figures in zip(trials, self._measures.latencies(paths, runtime), strict=True):

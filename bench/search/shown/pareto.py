@@ -135,7 +135,7 @@ def _points(search: SearchResult, x: Spec, y: Spec) -> Spec:
             "y": {"field": "wrong", **y},
             "color": _color(),
             "shape": {"field": "kind", "type": "nominal", "scale": {"domain": list(KINDS)}, "title": None},
-            "fillOpacity": {"condition": {"test": "datum.front", "value": 0.95}, "value": 0.4},
+            "fillOpacity": {"condition": {"test": "datum.front", "value": 0.95}, "value": 0.5},
             "tooltip": [{"field": name, "title": title} for name, title in titles.items()],
         },
     }

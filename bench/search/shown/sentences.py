@@ -106,10 +106,21 @@ def _nothing_keeps(search: SearchResult) -> list[str]:
     """Say which trial is nearest to the budget, and how far it is."""
     near = nearest(search.trials, search.limits)
     if near is None:
-        return ["No trial was trained to its end: nothing is known yet"]
+        return ["No trial was trained to its end: nothing is known yet", *_furthest(search)]
     over = broken(near, search.limits)
     how_far = "; ".join(_over(near, limit) for limit in over) or "its figures are within it, but not shown to be"
     return [f"No trial keeps the budget. The nearest is trial {near.number} ({settings_words(near)}): {how_far}"]
+
+
+def _furthest(search: SearchResult) -> list[str]:
+    """Say what the most accurate trial has shown that was stopped early."""
+    stopped = [trial for trial in search.trials if trial.state == "pruned" and trial.correct is not None]
+    if not stopped:
+        return []
+    best = max(stopped, key=top1)
+    right = f"{percent(top1(best))} of {best.total:,} validation pictures after {best.epochs} epochs"
+    why = f", stopped: {best.reason}" if best.reason else ""
+    return [f"The most accurate so far is trial {best.number}: {right}{why} ({settings_words(best)})"]
 
 
 def _over(trial: Trial, limit: Limit) -> str:

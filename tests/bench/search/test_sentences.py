@@ -93,6 +93,13 @@ def test_without_a_trial_that_is_done_nothing_is_known() -> None:
     assert sentences(found)[-1] == "No trial was trained to its end: nothing is known yet"
 
 
+def test_without_a_trial_that_is_done_the_most_accurate_that_was_stopped_is_named() -> None:
+    stopped = trial(1, 4950, 9_000, state="pruned", keeps_budget=None, reason="the time was over")
+    found = concluded(search(unfinished(0, "failed", "NaN"), stopped, limits=BUDGET), paired)
+    wanted = "The most accurate so far is trial 1: 99.00 % of 5,000 validation pictures after 9 epochs, stopped: the time"
+    assert sentences(found)[-1].startswith(wanted)
+
+
 def test_the_final_trainings_are_said_with_their_mean_and_range() -> None:
     finals = tuple(FinalTraining(seed, 9910 + seed, 10_000, {"size_bytes": 19_300}) for seed in range(3))
     found = concluded(search(trial(0, 4920, 19_300), limits=BUDGET, final=finals, bundle="build/x.int8.tflite"), paired)
