@@ -54,8 +54,7 @@ def _add_workers(cluster: Cluster, cores: list[int]) -> None:
 
 def _run(pool: Pool, numbers: range) -> None:
     jobs = [
-        Job(number, "mnist_cnn_crop", SETTINGS, {"name": "mnist"}, "int8.tflite", "litert", 0.99, 0, 1)
-        for number in numbers
+        Job(number, "mnist_cnn_crop", SETTINGS, {"name": "mnist"}, "int8.tflite", "litert", 0.99, 0, 1) for number in numbers
     ]
     for future in [pool.submit(job) for job in jobs]:
         future.result()
