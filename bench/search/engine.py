@@ -13,7 +13,7 @@ from bench.search.halving import RUNGS, why_not, why_outside
 from bench.search.known import Files, Known
 from bench.search.lead import concluded, contenders
 from bench.search.question import TIMED, Question
-from bench.search.result import Limit, SearchResult, Trial
+from bench.search.result import Limit, SearchResult, State, Trial
 from bench.search.store import write_search
 from bench.search.study import Study
 from bench.search.told import trial_line
@@ -79,8 +79,8 @@ class Engine:
                 self._collect()
         finally:
             self._study.spent_s = self.spent_s
-        for trial in [*self._running.values(), *self._waiting]:
-            self._end(trial, "pruned", TIME_OVER)
+        for trial in [*self._running.values(), *self._waiting]:  # the study does not hear of it: with more time they go on
+            trial.trial = self._ended(trial, "pruned", TIME_OVER)
         self._compare()
         return self.result
 
@@ -248,12 +248,24 @@ class Engine:
                 again = replace(trial.trial, figures=trial.figures)
                 trial.trial = replace(again, keeps_budget=not broken(again, self._question.limits))
 
-    def _end(self, trial: Known, state: str, reason: str | None) -> None:
+    def _end(self, trial: Known, state: State, reason: str | None) -> None:
         """End a trial and tell the study and the person."""
+        trial.trial = self._ended(trial, state, reason)
+        values, excesses = None, []
+        if trial.figures and state != "failed":
+            values = (trial.shown[-1] if trial.shown else 0.0, trial.figures.get(self._question.minimize, NO_FIGURE))
+            excesses = [_excess(trial.trial, limit) for limit in self._question.limits]
+        self._study.tell(trial, values, excesses)
+        self._files.forget_state(trial.number)
+        self._failed = self._failed + 1 if state == "failed" else 0
+        self._say(trial_line(trial.trial, self.result, self._question, self.left_s))
+
+    def _ended(self, trial: Known, state: State, reason: str | None) -> Trial:
+        """Return how a trial ended."""
         ended = Trial(
             number=trial.number,
             settings=trial.settings,
-            state=state,  # type: ignore[arg-type]  # one of State
+            state=state,
             epochs=trial.epochs,
             seconds=trial.seconds,
             variant=trial.variant.partition(".")[0],
@@ -263,15 +275,7 @@ class Engine:
             figures=trial.figures or None,
             reason=reason,
         )
-        limits = self._question.limits
-        trial.trial = replace(ended, keeps_budget=not broken(ended, limits) if trial.total else None)
-        values = None
-        if trial.figures and state != "failed":
-            values = (trial.shown[-1] if trial.shown else 0.0, trial.figures.get(self._question.minimize, NO_FIGURE))
-        self._study.tell(trial, values, [_excess(trial.trial, limit) for limit in limits] if values else [])
-        self._files.forget_state(trial.number)
-        self._failed = self._failed + 1 if state == "failed" else 0
-        self._say(trial_line(trial.trial, self.result, self._question, self.left_s))
+        return replace(ended, keeps_budget=not broken(ended, self._question.limits) if trial.total else None)
 
 
 def _excess(trial: Trial, limit: Limit) -> float:

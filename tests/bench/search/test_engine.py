@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bench.search.engine import Allowance
 from bench.search.halving import RUNGS
 from bench.search.result import Limit
 from bench.search.shown.sentences import sentences
@@ -161,6 +162,22 @@ def test_without_time_nothing_begins(tmp_path: Path) -> None:
     pool = FakePool()
     result = engine(question(tmp_path), tmp_path, pool, seconds=0.0).run()
     assert (result.trials, result.winner, pool.jobs) == ((), None, [])
+
+
+def test_with_more_time_a_trial_that_the_time_stopped_goes_on(tmp_path: Path) -> None:
+    def until_the_time_is_over(job: Job) -> Work:
+        if len(pool.jobs) == 2:
+            first._allowance = Allowance(12, 0.0)
+        return fake_work(job)
+
+    asked = question(tmp_path)
+    pool, again = FakePool(until_the_time_is_over), FakePool()
+    first = engine(asked, tmp_path, pool)
+    assert [trial.reason for trial in first.run().trials] == ["the time was over"]
+    result = searched(asked, tmp_path, again)
+    assert again.jobs[0].number == 0
+    assert again.jobs[0].state == b"state"
+    assert result.trial(0).state == "done"
 
 
 class TestStudy:
