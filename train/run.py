@@ -24,6 +24,7 @@ from train.data.pen_digits import prepared_pen_digits
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.fit import Epoch, Examples, fit
 from train.fitting.predict import probabilities
+from train.fitting.teachers import provenance, trained_teachers, with_teachers_epochs
 from train.fitting.unsure import unsure_below
 from train.models import Model, find_model
 from train.plots import plot_history, plot_layers
@@ -143,13 +144,17 @@ def _trained(
         say(checkpoint.describe())
     else:
         checkpoint.discard()
-    history = fit(network, recipe, train, val, request.seed, checkpoint, say)
+    teachers = trained_teachers(recipe, train, val, len(dataset.labels), request.seed, checkpoint, say)
+    networks = [teacher.network for teacher in teachers]
+    history = fit(network, recipe, train, val, request.seed, checkpoint, say, networks)
     outcome = _evaluate(network, dataset, steps, request.folder)
     card = common_card(request, recipe_name, model.spec, dataset, steps, weights, outcome)
     if dataset.reference.path is None:  # a digit model: for other pictures nothing says what is unlike them
         card["provenance"]["drawn_share"] = recipe.drawn_share
         card["min_score"] = _min_score(network, val, steps, request.seed)
-    _write(outcome.folder, request.model, network, history, card)
+    if recipe.distillation is not None:
+        card["provenance"]["distillation"] = provenance(recipe.distillation, teachers)
+    _write(outcome.folder, request.model, network, with_teachers_epochs(teachers, history), card)
     checkpoint.discard()
     return outcome
 

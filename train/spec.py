@@ -51,6 +51,21 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Distillation:
+    """Larger networks, the teachers, train first; then the model learns from labels and from their averaged answers.
+
+    Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network", arXiv:1503.02531. It is for phases that train
+    every layer, and for pictures of 28×28×1 (train/fitting/teachers.py).
+    """
+
+    teacher: Phase  # how each of them is trained
+    teachers: int = 1
+    filters: int = 24  # of a teacher's first convolutions
+    temperature: float = 4.0  # logits are divided by it, so that small probabilities count too
+    share: float = 0.9  # of the loss that comes from the teachers; the rest comes from the labels
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How a model is trained: phases in their order."""
 
@@ -59,6 +74,7 @@ class Recipe:
     at_most_images: int | None = None  # chosen by default where the training part has no more pictures than this
     held_out: int | None = None  # how many of MNIST's training pictures are for validation; None: as in the tutorial
     drawn_share: float = 0.0  # of MNIST's training pictures: so many digits drawn by code are mixed with them
+    distillation: Distillation | None = None
 
 
 @dataclass(frozen=True)

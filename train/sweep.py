@@ -122,6 +122,7 @@ def _point_path(folder: Path, model: str, reference: DataReference, settings: Se
 def train_point(model: str, settings: Settings, reference: Mapping[str, Any]) -> dict[str, Any]:
     """Train one point and return it as JSON; runs in a process of the executor. The test part is not used."""
     from train.fitting.fit import fit
+    from train.fitting.teachers import trained_teachers
     from train.run import prepared_examples, steps_for
 
     found = find_model(model)
@@ -139,7 +140,8 @@ def train_point(model: str, settings: Settings, reference: Mapping[str, Any]) ->
     if found.load_pretrained is not None:
         found.load_pretrained(network, "bundled", lambda _: None)
     start_s = time.monotonic()
-    history = fit(network, recipe, train, val, seed)
+    teachers = trained_teachers(recipe, train, val, len(dataset.labels), seed)
+    history = fit(network, recipe, train, val, seed, teachers=[teacher.network for teacher in teachers])
     seconds = time.monotonic() - start_s
     last = history[-1]
     parameters = int(network.count_params())

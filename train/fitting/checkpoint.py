@@ -9,6 +9,8 @@ from typing import Any
 from common.files import read_json, replacing, write_json
 from device.errors import EdgeproofError
 
+STATE = "state.json"
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -27,13 +29,18 @@ class Checkpoint:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         self._folder, self._settings = folder, dict(settings)
-        self._state_path = folder / "state.json"
+        self._state_path = folder / STATE
+
+    def part(self, name: str) -> "Checkpoint":
+        """Return the checkpoint of another network of the same run, such as a teacher; it is discarded with this one."""
+        return Checkpoint(self._folder / name, {**self._settings, "part": name})
 
     def describe(self) -> str:
-        """Say from where the run can go on."""
-        if not self._state_path.exists():
+        """Say from where the run can go on: how many epochs are finished, those of the parts among them."""
+        finished = sum(len(read_json(path)["history"]) for path in self._folder.rglob(STATE))
+        if not finished:
             return f"{self._folder}: there is no finished epoch to continue from: starting again"
-        return f"continuing after epoch {len(read_json(self._state_path)['history'])}"
+        return f"continuing after epoch {finished}"
 
     def discard(self) -> None:
         """Remove the folder."""

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from device.errors import CheckFailed
 from train.data.dataset import Labels, Pixels, batches, empty_array
 from train.fitting.augment import augment
 from train.fitting.checkpoint import Checkpoint, Progress
+from train.fitting.distillation import Teaching, accuracy
 from train.fitting.epoch_lines import Say, epoch_lines, silent
 from train.fitting.fused_batch_norm import with_fused_normalization
 from train.fitting.unused_pixels import without_unseen_pixels
@@ -59,18 +61,22 @@ def fit(
     seed: int,
     checkpoint: Checkpoint | None = None,
     say: Say = silent,
+    teachers: Sequence[Any] = (),
 ) -> list[Epoch]:
     """Train `network` (a keras.Model) in place and return the history. `say` takes a line for each epoch.
 
+    With `teachers`, keras.Models of the same pictures and classes, it learns from them as recipe.distillation says.
     Each finished epoch is saved in `checkpoint`; epochs saved before are not trained again, and the result is the same.
     Raises CheckFailed where the loss is no longer a number.
     """
     progress = Progress() if checkpoint is None else checkpoint.restore(network)
     history = [Epoch(**epoch) for epoch in progress.history]
+    about = recipe.distillation
+    teaching = Teaching(tuple(teachers), about.temperature, about.share) if about and teachers else None
     for number, phase in enumerate(recipe.phases):
         if number < progress.phase:
             continue
-        run = _PhaseRun(network, phase, train, val, seed=seed * 1000 + number)
+        run = _PhaseRun(network, phase, train, val, seed * 1000 + number, teaching)
         resumed = progress if number == progress.phase else Progress(number)
         run.fit(history, resumed, checkpoint, say)
     return history
@@ -79,8 +85,10 @@ def fit(
 class _PhaseRun:
     """A running phase: which part of the network trains, and with which pictures."""
 
-    def __init__(self, network: Any, phase: Phase, train: Examples, val: Examples, seed: int) -> None:
-        self.network, self.phase, self.seed = network, phase, seed
+    def __init__(
+        self, network: Any, phase: Phase, train: Examples, val: Examples, seed: int, teaching: Teaching | None
+    ) -> None:
+        self.network, self.phase, self.seed, self.teaching = network, phase, seed, teaching
         self.count = len(train.labels) if phase.images is None else min(phase.images, len(train.labels))
         lower, trained = split_network(network, phase)
         self.lower = None if lower is None else with_fused_normalization(lower)
@@ -103,8 +111,8 @@ class _PhaseRun:
         steps = max(1, self.count * phase.copies_an_epoch // phase.batch_size)
         self.trained.compile(
             optimizer=_optimizer(phase, steps * phase.epochs),
-            loss=_loss(phase, self.trained.output.shape[-1]),
-            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            loss=self.teaching.loss if self.teaching else _loss(phase, self.trained.output.shape[-1]),
+            metrics=[keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
             steps_per_execution=_steps_at_once(steps, self.trained.count_params()),
         )
         # Otherwise Keras makes its variables in the first step, which is then traced twice: seconds for MobileNetV2.
@@ -143,7 +151,7 @@ class _PhaseRun:
             x, labels = _gather(self.inputs, self.labels, indices)
             if self.lower is None and phase.augmentation is not None:
                 x = augment(x, phase.augmentation, tf.stack([tf.constant(self.seed, tf.int64), number]))
-            return x, labels
+            return x, labels if self.teaching is None else self.teaching.targets(labels, x)
 
         passes = math.ceil(phase.epochs * steps / (total // size))
         indices = tf.data.Dataset.range(passes).flat_map(order).take(phase.epochs * steps)
