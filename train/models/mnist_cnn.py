@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from device.card import Step
-from train.spec import Augmentation, ModelSpec, Phase, Recipe
+from train.spec import Augmentation, Distillation, ModelSpec, Phase, Recipe
 
 SIDE = 28
 DRAWN_SHARE = 1 / 12  # MNIST has no 6 with a square loop and few a 1 with a flag: it is read as 5, as 7
@@ -21,7 +21,8 @@ DEFAULT = Phase(
     weight_average=0.999,
     augmentation=Augmentation(rotation_degrees=10.0, scale=0.1, shift_pixels=0.7),
 )
-LONGER = replace(DEFAULT, epochs=60)
+TEACHER = replace(DEFAULT, name="teacher", epochs=10, learning_rate=5e-3, dropout=None, weight_average=0.0)
+TAUGHT = replace(DEFAULT, epochs=30)
 UNDECAYED = replace(DEFAULT, optimizer="adam", weight_decay=0.0, dropout=None)
 FAST = replace(UNDECAYED, epochs=4, learning_rate=3e-3, weight_average=0.99, augmentation=None)
 FEW = replace(UNDECAYED, epochs=20, batch_size=32, learning_rate=4e-3, copies_an_epoch=20)
@@ -38,7 +39,9 @@ SPEC = ModelSpec(
     ),
     recipes={
         "default": Recipe(phases=(DEFAULT,), validation_images=4_000, drawn_share=DRAWN_SHARE),
-        "best": Recipe(phases=(LONGER,), held_out=2_000, drawn_share=DRAWN_SHARE),
+        "best": Recipe(
+            phases=(TAUGHT,), held_out=2_000, drawn_share=DRAWN_SHARE, distillation=Distillation(TEACHER, teachers=1)
+        ),
         "fast": Recipe(phases=(FAST,)),
         "few": Recipe(phases=(FEW,), at_most_images=2_000),
         "tutorial": Recipe(phases=(Phase(name="train", epochs=5, batch_size=32, learning_rate=1e-3),)),
