@@ -1,5 +1,6 @@
 """Distillation: the loss, the teachers and their seeds, and a run that is cut and goes on."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.conftest import run_module
 from tests.support.training import PLAIN, examples
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.distillation import Teaching, accuracy, softened
@@ -145,3 +147,27 @@ class TestResume:
         network = find_model("mnist_cnn").build(10, filters=2)
         fit(network, TAUGHT, examples(), examples(seed=1), 3)
         assert not np.array_equal(network.get_weights()[0], uninterrupted[0][0])
+
+
+@pytest.mark.slow
+class TestCommands:
+    def test_the_card_names_the_teachers_and_the_history_shows_them(self, digit_folder: Path, tmp_path: Path) -> None:
+        options = ["--data", str(digit_folder), "--recipe", "best", "--name", "taught", "--seed", "5"]
+        result = run_module("train", "run", "mnist_cnn", *options, cwd=tmp_path)
+        assert result.code == 0, result.stderr
+        folder = tmp_path / "build" / "mnist_cnn@taught"
+        told = json.loads((folder / "mnist_cnn.card.json").read_text())["provenance"]["distillation"]
+        about = find_model("mnist_cnn").spec.recipe("best").distillation
+        assert about is not None
+        assert [teacher["seed"] for teacher in told["teachers"]] == teacher_seeds(5, about.teachers)
+        assert (told["temperature"], told["share"], told["filters"]) == (about.temperature, about.share, about.filters)
+        phases = [epoch["phase"] for epoch in json.loads((folder / "history.json").read_text())]
+        assert phases[0] == "teacher 1"
+        assert phases[-1] == "train"
+
+    def test_a_sweep_trains_the_teachers_too(self, digit_folder: Path, tmp_path: Path) -> None:
+        options = ["--set", "recipe=best", "--set", "epochs=1", "--set", "training_images=128", "--data", str(digit_folder)]
+        result = run_module("train", "sweep", "mnist_cnn", *options, cwd=tmp_path)
+        assert result.code == 0, result.stderr
+        (point,) = json.loads((tmp_path / "build" / "mnist_cnn@sweep" / "sweep.json").read_text())
+        assert point["val_accuracy"] is not None
