@@ -52,7 +52,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Distillation:
-    """Larger networks, the teachers, train first; then the model learns from labels and from their averaged answers.
+    """Deeper networks, the teachers, train first; then the model learns from labels and from their averaged answers.
 
     Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network", arXiv:1503.02531. It is for phases that train
     every layer, and for pictures of 28×28×1 (train/fitting/teachers.py).
@@ -61,7 +61,7 @@ class Distillation:
     teacher: Phase  # how each of them is trained
     teachers: int = 1
     filters: int = 24  # of a teacher's first convolutions
-    temperature: float = 4.0  # logits are divided by it, so that small probabilities count too
+    temperature: float = 2.0  # logits are divided by it, so that small probabilities count too
     share: float = 0.9  # of the loss that comes from the teachers; the rest comes from the labels
 
 

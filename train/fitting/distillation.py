@@ -1,4 +1,4 @@
-"""Learning from teachers: a network takes on the probabilities that larger ones give, not only the labels.
+"""Learning from teachers: a network takes on the probabilities that deeper ones give, not only the labels.
 
 Hinton, Vinyals, Dean 2015, arXiv:1503.02531: which other classes a teacher finds likely says more of a picture than a label.
 Logits are divided by a temperature, so that these small probabilities count; the loss times its square then has gradients as

@@ -1,4 +1,4 @@
-"""The teachers of a distillation: larger networks, made for training alone and trained in the same run."""
+"""The teachers of a distillation: deeper networks, made for training alone and trained in the same run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
