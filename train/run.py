@@ -153,7 +153,7 @@ def _trained(
         checkpoint.discard()
     teachers = trained_teachers(recipe, train, val, len(dataset.labels), request.seed, checkpoint, say)
     networks = [teacher.network for teacher in teachers]
-    history = fit(network, recipe, train, val, request.seed, checkpoint, say, networks)
+    history = fit(network, recipe, train, val, request.seed, checkpoint, say, teachers=networks)
     outcome = _evaluate(network, dataset, steps, request.folder)
     card = common_card(request, recipe_name, model.spec, dataset, steps, weights, outcome)
     if request.settings:
