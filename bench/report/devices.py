@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench.analysis.wording import NONE, milliseconds, runtime_name
-from bench.results.emulated import is_emulated
+from bench.results.emulated import is_emulated, is_interpreter
 from bench.results.row import HOST, ResultRow
 
 COLUMNS = ("model", "device", "runtime", "top-1 %", "answers", "inference", "start", "memory", "to ship kB")
@@ -72,7 +72,9 @@ def _inference(row: ResultRow) -> str:
         return f"{milliseconds(row.latency.p50.ms)} ms" + ("" if row.latency.valid else " !")
     if row.instructions is not None:
         return f"{row.instructions.steady_inference / 1e6:,.2f} M instructions (a count)"
-    return "not known: emulated" if is_emulated(row.subject.device) else "not known: only a board tells"
+    if is_emulated(row.subject.device):
+        return "not known: emulated"
+    return "not known: only a board tells" if is_interpreter(row.subject.device) else row.why_no_latency
 
 
 def _start(row: ResultRow) -> str:

@@ -26,11 +26,18 @@ FLAGS = (
     "--disable-extensions",
     "--disable-quic",
     "--disable-breakpad",
-    "--disable-gpu",
     "--disable-background-timer-throttling",
     "--disable-renderer-backgrounding",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # a model's page reaches nobody else
     "--password-store=basic",
+)
+WITHOUT_GPU = ("--disable-gpu",)
+# Chromium takes an adapter that is made of software only where there is no other, and only with these
+WITH_WEBGPU = (
+    "--enable-unsafe-webgpu",
+    "--enable-unsafe-swiftshader",
+    "--enable-features=Vulkan",
+    "--use-webgpu-power-preference=default-high-performance",
 )
 END_S = 10
 LOG_TAIL = 2000
@@ -71,12 +78,17 @@ class Browser:
 
 
 @contextmanager
-def opened(browser: str, address: str, folder: Path) -> Iterator[Browser]:
+def opened(browser: str, address: str, folder: Path, webgpu: bool = False) -> Iterator[Browser]:
     """Start the browser at an address, with its profile in an empty folder; end it and remove the folder."""
     folder.mkdir()
     log = folder / "log"
     # As root Chromium starts only without its sandbox; a container is then what holds it
-    flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else []), f"--user-data-dir={folder / 'profile'}"]
+    flags = [
+        *FLAGS,
+        *(WITH_WEBGPU if webgpu else WITHOUT_GPU),
+        *(["--no-sandbox"] if os.geteuid() == 0 else []),
+        f"--user-data-dir={folder / 'profile'}",
+    ]
     command = module_command("bench.remote.browser.leashed", str(os.getpid()), browser, *flags, address)
     with log.open("wb") as written:
         process = subprocess.Popen(

@@ -20,6 +20,7 @@ from bench.remote.browser.page_server import PageServer
 from bench.remote.browser.visit import Task, Visit
 from bench.results.outcome import RowCrashed, RowRefused
 from bench.results.row import Golden
+from bench.runtimes.browser import on_webgpu
 from device.card import Card
 from device.errors import CardError, ModelError
 from device.formats.model_file import external_weights
@@ -93,7 +94,7 @@ class Pages:
         visit = Visit(task)
         with (
             self.server.awaiting(visit) as address,
-            opened(self.browser, address, self.scratch / visit.token) as browser,
+            opened(self.browser, address, self.scratch / visit.token, on_webgpu(task.runtime)) as browser,
         ):
             result = visit.result(browser, self.stopping)
             return result, browser.page_peak_bytes(), dict(visit.fetched)

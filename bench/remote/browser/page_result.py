@@ -5,16 +5,20 @@ import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.results.outcome import RowCrashed, RowRefused
-from common.json_record import Damaged, Defect, Record
+from common.json_record import Damaged, Defect, Omitted, Record
 from device.safe_text import printable
 
-REFUSALS = {"open": "refuses the model", "run": "cannot run the model"}  # by the page's stage in which an error came
+REFUSALS = {
+    "adapter": "finds nothing to run on",
+    "open": "refuses the model",
+    "run": "cannot run the model",
+}  # by the page's stage in which an error came
 MOST_TEXT = 400  # of an error
 NS_PER_MS = 1e6
 
@@ -36,6 +40,8 @@ class PageResult(Record):
     samples_ms: tuple[float, ...]  # one call of each block
     outputs: str  # base64 of all answers
     output_type: str  # as numpy names it
+    adapter: Annotated[str | None, Omitted] = None  # of WebGPU
+    software: Annotated[bool | None, Omitted] = None  # a processor emulates the adapter
 
     def defects(self) -> Iterator[Defect]:
         """Yield what cannot be a measurement."""
@@ -89,6 +95,8 @@ def read_result(document: Any, values: int) -> PageResult:
         raise RowCrashed(f"its page posted what is no result: {printable(str(damage))}") from damage
     if printable(result.browser) != result.browser or len(result.browser) > MOST_TEXT:
         raise RowCrashed("its page calls its browser what is no name")
+    if result.adapter is not None and (printable(result.adapter) != result.adapter or len(result.adapter) > MOST_TEXT):
+        raise RowCrashed("its page calls its adapter what is no name")
     if len(result.values) != values:
         raise RowCrashed(f"its page gave {len(result.values):,} output values, expected {values:,}")
     return result

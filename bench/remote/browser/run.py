@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bench.artifacts.find import Artifact
 from bench.machine import environment
+from bench.machine.accelerators import SOFTWARE
 from bench.machine.conditions import Conditions
 from bench.machine.environment import Environment
 from bench.measure.phase_worker import NO_ANSWER
@@ -28,7 +29,7 @@ from bench.remote.request import DeviceOutcome, Request, Say
 from bench.results.browser_figures import BrowserFigures
 from bench.results.measurement import NS_PER_MS, Measurement, Samples
 from bench.results.row import ArtifactFile, Skipped, Subject
-from bench.runtimes.browser import browser_runtime_names, find_browser_runtime
+from bench.runtimes.browser import browser_runtime_names, browser_runtimes_by_default, find_browser_runtime, on_webgpu
 from common.files import scratch_folder, sha256_of
 from device.errors import EdgeproofError, RuntimeMissing
 from device.formats.model_file import model_size_bytes
@@ -50,11 +51,11 @@ class BrowserRun:
     def __init__(self, device: Device, request: Request, say: Say, stopping: threading.Event) -> None:
         """Plan a row for each artifact and number of threads. Raises EdgeproofError where there is none."""
         names = browser_runtime_names()
-        wanted = [name for name in names if name in (request.runtimes or names)]
+        wanted = [name for name in names if name in (request.runtimes or browser_runtimes_by_default())]
         if not wanted:
             raise EdgeproofError(
-                f"--device {device.name}: its runtimes are {' and '.join(names)}, on WebAssembly; WebGPU is not measured: "
-                "name one of them, or none"
+                f"--device {device.name}: its runtimes are {', '.join(names)}: name one of them, or none for those on "
+                "WebAssembly"
             )
         self._device, self._request, self._say, self._stopping = device, request, say, stopping
         self._packages = Path(filled_in(device.packages))
@@ -105,6 +106,8 @@ class BrowserRun:
         )
         measured.predictions[list(unusable)] = NO_ANSWER
         row.measured, row.predictions, row.runtime_version = measured, measured.predictions, session.runtime_version
+        if any(page.software for page in measured.pages):
+            row.subject = replace(row.subject, accelerator=SOFTWARE)
         right = int((row.predictions == pictures.labels[:count]).sum())
         golden = "no golden pictures inside" if measured.golden is None else measured.golden.text
         p50_ms = np.median(np.concatenate([page.latency_ns for page in measured.pages])) / NS_PER_MS
@@ -130,7 +133,8 @@ class BrowserRun:
 
     def _row(self, found: Artifact, runtime: str, threads: int) -> BrowserRow:
         card = found.card
-        subject = Subject(card.model, found.name, card.variant, found.format, runtime, self._device.name, "cpu", threads)
+        processor = "gpu" if on_webgpu(runtime) else "cpu"
+        subject = Subject(card.model, found.name, card.variant, found.format, runtime, self._device.name, processor, threads)
         return BrowserRow(found=found, subject=subject)
 
     # -- results
@@ -164,6 +168,7 @@ class BrowserRun:
             samples=Samples(tuple(page.latency_ns for page in pages), row.predictions),
             conditions=tuple(Conditions(steady=page.steady) for page in pages),
             golden=measured.golden,
+            accelerator_name=pages[0].adapter,
             browser=self._figures(row, measured),
         )
 

@@ -17,6 +17,7 @@ from bench.measure.worker_pool import Stopped
 from bench.remote.browser.browser import Browser
 from bench.remote.browser.page_result import PageResult, read_result
 from bench.results.outcome import RowCrashed
+from bench.runtimes.browser import on_webgpu
 
 SHARD_BYTES = 8_000_000  # of tensors in one answer
 SILENCE_S = 60.0  # after which a page that asks for nothing is given up
@@ -56,6 +57,7 @@ class Task:
             "timed": self.timed,
             "at_a_time": self.at_a_time,
             "threads": self.threads,
+            "accelerator": "webgpu" if on_webgpu(self.runtime) else "wasm",
             "seconds": self.seconds,
             "blocks": self.blocks,
             "disabled_optimizers": list(self.disabled_optimizers),

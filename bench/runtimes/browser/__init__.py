@@ -1,4 +1,4 @@
-"""The runtimes of a browser: a Python file with what is known of each, and a script of its name that opens models.
+"""The runtimes of a browser: a Python file with what is known of each, and a script that opens models.
 
 They run in pages of `bench run --device chromium` alone: bench/remote/browser.
 """
@@ -6,7 +6,7 @@ They run in pages of `bench run --device chromium` alone: bench/remote/browser.
 import importlib
 import pkgutil
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast, runtime_checkable
 
 from device.errors import EdgeproofError
 
@@ -22,6 +22,20 @@ class BrowserRuntime(Protocol):
     NATIVE: str  # the runtime of this machine with whose answers a page's are compared
 
 
+@runtime_checkable
+class Scripted(Protocol):
+    """A runtime whose script has the name of another one."""
+
+    SCRIPT: str
+
+
+@runtime_checkable
+class OnWebGpu(Protocol):
+    """A runtime that computes on WebGPU alone, and only where it is named: without it, it refuses the model."""
+
+    ACCELERATOR: Literal["webgpu"]
+
+
 def browser_runtime_names() -> list[str]:
     """Return the names of the runtimes: the Python files in this folder."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
@@ -34,6 +48,17 @@ def find_browser_runtime(name: str) -> BrowserRuntime:
     return cast("BrowserRuntime", importlib.import_module(f"{__name__}.{name}"))
 
 
+def browser_runtimes_by_default() -> list[str]:
+    """Return the runtimes that a run without a choice measures: those on WebAssembly."""
+    return [name for name in browser_runtime_names() if not on_webgpu(name)]
+
+
+def on_webgpu(name: str) -> bool:
+    """Say whether a runtime computes on WebGPU."""
+    return isinstance(find_browser_runtime(name), OnWebGpu)
+
+
 def script_of(name: str) -> Path:
     """Return the script that opens models."""
-    return FOLDER / f"{name}.js"
+    runtime: object = find_browser_runtime(name)
+    return FOLDER / f"{runtime.SCRIPT if isinstance(runtime, Scripted) else name}.js"

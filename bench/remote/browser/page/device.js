@@ -34,6 +34,15 @@ async function browserName() {
   return known ? `${known.brand} ${known.version}` : navigator.userAgent;
 }
 
+/** Return the name of the WebGPU adapter, and whether it is made of software; throws where there is none. */
+async function adapter() {
+  const found = await navigator.gpu?.requestAdapter();
+  if (!found) throw new Error("the browser has no WebGPU adapter");
+  const { vendor, architecture, device, description, isFallbackAdapter } = found.info;
+  const name = [...new Set([vendor, architecture, device, description])].filter(Boolean).join(" ") || "unknown";
+  return { adapter: name, software: Boolean(isFallbackAdapter) || /swiftshader|llvmpipe|software/i.test(name) };
+}
+
 /** Return the answer of a request; throws where it is none. */
 async function fetched(address) {
   const response = await fetch(address);
@@ -130,9 +139,12 @@ async function measure(task) {
   const inputs = [];
   for await (const values of tensors(task, task.timed)) inputs.push(values);
 
+  stage = "adapter";
+  const where = task.accelerator === "webgpu" ? await adapter() : {};
+
   stage = "fetch";
   const begin = performance.now();
-  const [model] = await Promise.all([bytesOf("model"), ...files(task.threads).map(bytesOf)]);
+  const [model] = await Promise.all([bytesOf("model"), ...files(task).map(bytesOf)]);
   const fetchedAt = performance.now();
   stage = "open";
   const run = await open(new Uint8Array(model), task);
@@ -147,7 +159,7 @@ async function measure(task) {
   const block = Math.min(Math.max(wanted, 1), MOST_CALLS_A_BLOCK);
   const samplesMs = await timed(run, inputs, block, task);
   return {
-    browser: await browserName(), isolated: crossOriginIsolated, step_ms: stepMs,
+    ...where, browser: await browserName(), isolated: crossOriginIsolated, step_ms: stepMs,
     fetch_ms: fetchedAt - begin, compile_ms: openedAt - fetchedAt, first_ms: firstMs, steady_ms: firstMs + warm.steadyMs,
     warmup_calls: warm.calls, steady: warm.steady, block, samples_ms: samplesMs, output_type: typeOf(output),
     outputs: await answers(run, task),

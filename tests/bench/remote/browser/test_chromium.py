@@ -25,14 +25,17 @@ pytestmark = [
     pytest.mark.skipif(find_chromium() is None, reason="no Chromium is here: make chromium"),
 ]
 PICTURES = 8
+ON_WEBGPU = ("litert_web_webgpu", "onnxruntime_web_webgpu")
 
 
-def measure(folder: Path, file: Path, pictures: Path, threads: tuple[int, ...] = (1,)) -> tuple[list[str], Results]:
+def measure(
+    folder: Path, file: Path, pictures: Path, threads: tuple[int, ...] = (1,), runtimes: tuple[str, ...] = ()
+) -> tuple[list[str], Results]:
     """Measure as the command does."""
     path = folder / "bench.json"
     mode = Mode(64, 0.5, 2)
     found = find_artifacts([file])
-    failures = measure_devices("chromium", found, [], mode, threads, pictures, False, PICTURES, Results(), path)
+    failures = measure_devices("chromium", found, runtimes, mode, threads, pictures, False, PICTURES, Results(), path)
     return failures, load_results(path)
 
 
@@ -115,3 +118,26 @@ def test_what_a_runtime_refuses_is_a_skipped_row_with_its_reason(tmp_path: Path,
     assert [row.accuracy.correct for row in results.rows if row.accuracy] == ([2] if is_measured else [])
     reasons = [skip.reason for skip in results.skipped]
     assert reasons == ([] if is_measured else ["the runtime refuses the model: Element type INT8 is not supported."])
+
+
+@pytest.mark.parametrize("key", ["float32.tflite", "float32.onnx"])
+def test_webgpu_on_an_adapter_of_software_is_named_answers_as_here_and_has_no_valid_latency(
+    tiny: Tiny, tmp_path: Path, pictures: Path, key: str
+) -> None:
+    file = tiny.artifact(key)
+    failures, results = measure(tmp_path, file, pictures, runtimes=ON_WEBGPU)
+    assert (failures, results.skipped) == ([], [])
+    (found,) = results.rows
+    assert (found.subject.accelerator, found.latency.valid) == ("gpu-software", False)
+    assert "swiftshader" in str(found.accelerator_name)
+    answers = results.arrays[f"{found.key}/predictions"]
+    usable = answers != 0xFFFF
+    assert (answers[usable] == np.array(native_answers(file, pictures))[usable]).all()
+
+
+def test_what_webgpu_does_not_take_whole_is_refused_and_never_runs_on_webassembly(
+    tiny: Tiny, tmp_path: Path, pictures: Path
+) -> None:
+    failures, results = measure(tmp_path, tiny.artifact("int8.onnx"), pictures, runtimes=ON_WEBGPU)
+    assert (failures, results.rows) == ([], [])
+    assert ["fallback to CPU EP has been explicitly disabled" in skip.reason for skip in results.skipped] == [True]

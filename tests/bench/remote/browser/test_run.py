@@ -165,7 +165,7 @@ def test_packages_that_are_not_there_skip_every_row_and_name_the_command(tmp_pat
 
 
 def test_another_runtime_is_refused_by_name(tmp_path: Path, pictures: Path) -> None:
-    with pytest.raises(EdgeproofError, match="litert_web and onnxruntime_web, on WebAssembly; WebGPU is not measured"):
+    with pytest.raises(EdgeproofError, match="litert_web, litert_web_webgpu, onnxruntime_web, onnxruntime_web_webgpu"):
         measure(install(tmp_path), pictures=pictures, runtimes=["litert"])
     with pytest.raises(EdgeproofError, match="unknown runtime 'webgpu'"):
         measure(install(tmp_path / "b"), pictures=pictures, runtimes=["webgpu"])
