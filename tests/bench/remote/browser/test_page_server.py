@@ -105,6 +105,5 @@ def test_model_and_packages_are_what_a_page_downloads(server: PageServer, visit:
 def test_no_label_of_the_model_reaches_the_page(visit: Visit) -> None:
     assert set(visit.task.to_json()) == {
         "runtime", "input_shape", "input_type", "answers", "timed", "at_a_time", "threads", "seconds", "blocks",
-        "accelerator",
-            "disabled_optimizers",
+        "accelerator", "disabled_optimizers",
     }  # fmt: skip
