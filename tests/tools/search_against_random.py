@@ -1,8 +1,8 @@
 """The sampler of `bench search` against random search, simulated from a recorded table of real trials.
 
 `python -m tests.tools.search_against_random` prints it; docs/search.md has its figures. The table holds a grid of small
-trainings of mnist_cnn_crop (tests/support/recorded_trials.json says which). Between the grid's points the share of errors is
-interpolated linearly, filters and rate on logarithmic axes; the number of parameters follows from the filters.
+trainings of mnist_cnn_crop (tests/support/searching/recorded_trials.json says which). Between the grid's points the share
+of errors is interpolated linearly, filters and rate on logarithmic axes; the number of parameters follows from the filters.
 """
 
 import json
@@ -25,7 +25,7 @@ from common.tables import table_lines
 if TYPE_CHECKING:
     import optuna
 
-TABLE = Path(__file__).resolve().parent.parent / "support" / "recorded_trials.json"
+TABLE = Path(__file__).resolve().parent.parent / "support" / "searching" / "recorded_trials.json"
 LOGARITHMIC = ("filters", "learning_rate")
 TOTAL = 100_000  # pictures that a simulated trial answers: the table has no noise of its own to add
 SEEDS, TRIALS = 30, 32

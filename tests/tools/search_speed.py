@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.search.trial import Job
 from bench.search.workers import Pool, pool_for
-from tests.support.dask_cluster import Cluster, dask_cluster
+from tests.support.searching.dask_cluster import Cluster, dask_cluster
 
 TRIALS = 8
 WANTED = 1.7

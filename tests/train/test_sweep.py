@@ -12,7 +12,7 @@ import pytest
 
 from device.errors import EdgeproofError
 from tests.conftest import run_module
-from tests.support.dask_cluster import dask_cluster
+from tests.support.searching.dask_cluster import dask_cluster
 from train import sweep as sweeps
 from train.data.dataset import DataReference
 from train.models import find_model

@@ -13,7 +13,7 @@ from bench.results.store import Results
 from bench.stats import intervals
 from bench.stats.percentiles import early_stopping_percentile_ns
 from common.interval import Interval, of_share
-from tests.support.browser_figures import browser_figures
+from tests.support.browsers.browser_figures import browser_figures
 from tests.support.budget_results import FACTORS, results, row
 from tests.support.microcontrollers import figures
 from tests.support.results_builder import counted

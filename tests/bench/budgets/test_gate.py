@@ -24,7 +24,7 @@ from common.verdict import Verdict
 from device.errors import EdgeproofError, RuntimeMissing
 from tests.conftest import ROOT, run_module
 from tests.support.baselines import COMMITTED, HERE, PICTURES, RULES, changed, measured, rules, written
-from tests.support.browser_figures import browser_figures
+from tests.support.browsers.browser_figures import browser_figures
 from tests.support.models.model_files import own_bytes
 from tests.support.results_builder import counted
 from tests.support.simulated_processes import Processes

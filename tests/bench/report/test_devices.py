@@ -11,7 +11,7 @@ from bench.report.markdown import markdown
 from bench.results.history import History
 from bench.results.measurement import Measurement
 from bench.results.store import Results
-from tests.support.browser_figures import browser_figures
+from tests.support.browsers.browser_figures import browser_figures
 from tests.support.microcontrollers import figures
 from tests.support.results_builder import counted, make_results, make_row, usual
 

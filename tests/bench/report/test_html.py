@@ -26,7 +26,7 @@ from bench.search.result import Limit
 from bench.search.shown.section import section_of
 from tests.conftest import ROOT, run_module
 from tests.support.results_builder import CLASSES, ENVIRONMENT, make_results, make_row, saved
-from tests.support.searches import paired, search, trial, unfinished
+from tests.support.searching.searches import paired, search, trial, unfinished
 from tests.tools.browser import PHONE, Opened, chromium, find_chromium, opened
 
 HOSTILE = ('<img src=x onerror="window.pwned=1">', "</script><script>window.pwned=1</script>", "{{7*7}}", "'\"&", "\u2028")

@@ -11,7 +11,7 @@ from bench.search.lead import concluded
 from bench.search.result import Limit
 from bench.search.shown.write import write_files
 from tests.support.results_builder import make_results, make_row, saved
-from tests.support.searches import paired, search, trial
+from tests.support.searching.searches import paired, search, trial
 
 
 @pytest.fixture

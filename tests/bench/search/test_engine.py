@@ -16,7 +16,7 @@ from bench.search.store import read_search
 from bench.search.study import FILE
 from bench.search.trial import Job, Work
 from device.errors import CheckFailed, EdgeproofError
-from tests.support.search_trials import FakePool, engine, fake_work, question, searched
+from tests.support.searching.search_trials import FakePool, engine, fake_work, question, searched
 
 ACCURATE = Limit("top1", least=0.94)  # stand-ins with 10 filters or more are
 

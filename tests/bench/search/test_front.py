@@ -1,7 +1,7 @@
 """The front: trials that no other one beats in both accuracy and the minimized figure."""
 
 from bench.search.front import front, interval
-from tests.support.searches import trial, unfinished
+from tests.support.searching.searches import trial, unfinished
 
 
 def numbers(*points: tuple[int, int]) -> tuple[int, ...]:

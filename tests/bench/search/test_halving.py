@@ -5,7 +5,7 @@ from pathlib import Path
 from bench.search.halving import why_not
 from bench.search.known import Known
 from bench.search.result import Limit
-from tests.support.search_trials import question
+from tests.support.searching.search_trials import question
 
 
 def known(number: int, size_kb: float, *shown: float) -> Known:

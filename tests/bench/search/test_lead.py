@@ -5,7 +5,7 @@ import pytest
 from bench.search.lead import concluded
 from bench.search.result import Limit, SearchResult, Trial
 from common.paired_accuracy import Paired
-from tests.support.searches import TOTAL, search, trial
+from tests.support.searching.searches import TOTAL, search, trial
 
 ACCURATE = (Limit("top1", least=0.98),)
 SMALL = (Limit("size_bytes", most=25_000),)

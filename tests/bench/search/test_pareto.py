@@ -13,7 +13,7 @@ from bench.search.shown.pareto import pareto
 from bench.search.shown.section import search_lines, search_sections
 from bench.search.shown.write import write_files
 from bench.search.store import FILE, write_search
-from tests.support.searches import TOTAL, paired, search, trial, unfinished
+from tests.support.searching.searches import TOTAL, paired, search, trial, unfinished
 
 BUDGET = (Limit("top1", least=0.98), Limit("size_bytes", most=25_000), Limit("arena_bytes", most=9_000))
 

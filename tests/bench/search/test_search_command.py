@@ -16,8 +16,8 @@ from bench.search.store import FILE, read_search
 from common.lock import exclusive
 from device.errors import CheckFailed
 from tests.conftest import classify, run_module
-from tests.support.dask_cluster import Cluster, dask_cluster
-from tests.support.search_trials import question
+from tests.support.searching.dask_cluster import Cluster, dask_cluster
+from tests.support.searching.search_trials import question
 
 MODEL = "mnist_cnn_crop"
 SPACE = """

@@ -10,7 +10,7 @@ from bench.search.result import FinalTraining, Lead, Limit, SearchResult
 from bench.search.store import FILE, find_searches, read_search, search_folder, write_search
 from common.paired_accuracy import Paired
 from device.errors import EdgeproofError
-from tests.support.searches import search, trial, unfinished
+from tests.support.searching.searches import search, trial, unfinished
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from bench.results.row import ResultRow
 from bench.results.store import Results, load_results
 from device.errors import EdgeproofError
 from tests.conftest import run_module
+from tests.support.browsers.stand_in_browser import install
 from tests.support.models.model_files import READY
-from tests.support.stand_in_browser import install
 
 PICTURES = 7  # one of them is no picture
 MODE = Mode(64, 0.0, 2)

@@ -10,8 +10,8 @@ from bench.artifacts.find import find_artifacts
 from bench.measure.fresh_processes import FreshProcesses, Side, SideFailed
 from bench.remote.browser.sides import with_browsers
 from device.errors import RuntimeMissing
+from tests.support.browsers.stand_in_browser import install
 from tests.support.models.model_files import READY
-from tests.support.stand_in_browser import install
 
 
 @pytest.fixture(autouse=True)

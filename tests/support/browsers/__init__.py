@@ -1,0 +1,1 @@
+"""Browsers of the tests."""

@@ -1,0 +1,1 @@
+"""Searches of the tests: made-up trials, and recorded ones."""
