@@ -247,7 +247,7 @@ def test_what_killed_runs_left_is_no_artifact(tmp_path: Path) -> None:
 
 def test_a_sweep_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(
-        "import time\nfrom train.sweep import executor_for\n"
+        "import time\nfrom train.points import executor_for\n"
         "if __name__ == '__main__':\n"
         "    with executor_for(1, None) as executor:\n"
         "        executor.submit(print, 'in', flush=True).result()\n"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.runtimes import find_accelerator, find_runtime, runtime_names
+from bench.runtimes import find_accelerator, find_runtime, runtimes_by_default
 from common.files import write_bytes
 from convert.child import LOGGED, Child, Workplace
 from convert.importing.add_card import CardOptions, add_card
@@ -125,7 +125,7 @@ def _nothing(_line: str) -> None:
 def _answer(cell: Cell, artifact: Path, paint: Paint, runtimes: Runtimes) -> None:
     """Answer the pictures in every runtime that claims the format and is here."""
     wanted, files = zip(*_pictures(paint), strict=True)
-    for name in runtime_names():
+    for name in runtimes_by_default():
         if artifact.suffix[1:] not in find_runtime(name).FORMATS:
             continue
         shown = NAMES.get(name, name)
