@@ -1,6 +1,6 @@
 """What a run on devices is asked for, and what comes back from each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from bench.artifacts.find import Artifact
 from bench.machine.environment import Environment
-from bench.measure.row import Mode
+from bench.measure.row import Mode, PendingRow
 from bench.remote.golden_check import HostAnswers
 from bench.remote.picture_shards import DevicePictures, DevicePictureStore
 from bench.results.measurement import AnswerCounts, Measurement
-from bench.results.row import Skipped
+from bench.results.row import Golden, Skipped
 from convert.deployment.target import Wheel, wheels
 
 Say = Callable[[str], None]
@@ -27,6 +27,26 @@ class DeviceOutcome:
     skipped: list[Skipped]
     environment: Environment | None  # None: the device was never reached
     failures: list[str]  # one line for each: device lost, row crashed, golden pictures answered differently
+
+
+def outcome_of(
+    device: str,
+    measured: Sequence[Measurement],
+    unfinished: Sequence[PendingRow],
+    proofs: Iterable[tuple[str, Golden | None]],
+    lost: str | None,
+    environment: Environment | None,
+) -> DeviceOutcome:
+    """Collect the rows that a device finished and why others are missing; `proofs`: the golden pictures of each row's key.
+
+    A row without a reason is not skipped, only not done: the run was interrupted.
+    """
+    reasons = [(row.subject, row.reason or lost) for row in unfinished]
+    failures = [] if lost is None else [f"{device}: lost: {lost}"]
+    failures += [f"{row.subject.key}: {row.reason}" for row in unfinished if row.crashed]
+    failures += [f"{key}: {golden.text}" for key, golden in proofs if golden is not None and golden.deviations]
+    skipped = [Skipped(subject, reason) for subject, reason in reasons if reason is not None]
+    return DeviceOutcome(device, list(measured), skipped, environment, failures)
 
 
 @dataclass(frozen=True)

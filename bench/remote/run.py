@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from bench.remote.golden_check import compare, job, read_marked
 from bench.remote.picture_shards import SHARD, DevicePictures
 from bench.remote.provision import Place, set_up_device
 from bench.remote.reconnecting_link import Link
-from bench.remote.request import DeviceOutcome, Request, Say
+from bench.remote.request import DeviceOutcome, Request, Say, outcome_of
 from bench.remote.ssh import DeviceLost
 from bench.results.emulated import NOT_A_LATENCY
 from bench.results.measurement import NS_PER_MS, Measurement, Samples
@@ -268,14 +268,11 @@ class DeviceRun:
         done = [row for row in self.rows if row.reason is None and len(row.latencies_ns) == self._processes]
         done = [row for row in done if len(row.predictions)]
         kept = {id(row) for row in done}
-        reasons = [(row.subject, row.reason or lost) for row in self.rows if id(row) not in kept]
-        skipped = [Skipped(subject, reason) for subject, reason in reasons if reason is not None]
+        unfinished = [row for row in self.rows if id(row) not in kept]
+        proofs = [(row.subject.key, row.golden) for row in self.rows]
         measured = [self._finish(row) for row in done]
-        failures = [] if lost is None else [f"{self._device.name}: lost: {lost}"]
-        failures += [f"{row.subject.key}: {row.reason}" for row in self.rows if row.crashed]
-        wrong = [(row.subject.key, row.golden) for row in self.rows if row.golden is not None and row.golden.deviations]
-        failures += [f"{key}: {golden.text}" for key, golden in wrong]
-        return DeviceOutcome(self._device.name, measured, self.skipped + skipped, self._environment, failures)
+        found = outcome_of(self._device.name, measured, unfinished, proofs, lost, self._environment)
+        return replace(found, skipped=self.skipped + found.skipped)
 
     def _finish(self, row: DeviceRow) -> Measurement:
         pictures = self._pictures(row)

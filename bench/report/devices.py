@@ -11,7 +11,8 @@ LEAST_NEEDED = ("start", "answers", "runtime")
 CAPTION = (
     "Each model that was measured on a device. Answers: how many equal those of the same file on this machine (of a "
     "microcontroller: those of LiteRT's reference kernels, bit for bit; of a board: of the golden pictures). Inference: "
-    "p50; an emulated device and a microcontroller's interpreter have no times, and a count of instructions is no time. "
+    "p50; an emulated device, a microcontroller's interpreter and a GPU made of software have no times, and a count of "
+    "instructions is no time. "
     "Start: until the first answer, in a browser without the network. Memory: the largest of a process; a "
     "microcontroller's arena is an estimate, that of a 64-bit host. To ship: the file; in a browser what a page downloads, "
     "gzipped, the runtime included; on a microcontroller the model's own bytes, without an interpreter."

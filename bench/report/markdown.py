@@ -22,7 +22,7 @@ from bench.report.section import Section
 from bench.results.instruction_counts import CANNOT_SEE
 from bench.results.row import ANY, HOST, PathSpans, ResultRow
 from bench.results.store import Results
-from common.tables import markdown_line
+from common.tables import markdown_line, markdown_table
 
 COLUMNS = (
     "model",
@@ -105,8 +105,7 @@ def markdown(results: Results, sections: Sequence[Section] = ()) -> str:
     found = pairs(results)
     lines = ["# edgeproof: measurements", "", "## What to ship", "", *_advice_lines(results, found), "", "## All rows", ""]
     lines += [_machine(name, environment) for name, environment in results.environments.items()]
-    lines += ["", markdown_line(COLUMNS), markdown_line(["---"] * 3 + ["---:"] * (len(COLUMNS) - 3))]
-    lines += [markdown_line(cells) for cells in table(results.rows)]
+    lines += ["", *markdown_table(COLUMNS, table(results.rows), ["---"] * 3 + ["---:"] * (len(COLUMNS) - 3))]
     lines += ["", *notes(results)]
     lines += [line for section in sections for line in section.markdown()]
     if whole := path_table(results.rows):
@@ -117,14 +116,12 @@ def markdown(results: Results, sections: Sequence[Section] = ()) -> str:
             "The runtime's start (medians over processes), then a typical picture, from its file to its scores.",
             "",
         ]
-        lines += [markdown_line(PATH_COLUMNS), markdown_line(["---"] * 3 + ["---:"] * (len(PATH_COLUMNS) - 3))]
-        lines += [markdown_line(cells) for cells in whole]
+        lines += markdown_table(PATH_COLUMNS, whole, ["---"] * 3 + ["---:"] * (len(PATH_COLUMNS) - 3))
     if devices := devices_table(results.rows):
-        lines += ["", "## Devices", "", ABOUT_DEVICES, "", markdown_line(DEVICES)]
-        lines += [markdown_line(["---"] * len(DEVICES)), *map(markdown_line, devices)]
+        lines += ["", "## Devices", "", ABOUT_DEVICES, "", *markdown_table(DEVICES, devices, ["---"] * len(DEVICES))]
     if needs := microcontroller_table(results.rows):
-        lines += ["", "## On a microcontroller", "", CAPTION, "", markdown_line(NEEDS)]
-        lines += [markdown_line(["---"] * 2 + ["---:"] * 3 + ["---"]), *map(markdown_line, needs)]
+        lines += ["", "## On a microcontroller", "", CAPTION, ""]
+        lines += markdown_table(NEEDS, needs, ["---"] * 2 + ["---:"] * 3 + ["---"])
     if found:
         lines += ["", "## Quantized against float32", "", markdown_line(PAIR_COLUMNS)]
         lines += [markdown_line(["---"] * 2 + ["---:"] * 3 + ["---"] * 2), *(_pair_line(pair, results) for pair in found)]

@@ -25,10 +25,10 @@ from bench.remote.browser.page_server import serving
 from bench.remote.connect import filled_in
 from bench.remote.device_config import Device
 from bench.remote.device_rows import DeviceMeasurement
-from bench.remote.request import DeviceOutcome, Request, Say
+from bench.remote.request import DeviceOutcome, Request, Say, outcome_of
 from bench.results.browser_figures import BrowserFigures
-from bench.results.measurement import NS_PER_MS, Measurement, Samples
-from bench.results.row import ArtifactFile, Skipped, Subject
+from bench.results.measurement import NS_PER_MS, Samples
+from bench.results.row import ArtifactFile, Subject
 from bench.runtimes.browser import browser_runtime_names, browser_runtimes_by_default, find_browser_runtime, on_webgpu
 from common.files import scratch_folder, sha256_of
 from device.errors import EdgeproofError, RuntimeMissing
@@ -140,15 +140,11 @@ class BrowserRun:
     # -- results
 
     def _outcome(self, missing: str | None) -> DeviceOutcome:
-        """Collect the finished rows; in an interrupted run the others are not skipped, only not done."""
-        measured: list[Measurement] = [self._finish(row, row.measured) for row in self.rows if row.measured is not None]
-        reasons = [(row, row.reason or missing) for row in self.rows if row.measured is None]
-        skipped = [Skipped(row.subject, reason) for row, reason in reasons if reason is not None]
-        failures = [] if missing is None else [f"{self._device.name}: lost: {missing}"]
-        failures += [f"{row.subject.key}: {row.reason}" for row in self.rows if row.crashed]
-        proofs = [(row.subject.key, row.measured.golden) for row in self.rows if row.measured is not None]
-        failures += [f"{key}: {golden.text}" for key, golden in proofs if golden is not None and golden.deviations]
-        return DeviceOutcome(self._device.name, measured, skipped, None if missing else self._describe(), failures)
+        measured = [self._finish(row, row.measured) for row in self.rows if row.measured is not None]
+        unfinished = [row for row in self.rows if row.measured is None]
+        proofs = [(one.subject.key, one.golden) for one in measured]
+        described = self._describe() if missing is None else None
+        return outcome_of(self._device.name, measured, unfinished, proofs, missing, described)
 
     def _describe(self) -> Environment:
         here = environment.describe()

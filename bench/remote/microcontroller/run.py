@@ -17,10 +17,10 @@ from bench.remote.connect import filled_in
 from bench.remote.device_config import INTERPRETER, Device
 from bench.remote.device_rows import DeviceMeasurement
 from bench.remote.microcontroller.measuring import Interpreters, Measured
-from bench.remote.request import DeviceOutcome, Request, Say
-from bench.results.measurement import NS_PER_MS, Measurement, Samples
+from bench.remote.request import DeviceOutcome, Request, Say, outcome_of
+from bench.results.measurement import NS_PER_MS, Samples
 from bench.results.outcome import RowRefused
-from bench.results.row import ArtifactFile, Skipped, Startup, Subject
+from bench.results.row import ArtifactFile, Startup, Subject
 from common.files import scratch_folder, sha256_of
 from common.micro_figures import how_to_set_up
 from common.python_process import module_command
@@ -105,16 +105,11 @@ class InterpreterRun:
     # -- results
 
     def _outcome(self, missing: str | None) -> DeviceOutcome:
-        """Collect the finished rows; in an interrupted run the others are not skipped, only not done."""
-        measured: list[Measurement] = [self._finish(row, row.measured) for row in self.rows if row.measured is not None]
-        reasons = [(row, row.reason or missing) for row in self.rows if row.measured is None]
-        skipped = [Skipped(row.subject, reason) for row, reason in reasons if reason is not None]
-        failures = [] if missing is None else [f"{self._device.name}: lost: {missing}"]
-        failures += [f"{row.subject.key}: {row.reason}" for row in self.rows if row.crashed]
-        proofs = [(row.subject.key, row.measured.golden) for row in self.rows if row.measured is not None]
-        failures += [f"{key}: {golden.text}" for key, golden in proofs if golden is not None and golden.deviations]
-        described = None if missing is not None else self._describe()
-        return DeviceOutcome(self._device.name, measured, skipped, described, failures)
+        measured = [self._finish(row, row.measured) for row in self.rows if row.measured is not None]
+        unfinished = [row for row in self.rows if row.measured is None]
+        proofs = [(one.subject.key, one.golden) for one in measured]
+        described = self._describe() if missing is None else None
+        return outcome_of(self._device.name, measured, unfinished, proofs, missing, described)
 
     def _describe(self) -> Environment:
         here = environment.describe()

@@ -1,8 +1,7 @@
 """LiteRT.js on WebGPU, in a browser, only where it is named. litert_web.js opens models with it."""
 
-TITLE = "LiteRT.js"
-FORMATS = frozenset({"tflite"})
-NPM_PACKAGE = "@litertjs/core"
-NATIVE = "litert"  # with whose answers a page's are compared
+from bench.runtimes.browser.litert_web import FORMATS, NATIVE, NPM_PACKAGE, TITLE
+
+__all__ = ["ACCELERATOR", "FORMATS", "NATIVE", "NPM_PACKAGE", "SCRIPT", "TITLE"]
 SCRIPT = "litert_web"
 ACCELERATOR = "webgpu"
