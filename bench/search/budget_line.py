@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bench.search.front import top1
-from bench.search.result import Limit, Trial
+from bench.search.result import Limit, SearchResult, Trial
 
 TOP1 = "top1"
 LEAST_ERROR = 1e-4  # below one picture of 10,000, an allowed error is too small to divide an excess by
@@ -33,6 +33,15 @@ def excess(trial: Trial, limit: Limit) -> float:
 def broken(trial: Trial, limits: Sequence[Limit]) -> list[Limit]:
     """Return the limits that a done trial does not keep, by its point estimates."""
     return [limit for limit in limits if excess(trial, limit) > 0]
+
+
+def broken_on_test(search: SearchResult) -> Limit | None:
+    """Return the least accuracy that the winner's final trainings do not reach on the test pictures, in their mean.
+
+    Its other figures follow from the size of the network: what a trial has, a final training has too.
+    """
+    least = next((limit for limit in search.limits if limit.figure == TOP1 and limit.least is not None), None)
+    return least if least is not None and search.final and search.test_top1 < (least.least or 0.0) else None
 
 
 def nearest(trials: Sequence[Trial], limits: Sequence[Limit]) -> Trial | None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from bench.search.budget_line import broken_on_test
 from bench.search.engine import Allowance, Engine
 from bench.search.figures import Measures, measures_for
 from bench.search.final import check_target, finished
@@ -41,7 +42,12 @@ def run_search(question: Question, folder: Path, effort: Effort, say: Say) -> in
                 known_final = before.final if before is not None and before.winner == result.winner else ()
                 result = finished(question, replace(result, final=known_final), folder, measures, effort, say)
         _tell(result, folder, say)
-    return EXIT_FAILED if result.winner is None else EXIT_OK
+    return exit_code_of(result)
+
+
+def exit_code_of(result: SearchResult) -> int:
+    """Return 0 where there is a winner, and its final trainings keep the accuracy that was asked for."""
+    return EXIT_FAILED if result.winner is None or broken_on_test(result) is not None else EXIT_OK
 
 
 def _tried(

@@ -39,6 +39,8 @@ WITH_WEBGPU = (
     "--enable-features=Vulkan",
     "--use-webgpu-power-preference=default-high-performance",
 )
+# It is killed, so it cannot tidy up what it keeps beside its profile
+KEEPS_ITS_FILES_IN = ("TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
 END_S = 10
 LOG_TAIL = 2000
 
@@ -89,10 +91,17 @@ def opened(browser: str, address: str, folder: Path, webgpu: bool = False) -> It
         *(["--no-sandbox"] if os.geteuid() == 0 else []),
         f"--user-data-dir={folder / 'profile'}",
     ]
+    folders = {name: str(folder) for name in KEEPS_ITS_FILES_IN}
     command = module_command("bench.remote.browser.leashed", str(os.getpid()), browser, *flags, address)
     with log.open("wb") as written:
         process = subprocess.Popen(
-            command, cwd=PROGRAM, stdin=subprocess.DEVNULL, stdout=written, stderr=written, start_new_session=True
+            command,
+            cwd=PROGRAM,
+            env={**os.environ, **folders},
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=written,
+            start_new_session=True,
         )
     running = Browser(process, log)
     try:

@@ -29,6 +29,7 @@ from device.runtimes import Session
 
 TIMED_TENSORS = 16
 US_PER_MS = 1000
+NAME_LENGTH = 8  # of a browser's folder: the path of a socket in it has at most 107 bytes
 
 
 def session_for(found: Artifact, runtime: str, packages: Path) -> FileSession:
@@ -94,7 +95,7 @@ class Pages:
         visit = Visit(task)
         with (
             self.server.awaiting(visit) as address,
-            opened(self.browser, address, self.scratch / visit.token, on_webgpu(task.runtime)) as browser,
+            opened(self.browser, address, self.scratch / visit.token[:NAME_LENGTH], on_webgpu(task.runtime)) as browser,
         ):
             result = visit.result(browser, self.stopping)
             return result, browser.page_peak_bytes(), dict(visit.fetched)

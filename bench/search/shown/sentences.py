@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from bench.search.budget_line import broken, excess, found, nearest
+from bench.search.budget_line import broken, broken_on_test, excess, found, nearest
 from bench.search.front import figure, top1
 from bench.search.result import Limit, SearchResult, Setting, Step, Trial
 from bench.search.words import accuracy_words, figure_name, figure_text, figure_words, limit_words, percent
@@ -150,9 +150,19 @@ def _final(search: SearchResult) -> list[str]:
     shares = [one.correct / one.total for one in search.final]
     seeds = f"{len(shares)} {'seed' if len(shares) == 1 else 'seeds'}"
     spread = f", {percent(min(shares))} to {percent(max(shares))}" if len(shares) > 1 else ""
-    lines = [f"Trained with {seeds} by the whole recipe: {percent(sum(shares) / len(shares))} of the test pictures{spread}"]
+    lines = [f"Trained with {seeds} by the whole recipe: {percent(search.test_top1)} of the test pictures{spread}"]
+    lines += _under_on_test(search)
     measured = _final_figures(search)
     return [*lines, *([measured] if measured else []), *([f"The file to ship: {search.bundle}"] if search.bundle else [])]
+
+
+def _under_on_test(search: SearchResult) -> list[str]:
+    """Say that the winner keeps the accuracy on validation pictures and not on test pictures, and what to do."""
+    limit = broken_on_test(search)
+    if limit is None or limit.least is None:
+        return []
+    away = f"{100 * (limit.least - search.test_top1):.2f} points under the {percent(limit.least)} that is asked for"
+    return [f"The test pictures do not keep the budget: {away}. Search again under another name with a higher --min-top1"]
 
 
 def _final_figures(search: SearchResult) -> str:

@@ -1,7 +1,10 @@
 """What a search says: the winner and why, what larger figures buy, or how far the nearest trial is from the budget."""
 
+import pytest
+
 from bench.search.lead import concluded
 from bench.search.result import FinalTraining, Limit, SearchResult
+from bench.search.run import exit_code_of
 from bench.search.shown.sentences import sentences
 from bench.search.shown.table import columns, rows, terminal_table
 from tests.support.searching.searches import paired, search, trial, unfinished
@@ -98,6 +101,20 @@ def test_without_a_trial_that_is_done_the_most_accurate_that_was_stopped_is_name
     found = concluded(search(unfinished(0, "failed", "NaN"), stopped, limits=BUDGET), paired)
     wanted = "The most accurate so far is trial 1: 99.00 % of 5,000 validation pictures after 9 epochs, stopped: the time"
     assert sentences(found)[-1].startswith(wanted)
+
+
+@pytest.mark.parametrize(("correct", "code"), [((9790, 9800, 9810), 0), ((9790, 9800, 9809), 1)])
+def test_the_mean_of_the_final_trainings_decides_whether_the_budget_is_kept(correct: tuple[int, ...], code: int) -> None:
+    finals = tuple(FinalTraining(seed, right, 10_000, {"size_bytes": 19_300}) for seed, right in enumerate(correct))
+    found = concluded(search(trial(0, 4920, 19_300), limits=BUDGET, final=finals), paired)
+    assert exit_code_of(found) == code
+    assert any(sentence.startswith("The test pictures do not keep the budget") for sentence in sentences(found)) == bool(
+        code
+    )
+
+
+def test_a_search_without_a_winner_ends_with_exit_code_1() -> None:
+    assert exit_code_of(concluded(search(trial(0, 4895, 25_500, keeps_budget=False), limits=BUDGET), paired)) == 1
 
 
 def test_the_final_trainings_are_said_with_their_mean_and_range() -> None:

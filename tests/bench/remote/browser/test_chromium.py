@@ -1,5 +1,6 @@
 """Real pages in Chromium: answers equal native ones, isolation, threads, and what a runtime refuses."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,19 @@ def row(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> ResultRow:
     assert (failures, results.skipped) == ([], [])
     (found,) = results.rows
     return found
+
+
+def test_a_browser_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, pictures: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:  # a short path, for the browser's sockets
+        home, scratch = Path(name, "home"), Path(name, "tmp")
+        home.mkdir()
+        scratch.mkdir()
+        monkeypatch.setenv("HOME", str(home))
+        monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+        monkeypatch.setenv("TMPDIR", str(scratch))
+        failures, _ = measure(Path(name), READY, pictures)
+        assert failures == []
+        assert [*home.iterdir(), *scratch.iterdir()] == []
 
 
 def test_golden_scores_of_an_int8_tflite_equal_the_native_ones_in_every_bit(row: ResultRow) -> None:
