@@ -98,10 +98,10 @@ $(foreach model,$(MODELS),$(eval $(call CONVERT_RULE,$(model))))
 build/classify.pyz: $(DEVICE_SOURCES) convert/deployment/one_file.py | $(VENV)/installed
 	$(RUN) -m convert.deployment.one_file $@
 
-bench: build/bench.json ## Measure every artifact in every runtime: build/bench.json, build/report.html.
+bench: build/bench.json ## Measure every artifact in every runtime: build/bench.json, build/report.html (BENCH_OPTIONS="..." of bench run).
 
 build/bench.json: $(CONVERTED) $(BENCH_SOURCES) | $(VENV)/installed
-	$(RUN) -m bench run
+	$(RUN) -m bench run $(BENCH_OPTIONS)
 
 # Asked for by name, so that a machine without a GPU fails. GPU_RUN=python3 takes an environment of your own, and build/ as it is
 bench-gpu: setup-gpu ## Measure what is in build/ on the GPU, in every runtime that has one, into build/bench.json.

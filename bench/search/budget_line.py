@@ -1,11 +1,13 @@
 """How a trial stands to the lines of a budget: by how much it breaks each, and which trial is nearest to keeping all."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bench.search.front import top1
 from bench.search.result import Limit, SearchResult, Trial
 
 TOP1 = "top1"
+EXACT = {TOP1, "size_bytes", "flash_bytes", "arena_bytes", "instructions"}  # a latency that was kept needs no second look
 LEAST_ERROR = 1e-4  # below one picture of 10,000, an allowed error is too small to divide an excess by
 
 
@@ -35,13 +37,18 @@ def broken(trial: Trial, limits: Sequence[Limit]) -> list[Limit]:
     return [limit for limit in limits if excess(trial, limit) > 0]
 
 
-def broken_on_test(search: SearchResult) -> Limit | None:
-    """Return the least accuracy that the winner's final trainings do not reach on the test pictures, in their mean.
+def trained_in_full(search: SearchResult) -> Trial:
+    """Return the winner with what its final trainings show: their mean accuracy, and the figures of the packed file."""
+    assert search.winner is not None
+    right, total = (sum(counts) for counts in zip(*((one.correct, one.total) for one in search.final), strict=True))
+    return replace(search.trial(search.winner), correct=right, total=total, figures=search.final[0].figures)
 
-    Its other figures follow from the size of the network: what a trial has, a final training has too.
-    """
-    least = next((limit for limit in search.limits if limit.figure == TOP1 and limit.least is not None), None)
-    return least if least is not None and search.final and search.test_top1 < (least.least or 0.0) else None
+
+def broken_in_full(search: SearchResult) -> list[Limit]:
+    """Return the limits that the winner breaks when it is trained in full, of the figures that have no noise."""
+    if not search.final:
+        return []
+    return broken(trained_in_full(search), [limit for limit in search.limits if limit.figure in EXACT])
 
 
 def nearest(trials: Sequence[Trial], limits: Sequence[Limit]) -> Trial | None:

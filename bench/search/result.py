@@ -159,11 +159,6 @@ class SearchResult(Record):
         """Return the trials that were trained to their end and measured."""
         return tuple(trial for trial in self.trials if trial.state == "done")
 
-    @property
-    def test_top1(self) -> float:
-        """Return the mean share of right test pictures over the final trainings, of which there must be some."""
-        return sum(one.correct / one.total for one in self.final) / len(self.final)
-
     def defects(self) -> Iterator[Defect]:
         """Yield trials with one number, numbers of trials that are not done, and trials without the minimized figure."""
         numbers = [trial.number for trial in self.trials]

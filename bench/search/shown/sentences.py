@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from bench.search.budget_line import broken, broken_on_test, excess, found, nearest
+from bench.search.budget_line import broken, broken_in_full, excess, found, nearest, trained_in_full
 from bench.search.front import figure, top1
 from bench.search.result import Limit, SearchResult, Setting, Step, Trial
 from bench.search.words import accuracy_words, figure_name, figure_text, figure_words, limit_words, percent
@@ -150,19 +150,18 @@ def _final(search: SearchResult) -> list[str]:
     shares = [one.correct / one.total for one in search.final]
     seeds = f"{len(shares)} {'seed' if len(shares) == 1 else 'seeds'}"
     spread = f", {percent(min(shares))} to {percent(max(shares))}" if len(shares) > 1 else ""
-    lines = [f"Trained with {seeds} by the whole recipe: {percent(search.test_top1)} of the test pictures{spread}"]
-    lines += _under_on_test(search)
+    lines = [f"Trained with {seeds} by the whole recipe: {percent(sum(shares) / len(shares))} of the test pictures{spread}"]
+    lines += _broken_in_full(search)
     measured = _final_figures(search)
     return [*lines, *([measured] if measured else []), *([f"The file to ship: {search.bundle}"] if search.bundle else [])]
 
 
-def _under_on_test(search: SearchResult) -> list[str]:
-    """Say that the winner keeps the accuracy on validation pictures and not on test pictures, and what to do."""
-    limit = broken_on_test(search)
-    if limit is None or limit.least is None:
-        return []
-    away = f"{100 * (limit.least - search.test_top1):.2f} points under the {percent(limit.least)} that is asked for"
-    return [f"The test pictures do not keep the budget: {away}. Search again under another name with a higher --min-top1"]
+def _broken_in_full(search: SearchResult) -> list[str]:
+    """Say which limits the winner kept as a trial and does not keep now, and what to do."""
+    over = [_over(trained_in_full(search), limit) for limit in broken_in_full(search)]
+    return (
+        [f"So it does not keep the budget: {'; '.join(over)}. Search under another --name for a little more"] if over else []
+    )
 
 
 def _final_figures(search: SearchResult) -> str:
@@ -174,4 +173,5 @@ def _final_figures(search: SearchResult) -> str:
 
 def _range(values: Sequence[float], name: str) -> str:
     low, high = figure_text(name, min(values)), figure_text(name, max(values))
-    return low if low == high else f"{low} to {high}"
+    number, _, unit = low.partition(" ")
+    return low if low == high else f"{number if high.endswith(f' {unit}') else low} to {high}"
