@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.search.budget_line import TOP1, broken, excess
-from bench.search.figures import Measures, architecture
+from bench.search.figures import Measures
 from bench.search.halving import RUNGS, why_not, why_outside
 from bench.search.known import Files, Known
 from bench.search.lead import concluded, contenders
@@ -18,10 +18,12 @@ from bench.search.store import write_search
 from bench.search.study import Study
 from bench.search.told import trial_line
 from bench.search.trial import Job, Work
+from bench.search.tried import Tried
 from bench.search.workers import Pool
 from device.errors import CheckFailed, EdgeproofError
 
 MOST_REPEATED = 50  # proposals of settings that were tried: then the space is taken to be tried out
+MOST_COMPARED = 5  # sizes of network in turns with each other at the end
 MOST_FAILED = 6  # in a row: something is wrong with all of them
 NO_FIGURE = 1e9  # told where a figure is not known
 TIME_OVER = "the time was over"
@@ -52,8 +54,8 @@ class Engine:
         self._question, self._folder, self._pool, self._measures = question, folder, pool, measures
         self._allowance, self._say = allowance, say
         self._study, self._files = Study(folder, question), Files(folder)
-        self._trials = {trial.number: trial for trial in self._study.known()}
-        self._waiting = deque(trial for trial in self._trials.values() if trial.trial is None)
+        self._trials = Tried(self._study.known(), question)
+        self._waiting = deque(trial for trial in self._trials if trial.trial is None)
         self._running: dict[Future[Work], Known] = {}
         self._begin_s = time.monotonic() - self._study.spent_s
         self._tried_out, self._failed = False, 0  # trials in a row
@@ -63,7 +65,7 @@ class Engine:
     @property
     def result(self) -> SearchResult:
         """Return what is known now, the trials that have ended."""
-        trials = tuple(trial.trial for trial in self._trials.values() if trial.trial is not None)
+        trials = tuple(trial.trial for trial in self._trials if trial.trial is not None)
         question = self._question
         empty = SearchResult(question.model, question.minimize, question.limits, trials, (), None, None, (), None)
         return concluded(empty, self._files.paired)
@@ -104,11 +106,11 @@ class Engine:
         """Begin a trial whose settings are new; None where the space is tried out."""
         for _ in range(MOST_REPEATED):
             trial = self._study.ask()
-            same = self._same(trial)
+            same = self._trials.same(trial)
             if same is not None:
                 self._study.repeated(trial, same)
             elif not self._is_too_large(trial):
-                self._trials[trial.number] = trial
+                self._trials.add(trial)
                 return trial
         self._tried_out = True
         self._say("the space is tried out: no new settings are proposed")
@@ -116,18 +118,13 @@ class Engine:
 
     def _is_too_large(self, trial: Known) -> bool:
         """End a trial whose size of network is known to break the budget, before it is trained."""
-        trial.figures = self._measured(trial)
+        trial.figures = self._trials.figures_of_size(trial)
         reason = why_outside(trial.figures, self._question) if trial.figures else None
         if reason is None:
             return False
-        self._trials[trial.number] = trial
+        self._trials.add(trial)
         self._end(trial, "pruned", reason)
         return True
-
-    def _same(self, trial: Known) -> Known | None:
-        """Return a trial that had the same settings."""
-        key = (dict(trial.settings), trial.variant, trial.runtime)
-        return next((one for one in self._trials.values() if (dict(one.settings), one.variant, one.runtime) == key), None)
 
     def _job(self, trial: Known) -> Job:
         question = self._question
@@ -147,7 +144,7 @@ class Engine:
     @property
     def cpu_s(self) -> float:
         """Return how much processor time the trials took, in all."""
-        return sum(trial.cpu_s for trial in self._trials.values())
+        return sum(trial.cpu_s for trial in self._trials)
 
     # -- time
 
@@ -169,7 +166,7 @@ class Engine:
         """Say whether one more trial may begin: there is one left, and time for a whole one."""
         if self._tried_out or (self._allowance.trials is not None and len(self._trials) >= self._allowance.trials):
             return False
-        done = [trial.seconds for trial in self._trials.values() if trial.rung == len(RUNGS)]
+        done = [trial.seconds for trial in self._trials if trial.rung == len(RUNGS)]
         return self.left_s is None or not done or self.left_s > sum(done) / len(done)
 
     # -- ending
@@ -202,7 +199,7 @@ class Engine:
         except EdgeproofError as failure:
             self._end(trial, "failed", reason_of_failure(failure))
             return
-        reason = why_not(trial, list(self._trials.values()), self._question)
+        reason = why_not(trial, list(self._trials), self._question)
         if trial.rung == len(RUNGS):
             self._end(trial, "done", None)
         elif reason is not None:
@@ -221,32 +218,27 @@ class Engine:
 
     def _figures(self, trial: Known) -> dict[str, float]:
         """Measure an artifact, once for each size of network."""
-        return trial.figures or self._measured(trial) or self._measures.of(self._files.artifact(trial), trial.runtime)
-
-    def _measured(self, trial: Known) -> dict[str, float]:
-        """Return the figures of another trial with the same size of network; {}: there is none."""
-        key = self._architecture(trial)
-        return next(
-            (dict(one.figures) for one in self._trials.values() if one.figures and self._architecture(one) == key), {}
+        return (
+            trial.figures
+            or self._trials.figures_of_size(trial)
+            or self._measures.of(self._files.artifact(trial), trial.runtime)
         )
 
-    def _architecture(self, trial: Known) -> str:
-        return architecture(trial.settings, self._question.space.build, (trial.variant, trial.runtime))
-
     def _compare(self) -> None:
-        """Measure those that may win in turns with each other, where a latency decides."""
+        """Measure the sizes of network that may win in turns with each other, where a latency decides."""
         if self._question.minimize not in TIMED:
             return
-        by_runtime: dict[str, list[Known]] = {}
+        sizes: dict[str, Known] = {}  # a trial of each
         for close in contenders(self.result):
-            by_runtime.setdefault(str(close.runtime), []).append(self._trials[close.number])
+            trial = self._trials[close.number]
+            sizes.setdefault(self._trials.size_of(trial), trial)
+        by_runtime: dict[str, list[Known]] = {}
+        for trial in [*sizes.values()][:MOST_COMPARED] if len(sizes) > 1 else []:
+            by_runtime.setdefault(trial.runtime, []).append(trial)
         for runtime, trials in by_runtime.items():
-            paths = [self._files.artifact(trial) for trial in trials]
-            for trial, figures in zip(trials, self._measures.latencies(paths, runtime), strict=True):
-                trial.figures = {**trial.figures, **figures}
-                assert trial.trial is not None
-                again = replace(trial.trial, figures=trial.figures)
-                trial.trial = replace(again, keeps_budget=not broken(again, self._question.limits))
+            measured = self._measures.latencies([self._files.artifact(trial) for trial in trials], runtime)
+            for trial, figures in zip(trials, measured, strict=True):
+                self._trials.correct_figures(trial, figures)
 
     def _end(self, trial: Known, state: State, reason: str | None) -> None:
         """End a trial and tell the study and the person."""

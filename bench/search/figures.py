@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,8 +163,3 @@ class _Interpreter:
         card = artifact.card
         none = np.zeros((1, card.height, card.width, card.channels), np.uint8)
         return self._interpreters.measure(artifact.path, card, none, self._scratch).figures
-
-
-def architecture(settings: Mapping[str, object], build: Sequence[str], artifact: tuple[str, str]) -> str:
-    """Return what the figures follow from, as a key: the options of build(), the variant and the runtime."""
-    return repr((sorted((name, settings[name]) for name in build), artifact))

@@ -14,7 +14,6 @@ from bench.search.result import Lead, SearchResult, Step, Trial
 from bench.search.words import accuracy_words, figure_words, percent
 from common.paired_accuracy import Paired
 
-MOST_CONTENDERS = 5
 Pairs = Callable[[Trial, Trial], Paired | None]  # two trials on the same validation pictures; None: not known
 
 
@@ -33,13 +32,12 @@ def concluded(search: SearchResult, paired: Pairs) -> SearchResult:
 
 
 def contenders(search: SearchResult) -> list[Trial]:
-    """Return the trials whose figure is not shown to be larger than the winner's, if there are at least two."""
+    """Return the trials whose figure is not shown to be larger than the winner's, the smallest first."""
     if search.winner is None:
         return []
     winner = search.trial(search.winner)
     kept = [trial for trial in search.done if trial.keeps_budget and not _is_smaller(winner, trial, search.minimize)]
-    close = sorted(kept, key=lambda trial: figure(trial, search.minimize))[:MOST_CONTENDERS]
-    return close if len(close) > 1 else []
+    return sorted(kept, key=lambda trial: figure(trial, search.minimize))
 
 
 def _buys(trial: Trial, winner: Trial, minimize: str) -> bool:

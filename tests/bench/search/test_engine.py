@@ -16,7 +16,7 @@ from bench.search.store import read_search
 from bench.search.study import FILE
 from bench.search.trial import Job, Work
 from device.errors import CheckFailed, EdgeproofError
-from tests.support.searching.search_trials import FakePool, engine, fake_work, question, searched
+from tests.support.searching.search_trials import FakePool, engine, fake_work, question, right_of, searched
 
 ACCURATE = Limit("top1", least=0.94)  # stand-ins with 10 filters or more are
 
@@ -81,6 +81,26 @@ def test_those_whose_latencies_are_close_are_measured_in_turns_with_each_other_a
     assert result.trial(result.winner).settings["filters"] == 10
     assert result.lead is not None
     assert not result.lead.is_tie
+
+
+def test_trials_of_one_size_have_one_latency_and_the_more_accurate_one_goes_first(tmp_path: Path) -> None:
+    text = "[build]\nfilters = [10, 14]\n[recipe]\nepochs = [10]\nlearning_rate = { low = 1e-3, high = 1e-2 }\n"
+
+    def faster_learns_more(job: Job) -> Work:
+        work = fake_work(job)
+        work.answers[: right_of(job) + round(1000 * float(job.settings["learning_rate"]))] = 0
+        return work
+
+    asked = question(tmp_path, ACCURATE, text=text, minimize="latency_ratio")
+    result = searched(asked, tmp_path, FakePool(faster_learns_more))
+    by_filters: dict[object, set[float]] = {}
+    for one in result.done:
+        by_filters.setdefault(one.settings["filters"], set()).add((one.figures or {})["latency_ratio"])
+    assert by_filters == {10: {10_000.0}, 14: {14_000.0}}
+    assert result.winner is not None
+    smallest = [one for one in result.done if one.settings["filters"] == 10]
+    assert len(smallest) > 1
+    assert result.trial(result.winner).correct == max(one.correct or 0 for one in smallest)
 
 
 def test_of_one_size_of_network_the_figures_are_measured_once(tmp_path: Path) -> None:
