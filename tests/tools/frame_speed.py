@@ -2,8 +2,8 @@
 
     python -m tests.tools.frame_speed [--photos 24] [--rounds 20]
 
-The photos are drawn from MNIST's test digits, of one megapixel each. With `--limit-ms` the exit code is 1 where the median of
-`stroke_frame` is over that.
+The photos are drawn from MNIST's test digits, of one megapixel each. With `--limit-ms` the exit code is 1 where the median
+of `stroke_frame` is over that.
 """
 
 import random
