@@ -17,7 +17,7 @@ FOLDERS = ("bench", "common", "convert", "data/ready", "device", "train")
 STAGES = {
     "train": re.compile(r"-m train run "),
     "convert": re.compile(r"-m convert run "),
-    "bench": re.compile(r"-m bench run$", re.MULTILINE),
+    "bench": re.compile(r"-m bench run *$", re.MULTILINE),
     "pyz": re.compile(r"-m convert.deployment.one_file "),
 }
 OLD_S, BUILT_S, NEW_S = 1_000_000_000, 1_100_000_000, 1_200_000_000
