@@ -29,8 +29,8 @@ batch_size = 16
 learning_rate = 5e-3
 weight_average = 0.0
 """
-TRIALS = 3
-WAIT_S = 400
+TRIALS = 2
+WAIT_S = 1200  # it takes a minute; busy machines take many times as long
 
 
 def options(folder: Path, data: Path) -> list[str]:
