@@ -16,7 +16,7 @@ LEAST_NEEDED = ("M instr.", "first ms", "load ms", "p90 ms", "peak MB", "as Kera
 
 
 def console_lines(results: Results, sections: Sequence[Section] = ()) -> list[str]:
-    """Return the lines about the rows that this process measured, or about all rows if it measured none."""
+    """Return the lines about the rows that this process measured, or about all rows and the sections if it measured none."""
     of_this_run = bool(results.new_keys or results.new_skipped)
     rows = [row for row in results.rows if row.key in results.new_keys] if of_this_run else results.rows
     skipped = results.new_skipped if of_this_run else results.skipped
@@ -27,7 +27,7 @@ def console_lines(results: Results, sections: Sequence[Section] = ()) -> list[st
         *(["", "Devices", *table_lines(DEVICES, devices, DEVICES_LEAST)] if devices else []),
         *(["", *table_lines(NEEDS, needs, NEEDS_LEAST)] if needs else []),
         *map(printable, notes),
-        *(printable(line) for section in sections for line in section.console()),
+        *(printable(line) for section in ([] if of_this_run else sections) for line in section.console()),
     ]
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from bench.report.console import console_lines
+from bench.report.section import Section
 from bench.results.row import Skipped
 from bench.results.store import Results
 from tests.support.results_builder import ENVIRONMENT, make_row
@@ -37,6 +38,13 @@ def test_the_report_of_what_is_there_prints_all_rows() -> None:
     lines = "\n".join(console_lines(of_an_earlier_run(("float32", "litert"), ("int8", "litert"))))
     assert "int8.tflite" in lines
     assert "float32.tflite" in lines
+
+
+def test_only_the_report_of_what_is_there_tells_what_searches_found_earlier() -> None:
+    section = Section("search-m", "Search: m", ["The winner is trial 3"])
+    printed = "\n".join(console_lines(of_an_earlier_run(("float32", "litert")), [section]))
+    assert printed.endswith("Search: m:\n  The winner is trial 3")
+    assert "Search" not in "\n".join(console_lines(merged(Results(), ("int8", "litert")), [section]))
 
 
 def test_each_kind_of_note_stands_once() -> None:
