@@ -92,7 +92,8 @@ def search(model: str, **given: Any) -> int:
 
 
 def _question(model: str, limits: dict[str, float | None], options: SearchOptions) -> "Question":
-    from bench.search.question import FIGURES, TIMED, Question, reference_for
+    from bench.search.budget_line import TIMED
+    from bench.search.question import FIGURES, Question, reference_for
     from bench.search.space import read_space
     from train.data.dataset import DataReference
     from train.data.folders import load_folder

@@ -7,7 +7,8 @@ from bench.search.front import top1
 from bench.search.result import Limit, SearchResult, Trial
 
 TOP1 = "top1"
-EXACT = {TOP1, "size_bytes", "flash_bytes", "arena_bytes", "instructions"}  # a latency that was kept needs no second look
+TIMED = {"latency_ratio", "latency_ms"}
+NOISY = TIMED | {"peak_rss_mb"}  # what processes measure; the other figures are counted
 LEAST_ERROR = 1e-4  # below one picture of 10,000, an allowed error is too small to divide an excess by
 
 
@@ -37,6 +38,11 @@ def broken(trial: Trial, limits: Sequence[Limit]) -> list[Limit]:
     return [limit for limit in limits if excess(trial, limit) > 0]
 
 
+def keeps_budget(trial: Trial, limits: Sequence[Limit]) -> bool | None:
+    """Say whether a trial keeps the budget, by its point estimates; None for one without an accuracy."""
+    return not broken(trial, limits) if trial.total else None
+
+
 def trained_in_full(search: SearchResult) -> Trial:
     """Return the winner with what its final trainings show: their mean accuracy, and the figures of the packed file."""
     assert search.winner is not None
@@ -45,10 +51,10 @@ def trained_in_full(search: SearchResult) -> Trial:
 
 
 def broken_in_full(search: SearchResult) -> list[Limit]:
-    """Return the limits that the winner breaks when it is trained in full, of the figures that have no noise."""
+    """Return the limits that the winner breaks when it is trained in full; noisy figures might do so by chance."""
     if not search.final:
         return []
-    return broken(trained_in_full(search), [limit for limit in search.limits if limit.figure in EXACT])
+    return broken(trained_in_full(search), [limit for limit in search.limits if limit.figure not in NOISY])
 
 
 def nearest(trials: Sequence[Trial], limits: Sequence[Limit]) -> Trial | None:

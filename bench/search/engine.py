@@ -7,12 +7,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.search.budget_line import TOP1, broken, excess
+from bench.search.budget_line import TIMED, TOP1, excess, keeps_budget
 from bench.search.figures import Measures
 from bench.search.halving import RUNGS, why_not, why_outside
 from bench.search.known import Files, Known
 from bench.search.lead import concluded, contenders
-from bench.search.question import TIMED, Question
+from bench.search.question import Question
 from bench.search.result import Limit, SearchResult, State, Trial
 from bench.search.store import write_search
 from bench.search.study import Study
@@ -218,11 +218,7 @@ class Engine:
 
     def _figures(self, trial: Known) -> dict[str, float]:
         """Measure an artifact, once for each size of network."""
-        return (
-            trial.figures
-            or self._trials.figures_of_size(trial)
-            or self._measures.of(self._files.artifact(trial), trial.runtime)
-        )
+        return self._trials.figures_of_size(trial) or self._measures.of(self._files.artifact(trial), trial.runtime)
 
     def _compare(self) -> None:
         """Measure the sizes of network that may win in turns with each other, where a latency decides."""
@@ -267,7 +263,7 @@ class Engine:
             figures=trial.figures or None,
             reason=reason,
         )
-        return replace(ended, keeps_budget=not broken(ended, self._question.limits) if trial.total else None)
+        return replace(ended, keeps_budget=keeps_budget(ended, self._question.limits))
 
 
 def _excess(trial: Trial, limit: Limit) -> float:

@@ -26,7 +26,8 @@ from bench.remote.emulation.user_space import find_user_space
 from bench.remote.microcontroller.measuring import Interpreters
 from bench.remote.microcontroller.run import WORKERS
 from bench.results.row import HOST
-from bench.search.question import TIMED, Question
+from bench.search.budget_line import NOISY
+from bench.search.question import Question
 from bench.stats import intervals
 from bench.stats.ratios import STATED_ERROR
 from common.files import scratch_folder
@@ -86,7 +87,7 @@ class _Measures:
             found["arena_bytes"] = self._interpreter.of(artifact).arena_bytes
         if "instructions" in wanted:
             found["instructions"] = self._instructions(path, runtime)
-        if wanted & {*TIMED, "peak_rss_mb"}:
+        if wanted & NOISY:
             found |= self._timed(artifact, runtime)
         return found
 

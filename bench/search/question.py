@@ -20,7 +20,6 @@ FIGURES = {  # what --minimize takes, and the figure that it stands for
     "arena": "arena_bytes",
     "memory": "peak_rss_mb",
 }
-TIMED = {"latency_ratio", "latency_ms"}
 
 
 @dataclass(frozen=True)

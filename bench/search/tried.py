@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from bench.search.budget_line import broken
+from bench.search.budget_line import keeps_budget
 from bench.search.known import Known
 from bench.search.question import Question
 
@@ -39,7 +39,7 @@ class Tried:
         return repr((options, trial.variant, trial.runtime))
 
     def figures_of_size(self, trial: Known) -> dict[str, float]:
-        """Return the figures of another trial with the same size of network; {}: there is none."""
+        """Return the figures that a trial of the same size of network has; {}: none has any."""
         return next((dict(one.figures) for one in self._of_size(trial) if one.figures), {})
 
     def correct_figures(self, trial: Known, figures: dict[str, float]) -> None:
@@ -48,7 +48,7 @@ class Tried:
             one.figures = {**one.figures, **figures}
             if one.trial is not None:
                 again = replace(one.trial, figures=one.figures)
-                one.trial = replace(again, keeps_budget=not broken(again, self._question.limits) if again.total else None)
+                one.trial = replace(again, keeps_budget=keeps_budget(again, self._question.limits))
 
     def _of_size(self, trial: Known) -> list[Known]:
         return [one for one in self if self.size_of(one) == self.size_of(trial)]

@@ -158,9 +158,9 @@ def _final(search: SearchResult) -> list[str]:
 
 def _broken_in_full(search: SearchResult) -> list[str]:
     """Say which limits the winner kept as a trial and does not keep now, and what to do."""
-    over = [_over(trained_in_full(search), limit) for limit in broken_in_full(search)]
+    over = "; ".join(_over(trained_in_full(search), limit) for limit in broken_in_full(search))
     return (
-        [f"So it does not keep the budget: {'; '.join(over)}. Search under another --name for a little more"] if over else []
+        [f"So it does not keep the budget: {over}. Search again under another --name with a tighter limit"] if over else []
     )
 
 

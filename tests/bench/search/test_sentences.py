@@ -119,7 +119,7 @@ def test_the_final_trainings_decide_too_whether_the_budget_is_kept(
     assert exit_code_of(found) == (0 if over is None else 1)
     start = "So it does not keep the budget: "
     warnings = [sentence for sentence in sentences(found) if sentence.startswith(start)]
-    assert warnings == ([] if over is None else [f"{start}{over}. Search under another --name for a little more"])
+    assert warnings == ([] if over is None else [f"{start}{over}. Search again under another --name with a tighter limit"])
 
 
 def test_a_search_without_a_winner_ends_with_exit_code_1() -> None:
