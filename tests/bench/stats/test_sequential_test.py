@@ -107,9 +107,8 @@ class TestLooks:
         assert self.rounds(6, round_s=0.5) == [8, 12]
 
     def test_a_clock_that_stands_still_ends_nothing(self) -> None:
-        undecided = judge_sequentially(
-            lambda: np.log([1.0, 1.0, 1.05]) + np.random.default_rng().normal(0, 0.01, 3), 0.05, lambda: 9.0
-        )
+        random = np.random.default_rng(0)
+        undecided = judge_sequentially(lambda: np.log([1.0, 1.0, 1.05]) + random.normal(0, 0.01, 3), 0.05, lambda: 9.0)
         assert [next(undecided).rounds for _ in range(4)] == [8, 16, 32, 64]
 
     def test_the_first_spends_half_of_the_error_and_each_later_half_of_that_before(self) -> None:
