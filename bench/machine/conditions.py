@@ -46,6 +46,7 @@ class Conditions(Record):
     throttled: bool | None = None
     temperature_c: float | None = None  # after
     waited: Annotated[float | None, Omitted] = None  # the share of the process's turns in which it waited for a core
+    slowed: Annotated[float | None, Omitted] = None  # the share of its turns in which something slowed the rows
 
 
 def read(root: Path = ROOT) -> Reading:

@@ -1,54 +1,74 @@
-"""Which rounds must be measured again, and which are left out: rows that took turns show what slowed all of them."""
+"""Which turns are left out, and whether rounds must be measured further: rows that took turns show what slowed them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.measure.row import HostRow
 from bench.results.validity import KNOWN_WITHIN, known_within
 from bench.stats import percentiles
-from bench.stats.disturbed_rounds import disturbed, slowdowns
+
+LEAST_TURNS = 4  # undisturbed ones, of a process that counts
 
 
 @dataclass(frozen=True)
 class Rated:
-    """Rounds of the rows of a model, rated."""
+    """The turns of the rows of a model, rated."""
 
-    rounds: int
-    disturbed: tuple[int, ...]  # places of the rounds in which all rows were slower
-    slowdown: float  # of the worst of them, as a part of the usual time
-    imprecise: int  # rows that the other rounds do not show precisely enough
-
-    @property
-    def sound(self) -> int:
-        """Return how many rounds were not disturbed."""
-        return self.rounds - len(self.disturbed)
+    slowed: float  # the share of the turns in which something slowed the rows
+    sound: int  # rounds that count, of the row that has the fewest
+    imprecise: int  # rows that these do not show precisely enough
 
     @property
     def text(self) -> str:
         """Return for people what is in doubt."""
-        if self.disturbed:
-            numbers = ", ".join(str(place + 1) for place in self.disturbed)
-            return f"something slowed all rows by up to {100 * self.slowdown:.0f} % in round {numbers}"
-        return f"{self.imprecise} rows are known only within more than {100 * KNOWN_WITHIN:.0f} %"
+        if self.imprecise:
+            known = f"{self.imprecise} rows are known only within more than {100 * KNOWN_WITHIN:.0f} %"
+            return f"{known}; {self.slowed_text}" if self.slowed else known
+        return self.slowed_text
+
+    @property
+    def slowed_text(self) -> str:
+        """Return in how many turns something slowed the rows."""
+        return f"something slowed the rows in {100 * self.slowed:.0f} % of their turns"
 
 
-def rate(rows: Sequence[HostRow]) -> Rated:
-    """Rate the rounds of rows that took turns in the same ones."""
-    p50_ns = np.array([[float(np.median(process)) for process in row.latencies_ns] for row in rows])
-    slow = tuple(disturbed(p50_ns))
-    slowdown = float(max(slowdowns(p50_ns)[list(slow)], default=0.0))
-    return Rated(p50_ns.shape[1], slow, slowdown, sum(_is_imprecise(row, slow) for row in rows))
+def rate(rows: Sequence[HostRow], disturbed: Collection[int]) -> Rated:
+    """Rate the turns of rows, of which those in the `disturbed` cycles do not count."""
+    kept = [_latencies(row, _undisturbed(row, disturbed)) for row in rows]
+    turns = np.concatenate([cycles for row in rows for cycles in row.turn_cycles])
+    sound = min(len(processes) for processes in kept)
+    return Rated(float(np.isin(turns, list(disturbed)).mean()), sound, sum(_is_imprecise(processes) for processes in kept))
 
 
-def _is_imprecise(row: HostRow, without: Sequence[int]) -> bool:
-    kept = [process for place, process in enumerate(row.latencies_ns) if place not in without]
-    return len(kept) < 2 or known_within(kept, percentiles.median_ci95_ns(kept)) > KNOWN_WITHIN
+def _undisturbed(row: HostRow, disturbed: Collection[int]) -> dict[int, npt.NDArray[np.bool_]]:
+    """Return which turns (turns,) of a row were undisturbed, by the places of the processes that have enough of them."""
+    masks = {place: ~np.isin(cycles, list(disturbed)) for place, cycles in enumerate(row.turn_cycles)}
+    return {place: mask for place, mask in masks.items() if np.count_nonzero(mask) >= LEAST_TURNS}
 
 
-def leave_out(row: HostRow, places: Sequence[int]) -> None:
-    """Remove what a row measured in some rounds; that they were left out stays known."""
-    for place in sorted(places, reverse=True):
-        del row.latencies_ns[place], row.turn_queries[place], row.conditions[place]
-    row.rounds_left_out += len(places)
+def _latencies(row: HostRow, undisturbed: Mapping[int, npt.NDArray[np.bool_]]) -> list[npt.NDArray[np.int64]]:
+    """Return the latencies (queries,) of these turns, by process."""
+    return [row.latencies_ns[place][np.repeat(mask, row.turn_queries[place])] for place, mask in undisturbed.items()]
+
+
+def _is_imprecise(processes: Sequence[npt.NDArray[np.int64]]) -> bool:
+    return len(processes) < 2 or known_within(processes, percentiles.median_ci95_ns(processes)) > KNOWN_WITHIN
+
+
+def note_slowed(row: HostRow, disturbed: Collection[int]) -> None:
+    """Record of each process of a row in which share of its turns something slowed the rows."""
+    shares = [float(np.isin(cycles, list(disturbed)).mean()) for cycles in row.turn_cycles]
+    row.conditions = [replace(seen, slowed=share) for seen, share in zip(row.conditions, shares, strict=True)]
+
+
+def leave_out(row: HostRow, disturbed: Collection[int]) -> None:
+    """Remove a row's turns in the disturbed cycles, and the processes that have too few others."""
+    undisturbed = _undisturbed(row, disturbed)
+    row.rounds_left_out += len(row.latencies_ns) - len(undisturbed)
+    row.latencies_ns = _latencies(row, undisturbed)
+    row.turn_queries = [row.turn_queries[place][mask] for place, mask in undisturbed.items()]
+    row.turn_cycles = [row.turn_cycles[place][mask] for place, mask in undisturbed.items()]
+    row.conditions = [row.conditions[place] for place in undisturbed]

@@ -8,9 +8,10 @@ import json
 import os
 import random
 import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,30 @@ import numpy as np
 from bench.machine import conditions as watch
 from bench.machine.conditions import Conditions
 from bench.machine.memory import available_memory_bytes
-from bench.measure.further_rounds import leave_out, rate
-from bench.measure.interleaving import END, Turn, in_turns
+from bench.measure.further_rounds import leave_out, note_slowed, rate
+from bench.measure.interleaving import END, Turn
 from bench.measure.row import HostRow, Mode, Say, guarded
+from bench.measure.turn_table import TurnTable
 from bench.measure.worker_pool import Talk, Workers
 from common.progress import task_progress
 
 ALONE_ROUNDS = 3  # the first ones, whose processes start one at a time: their start-up is that of a process alone
 PATH_ROUNDS = 2  # the first ones, in which the whole path is timed too: it takes as long as a process's turns
+LONGEST = 2  # times as long as it must, at most, that a process takes turns while something slows the rows
 LEAST_ROUNDS = 2  # of a row that is kept when the run is interrupted: one process does not show how processes differ
+
+
+@dataclass
+class Measured:
+    """How much a process has measured in some of its turns."""
+
+    queries: int = 0
+    duration_ns: float = 0
+
+    def add(self, turn: Turn) -> None:
+        """Add a turn."""
+        self.queries += turn.queries
+        self.duration_ns += turn.measured_ns
 
 
 @dataclass
@@ -37,8 +53,9 @@ class Seat:
     row: HostRow
     talk: Talk
     result: Path
-    queries: int = 0
-    measured_ns: float = 0
+    undisturbed: Measured = field(default_factory=Measured)
+    all: Measured = field(default_factory=Measured)
+    cycles: list[int] = field(default_factory=list)  # the number of the cycle of each turn
     cpu_ns: int = 0  # that it has used for its turns
 
 
@@ -49,6 +66,8 @@ class Rounds:
         self._workers, self._mode, self._order, self._say = workers, mode, order, say
         self._queries = -(-mode.queries // mode.processes)
         self._duration_ns = int(mode.duration_s * 1e9 / mode.processes)
+        self._tables: defaultdict[str, TurnTable] = defaultdict(TurnTable)  # by model
+        self._cycle = 0
         self._told: set[str] = set()  # models for which too little memory was reported
 
     def measure(self, rows: Sequence[HostRow]) -> None:
@@ -66,25 +85,34 @@ class Rounds:
             self._further(group)
 
     def _further(self, group: Sequence[HostRow]) -> None:
-        """Measure further rounds of a model's rows while something is in doubt, and leave out the disturbed ones."""
+        """Measure further rounds of a model's rows while something is in doubt, and leave out the disturbed turns."""
         name, least = group[0].subject.model_name, self._mode.processes
         for number in range(least + 1, least + self._mode.further_rounds + 1):
             going = [row for row in group if row.reason is None]
             if not going:
                 return
-            rated = rate(going)
+            rated = rate(going, self._disturbed(going))
             if rated.sound >= least and not rated.imprecise:
                 break
             self._say(f"  {name}: {rated.text}: a further round, {number}")
             self._round(going, number)
-        going = [row for row in group if row.reason is None]
-        if not going:
+        self._leave_out([row for row in group if row.reason is None])
+
+    def _leave_out(self, rows: Sequence[HostRow]) -> None:
+        """Leave out the turns of a model's rows in which something slowed them, if so many rounds count as the mode has."""
+        if not rows:
             return
-        rated = rate(going)
-        if rated.disturbed and rated.sound >= least:
-            self._say(f"  {name}: {rated.text}: left out")
-            for row in going:
-                leave_out(row, rated.disturbed)
+        disturbed = self._disturbed(rows)
+        rated = rate(rows, disturbed)
+        for row in rows:
+            note_slowed(row, disturbed)
+            if rated.sound >= self._mode.processes:
+                leave_out(row, disturbed)
+        if rated.slowed and rated.sound >= self._mode.processes:
+            self._say(f"  {rows[0].subject.model_name}: {rated.slowed_text}: left out")
+
+    def _disturbed(self, rows: Sequence[HostRow]) -> set[int]:
+        return self._tables[rows[0].subject.model_name].disturbed([row.subject.key for row in rows])
 
     def _round(self, rows: Sequence[HostRow], number: int) -> None:
         at_a_time = 1 if number <= ALONE_ROUNDS else len(os.sched_getaffinity(0))
@@ -102,7 +130,7 @@ class Rounds:
                 finished = [(seat, guarded(seat.row, lambda seat=seat: _end(seat), self._say)) for seat in seats]  # type: ignore[misc]
             for seat, result in finished:
                 if result is not None:
-                    keep(seat.row, result, elsewhere, started_alone=number <= ALONE_ROUNDS)
+                    keep(seat, result, elsewhere, started_alone=number <= ALONE_ROUNDS)
 
     def _fits(self, row: HostRow, rows: Sequence[HostRow], beside: Sequence[HostRow] = ()) -> bool:
         """Say whether memory holds another process, `beside` those that start too.
@@ -133,26 +161,39 @@ class Rounds:
     def _take_turns(self, seats: Sequence[Seat]) -> float | None:
         """Let the processes take turns until each has its queries; return what others used of the machine meanwhile."""
         before = watch.read()
-
-        def measure(place: int) -> bool:
-            seat = seats[place]
-            turn = guarded(seat.row, lambda: Turn(**seat.talk.ask()), self._say)
-            if turn is None:
-                return False
-            seat.queries += turn.queries
-            seat.measured_ns += turn.measured_ns
-            seat.cpu_ns = turn.cpu_ns - int(seat.talk.ready["cpu_ns"])
-            return seat.queries < self._queries or seat.measured_ns < self._duration_of(seat)
-
-        in_turns(len(seats), self._order, measure)
+        going = list(seats)
+        while going:
+            self._cycle += 1
+            turns = [(seat, self._turn(seat)) for seat in self._order.sample(going, len(going))]
+            slowed = self._mode.further_rounds > 0 and self._cycle in self._disturbed([seat.row for seat in seats])
+            going = [seat for seat, turn in turns if turn is not None and self._lacks_after(seat, turn, slowed)]
         after = watch.read()
         own_ns = after.own_cpu_ns + sum(seat.cpu_ns for seat in seats)
         return watch.between(before, replace(after, own_cpu_ns=own_ns)).elsewhere
 
-    def _duration_of(self, seat: Seat) -> float:
+    def _turn(self, seat: Seat) -> Turn | None:
+        """Let a process take its turn of this cycle; None: its row is lost."""
+        turn = guarded(seat.row, lambda: Turn(**seat.talk.ask()), self._say)
+        if turn is not None:
+            seat.cpu_ns = turn.cpu_ns - int(seat.talk.ready["cpu_ns"])
+            seat.cycles.append(self._cycle)
+            self._tables[seat.row.subject.model_name].add(self._cycle, seat.row.subject.key, turn.p50_ns)
+        return turn
+
+    def _lacks_after(self, seat: Seat, turn: Turn, slowed: bool) -> bool:
+        """Count a turn and say whether the process needs another one: what is slowed counts for nothing, up to a limit."""
+        seat.all.add(turn)
+        if not slowed:
+            seat.undisturbed.add(turn)
+        return self._lacks(seat.undisturbed, 1) and self._lacks(seat.all, LONGEST)
+
+    def _lacks(self, measured: Measured, times: int) -> bool:
+        return measured.queries < times * self._queries or measured.duration_ns < times * self._duration_of(measured)
+
+    def _duration_of(self, measured: Measured) -> float:
         """Return how long a process must have measured: half as long if it has its share of the queries that are enough."""
         enough = self._mode.enough_queries
-        return self._duration_ns / 2 if enough and seat.queries * self._mode.processes >= enough else self._duration_ns
+        return self._duration_ns / 2 if enough and measured.queries * self._mode.processes >= enough else self._duration_ns
 
 
 def _seat(row: HostRow, talk: Talk, result: Path) -> Seat:
@@ -168,12 +209,14 @@ def _end(seat: Seat) -> dict[str, Any]:
         return dict(arrays)
 
 
-def keep(row: HostRow, result: dict[str, Any], elsewhere: float | None, started_alone: bool = True) -> None:
+def keep(seat: Seat, result: dict[str, Any], elsewhere: float | None, started_alone: bool) -> None:
     """Add what a process measured to its row; its start-up only if no other one started meanwhile."""
+    row = seat.row
     conditions = Conditions.from_json(json.loads(str(result["conditions"])))
     row.conditions.append(replace(conditions, elsewhere=elsewhere))
     row.latencies_ns.append(result["latency_ns"])
     row.turn_queries.append(result["turn_queries"])
+    row.turn_cycles.append(np.array(seat.cycles, np.int64))
     if started_alone:
         row.startups_ns.append(result["startup_ns"])
     row.paths_ns.append(result["path_ns"])

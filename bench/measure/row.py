@@ -83,7 +83,8 @@ class HostRow(PendingRow):
     paths_ns: list[npt.NDArray[np.int64]] = field(default_factory=lambda: [NO_PATH])
     conditions: list[Conditions] = field(default_factory=list)
     turn_queries: list[npt.NDArray[np.int64]] = field(default_factory=list)  # of each turn, by process
-    rounds_left_out: int = 0  # something slowed all rows in them
+    turn_cycles: list[npt.NDArray[np.int64]] = field(default_factory=list)  # the number of the cycle of each, by process
+    rounds_left_out: int = 0  # something slowed nearly all of their turns
     held_bytes: int = 0  # the most that a process of this row was seen to hold when it was warm; 0: not known yet
 
     def job(self, task: Task, **more: Any) -> Job:

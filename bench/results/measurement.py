@@ -155,7 +155,7 @@ class Measurement:
     accelerator_name: str | None = None  # of the device that computed, as the runtime reports it; None for the CPU
     loadgen: Mapping[str, Any] | None = None  # the result of MLPerf's LoadGen for the same session
     instructions: Instructions | None = None
-    rounds_left_out: int = 0  # of the samples: something slowed all rows in them
+    rounds_left_out: int = 0  # something slowed nearly all of their turns
     microcontroller: MicroFigures | None = None  # what a microcontroller's interpreter needs
     browser: BrowserFigures | None = None
 

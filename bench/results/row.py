@@ -124,7 +124,7 @@ class Latency(Record):
     queries: int
     processes: int
     warmup_calls: Annotated[int | None, Omitted] = None
-    rounds_left_out: Annotated[int | None, Omitted] = None  # something slowed all rows of the model in them
+    rounds_left_out: Annotated[int | None, Omitted] = None  # something slowed nearly all of their turns
     p50: Annotated[Estimate, Flat(ms="p50_ms", ci95="ci95_p50_ms")]
     p90_ms: float | None
     p99_ms: float | None

@@ -17,6 +17,7 @@ from bench.results.row import IMPRECISE
 LEAST_QUERIES = 64  # the fewest for a p90
 KNOWN_WITHIN = 0.05  # of p50: how far either end of its 95 % interval may be
 LEAST_PROCESSES = 2  # one process does not show how processes differ
+SLOWED_LIMIT = 0.8  # of a process's turns: of fewer, the fastest tenth may be slowed too, by which the others are judged
 WAITED_LIMIT = 0.05  # of a process's turns
 ELSEWHERE_LIMIT = 0.10  # of all cores' time
 FREQUENCY_LIMIT = 0.05  # between the lowest and the highest clock
@@ -41,6 +42,7 @@ def flags(
         _too_few(latency_ns),
         _imprecise(latency_ns, ci95_ns),
         _not_steady(conditions),
+        _slowed(conditions),
         _waited(conditions),
         _load_elsewhere(conditions),
         _frequency_changed(conditions),
@@ -87,6 +89,16 @@ def _not_steady(conditions: Sequence[Conditions]) -> Flag | None:
     if all(process.steady for process in conditions):
         return None
     return Flag("not_steady", "not steady: the warm-up reached its limit while calls still became faster")
+
+
+def _slowed(conditions: Sequence[Conditions]) -> Flag | None:
+    share = _typical([process.slowed for process in conditions])
+    if share is None or share <= SLOWED_LIMIT:
+        return None
+    found = (
+        f"something slowed it and the rows beside it in {100 * share:.0f} % of its turns, over {100 * SLOWED_LIMIT:.0f} %"
+    )
+    return Flag("slowed", f"slowed: {found}")
 
 
 def _waited(conditions: Sequence[Conditions]) -> Flag | None:

@@ -228,59 +228,102 @@ def test_models_take_turns_apart_and_a_row_on_an_accelerator_is_alone(tmp_path: 
     assert [[row.subject.variant for row in group] for group in groups_of(rows)] == [["a", "c"], ["b"], ["gpu"]]
 
 
-SLOW = {4: 1.4}  # round: how many times as long all rows take
+Factor = Callable[[int, int], float]  # of a round and a turn of it, both from 1: how many times as long all rows take
 
 
-class SlowRounds(SimulatedWorkers):
-    """Starts processes that take longer in some rounds: 15 queries of `factor` ms a turn."""
+class SlowedProcess(SimulatedProcess):
+    """A process whose turns take longer at some times."""
 
-    def __init__(self, scratch: Path, rows: int, slow: dict[int, float]) -> None:
+    def __init__(self, name: str, result: Path, log: list[str], factor: Callable[[int], float]) -> None:
+        super().__init__(name, result, GO_ON, log)
+        self._factor = factor
+
+    def ask(self, line: str = "") -> dict[str, Any]:
+        answer = super().ask(line)
+        return answer if line == END else {**answer, "p50_ns": 1e6 * self._factor(self._turns)}
+
+    def _save(self) -> None:
+        super()._save()
+        arrays = dict(np.load(self._result))
+        factors = [self._factor(turn + 1) for turn in range(self._turns)]
+        arrays["latency_ns"] = (arrays["latency_ns"] * np.repeat(factors, 15)).astype(np.int64)
+        np.savez(self._result, **arrays)
+
+
+class SlowedWorkers(SimulatedWorkers):
+    """Starts processes of some rows that something slows at the same times: 15 queries of `factor` ms a turn."""
+
+    def __init__(self, scratch: Path, rows: int, factor: Factor) -> None:
         super().__init__(scratch)
-        self._rows, self._slow, self._started = rows, slow, 0
+        self._rows, self._factor, self._started = rows, factor, 0
 
     @contextmanager
     def talking_to(self, job: Job, result: Path, wait: bool) -> Iterator[SimulatedProcess]:
+        number = self._started // self._rows + 1
         self._started += 1
-        factor = self._slow.get((self._started - 1) // self._rows + 1, 1.0)
-        with super().talking_to(job, result, wait) as process:
-            save = process._save
-
-            def slower() -> None:
-                save()
-                arrays = dict(np.load(result))
-                arrays["latency_ns"] = (arrays["latency_ns"] * factor).astype(np.int64)
-                np.savez(result, **arrays)
-
-            process._save = slower  # type: ignore[method-assign]
-            yield process
+        with super().talking_to(job, result, wait):
+            yield SlowedProcess(Path(job.path).stem, result, self.log, lambda turn: self._factor(number, turn))
 
 
-def measure_further(workers: Any, rows: Sequence[HostRow]) -> list[str]:
+def measure_further(rows: Sequence[HostRow], folder: Path, factor: Factor, further: int = 4) -> list[str]:
+    """Measure four rounds of four turns each, and further ones; return what is said of these."""
     said: list[str] = []
-    Rounds(workers, Mode(64, 0.24, 4, further_rounds=4), random.Random(0), said.append).measure(rows)
+    workers = SlowedWorkers(folder, len(rows), factor)
+    Rounds(workers, Mode(64, 0.24, 4, further_rounds=further), random.Random(0), said.append).measure(rows)  # type: ignore[arg-type]
     return [line for line in said if "further" in line or "left out" in line]
 
 
-def test_a_round_that_slowed_all_rows_is_measured_again_and_left_out(rows: list[HostRow], tmp_path: Path) -> None:
-    said = measure_further(SlowRounds(tmp_path, 3, SLOW), rows)
-    assert [(len(row.latencies_ns), row.rounds_left_out) for row in rows] == [(4, 1)] * 3
+def turns_of(row: HostRow) -> list[int]:
+    return [len(sizes) for sizes in row.turn_queries]
+
+
+def test_a_round_that_slowed_all_rows_is_prolonged_measured_again_and_left_out(rows: list[HostRow], tmp_path: Path) -> None:
+    said = measure_further(rows, tmp_path, lambda number, _: 1.4 if number == 4 else 1.0)
+    assert [(turns_of(row), row.rounds_left_out) for row in rows] == [([4] * 4, 1)] * 3
     assert {int(np.median(process)) for row in rows for process in row.latencies_ns} == {1_000_000}
-    assert said[0] == "  m: something slowed all rows by up to 40 % in round 4: a further round, 5"
-    assert said[-1].endswith("in round 4: left out")
+    assert said == [
+        "  m: something slowed the rows in 33 % of their turns: a further round, 5",  # 6 of 18: twice 60 ms, in turns of 21
+        "  m: something slowed the rows in 27 % of their turns: left out",  # 6 of 22
+    ]
 
 
-def test_where_rounds_differ_all_the_time_further_ones_end_and_the_rows_stay_imprecise(
+def test_turns_that_something_slowed_are_taken_again_in_the_same_round_and_left_out(
     rows: list[HostRow], tmp_path: Path
 ) -> None:
-    said = measure_further(SlowRounds(tmp_path, 3, {2: 1.4, 4: 1.5, 5: 1.6, 6: 1.3, 7: 1.4}), rows)
-    assert [(len(row.latencies_ns), row.rounds_left_out) for row in rows] == [(6, 2)] * 3
-    assert len(said) == 5
+    said = measure_further(rows, tmp_path, lambda _, turn: 1.4 if turn in (2, 3) else 1.0)
+    assert [turns_of(row) for row in rows] == [[4] * 4] * 3
+    assert {int(query) for row in rows for process in row.latencies_ns for query in process} == {1_000_000}
+    assert [condition.slowed for condition in rows[0].conditions] == pytest.approx([2 / 6] * 4)
+    assert said == ["  m: something slowed the rows in 33 % of their turns: left out"]
+
+
+def test_with_a_time_that_the_user_sets_no_turn_is_taken_again(rows: list[HostRow], tmp_path: Path) -> None:
+    measure_further(rows, tmp_path, lambda _, turn: 1.4 if turn == 2 else 1.0, further=0)
+    assert [turns_of(row) for row in rows] == [[4] * 4] * 3  # three in four are too few to leave the others out
+    assert [condition.slowed for condition in rows[0].conditions] == [0.25] * 4
+
+
+def test_where_rounds_differ_all_the_time_further_ones_end_and_the_rows_are_not_valid(
+    rows: list[HostRow], tmp_path: Path
+) -> None:
+    slowed = {2: 1.4, 4: 1.5, 5: 1.6, 6: 1.3, 7: 1.4}
+    said = measure_further(rows, tmp_path, lambda number, _: slowed.get(number, 1.0))
+    assert [(len(row.latencies_ns), row.rounds_left_out) for row in rows] == [(8, 0)] * 3  # three of eight rounds count
+    assert len(said) == 4
     assert all(known_within(row.latencies_ns, median_ci95_ns(row.latencies_ns)) > KNOWN_WITHIN for row in rows)
 
 
 def test_a_quiet_run_needs_no_further_round(rows: list[HostRow], tmp_path: Path) -> None:
-    assert measure_further(SlowRounds(tmp_path, 3, {}), rows) == []
-    assert [len(row.latencies_ns) for row in rows] == [4, 4, 4]
+    assert measure_further(rows, tmp_path, lambda *_: 1.0) == []
+    assert [turns_of(row) for row in rows] == [[4] * 4] * 3
+
+
+def test_rows_that_take_turns_at_other_times_are_not_judged_together(
+    rows: list[HostRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.measure.rounds.available_memory_bytes", lambda: 0)
+    assert measure_further(rows, tmp_path, lambda _, turn: 1.4 if turn == 2 else 1.0) == []
+    assert len({int(cycle) for row in rows for cycles in row.turn_cycles for cycle in cycles}) == 3 * 4 * 4
 
 
 def test_a_row_with_the_queries_of_a_p99_takes_half_the_time(rows: list[HostRow], tmp_path: Path) -> None:
