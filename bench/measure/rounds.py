@@ -92,7 +92,7 @@ class Rounds:
             if not going:
                 return
             rated = rate(going, self._disturbed(going))
-            if rated.sound >= least and not rated.imprecise:
+            if len(rated.sound) >= least and not rated.imprecise:
                 break
             self._say(f"  {name}: {rated.text}: a further round, {number}")
             self._round(going, number)
@@ -104,11 +104,12 @@ class Rounds:
             return
         disturbed = self._disturbed(rows)
         rated = rate(rows, disturbed)
+        enough = len(rated.sound) >= self._mode.processes
         for row in rows:
             note_slowed(row, disturbed)
-            if rated.sound >= self._mode.processes:
-                leave_out(row, disturbed)
-        if rated.slowed and rated.sound >= self._mode.processes:
+            if enough:
+                leave_out(row, disturbed, rated.sound)
+        if enough and rated.slowed:
             self._say(f"  {rows[0].subject.model_name}: {rated.slowed_text}: left out")
 
     def _disturbed(self, rows: Sequence[HostRow]) -> set[int]:

@@ -14,6 +14,7 @@ import pytest
 from bench.artifacts import evaluation_pictures
 from bench.artifacts.find import Artifact
 from bench.machine.conditions import Reading
+from bench.measure.further_rounds import leave_out, rate
 from bench.measure.interleaving import END, TURN_NS
 from bench.measure.job import Job
 from bench.measure.rounds import Rounds, groups_of
@@ -295,6 +296,21 @@ def test_turns_that_something_slowed_are_taken_again_in_the_same_round_and_left_
     assert {int(query) for row in rows for process in row.latencies_ns for query in process} == {1_000_000}
     assert [condition.slowed for condition in rows[0].conditions] == pytest.approx([2 / 6] * 4)
     assert said == ["  m: something slowed the rows in 33 % of their turns: left out"]
+
+
+def test_a_round_in_which_one_row_has_too_few_undisturbed_turns_is_left_out_of_all_rows(
+    rows: list[HostRow], tmp_path: Path
+) -> None:
+    measure(SimulatedWorkers(tmp_path), rows, seconds=0.225)  # five turns a process
+    short = rows[0]  # it had its queries after four
+    short.latencies_ns[1] = short.latencies_ns[1][: 4 * 15]
+    short.turn_queries[1], short.turn_cycles[1] = short.turn_queries[1][:4], short.turn_cycles[1][:4]
+    disturbed = {int(short.turn_cycles[1][0])}
+    rated = rate(rows, disturbed)
+    assert rated.sound == (0, 2)
+    for row in rows:
+        leave_out(row, disturbed, rated.sound)
+    assert [(turns_of(row), row.rounds_left_out) for row in rows] == [([5, 5], 1)] * 3
 
 
 def test_with_a_time_that_the_user_sets_no_turn_is_taken_again(rows: list[HostRow], tmp_path: Path) -> None:
