@@ -30,6 +30,7 @@ from common.progress import task_progress
 ALONE_ROUNDS = 3  # the first ones, whose processes start one at a time: their start-up is that of a process alone
 PATH_ROUNDS = 2  # the first ones, in which the whole path is timed too: it takes as long as a process's turns
 LONGEST = 2  # times as long as it must, at most, that a process takes turns while something slows the rows
+LEAST_SOUND = 3  # rounds that must be left when the disturbed turns are left out
 LEAST_ROUNDS = 2  # of a row that is kept when the run is interrupted: one process does not show how processes differ
 
 
@@ -99,12 +100,12 @@ class Rounds:
         self._leave_out([row for row in group if row.reason is None])
 
     def _leave_out(self, rows: Sequence[HostRow]) -> None:
-        """Leave out the turns of a model's rows in which something slowed them, if so many rounds count as the mode has."""
+        """Leave out the turns of a model's rows in which something slowed them, if enough rounds are left."""
         if not rows:
             return
         disturbed = self._disturbed(rows)
         rated = rate(rows, disturbed)
-        enough = len(rated.sound) >= self._mode.processes
+        enough = len(rated.sound) >= min(LEAST_SOUND, self._mode.processes)
         for row in rows:
             note_slowed(row, disturbed)
             if enough:

@@ -95,9 +95,7 @@ def _slowed(conditions: Sequence[Conditions]) -> Flag | None:
     share = _typical([process.slowed for process in conditions])
     if share is None or share <= SLOWED_LIMIT:
         return None
-    found = (
-        f"something slowed it and the rows beside it in {100 * share:.0f} % of its turns, over {100 * SLOWED_LIMIT:.0f} %"
-    )
+    found = f"something slowed the rows in {100 * share:.0f} % of its turns, over {100 * SLOWED_LIMIT:.0f} %"
     return Flag("slowed", f"slowed: {found}")
 
 
