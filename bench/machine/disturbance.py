@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.machine.conditions import ROOT
 from common.python_process import module_command
 
-QUOTA = "50000 100000"  # microseconds of each period, and the period
+QUOTA_US, PERIOD_US = 50_000, 100_000  # so much CPU time of each period
 BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"  # it ends when this process ends
 
 
@@ -40,24 +40,38 @@ def neighbour() -> Iterator[None]:
 
 @contextmanager
 def quota(root: Path = ROOT) -> Iterator[None]:
-    """Put this process and its children into a control group (cgroup 2) that may use half a core. Raises Unavailable."""
-    group = root / "sys/fs/cgroup" / f"edgeproof-{os.getpid()}"
+    """Put this process and its children into a control group that may use half a core. Raises Unavailable."""
+    groups, limits = _control_groups(root / "sys/fs/cgroup")
+    group = groups / f"edgeproof-{os.getpid()}"
     try:
         group.mkdir()
     except OSError as error:
         raise Unavailable(f"no control group can be made here ({error})") from error
     try:
         try:
-            (group / "cpu.max").write_text(QUOTA)
+            for name, limit in limits.items():
+                (group / name).write_text(limit)
             (group / "cgroup.procs").write_text(str(os.getpid()))
         except OSError as error:
             raise Unavailable(f"the control groups here take no quota ({error})") from error
         yield
     finally:
         with suppress(OSError):
-            (group.parent / "cgroup.procs").write_text(str(os.getpid()))
+            (groups / "cgroup.procs").write_text(str(os.getpid()))
         with suppress(OSError):
             group.rmdir()
+
+
+def _control_groups(mounted: Path) -> tuple[Path, dict[str, str]]:
+    """Return the folder of the groups, of version 2 or 1, and the files with which a group's quota is set.
+
+    A folder that no kernel filled would take any file, and limit nothing. Raises Unavailable.
+    """
+    if (mounted / "cgroup.controllers").exists():
+        return mounted, {"cpu.max": f"{QUOTA_US} {PERIOD_US}"}
+    if (mounted / "cpu" / "cpu.cfs_quota_us").exists():
+        return mounted / "cpu", {"cpu.cfs_period_us": str(PERIOD_US), "cpu.cfs_quota_us": str(QUOTA_US)}
+    raise Unavailable(f"{mounted} has no control groups that take a quota of CPU time")
 
 
 KINDS: dict[str, Callable[[], object]] = {"neighbour": neighbour, "quota": quota}
