@@ -74,7 +74,8 @@ def _ink_contrast(gray: Image.Image) -> tuple[Plane, bool]:
     Of the picture's upper and lower envelope, one is the paper or the board and is smooth; the other follows the digit.
     """
     window = min(gray.size) * 3 // 10  # wider than any stroke
-    upper, lower = _envelope(gray, window, dark=True), _envelope(gray, window, dark=False)
+    cells = _cells(gray, window)
+    upper, lower = _envelope(cells, window, dark=True), _envelope(cells, window, dark=False)
     dark = _roughness(upper) <= _roughness(lower)
     return _contrast(gray, window, upper if dark else lower, dark), dark
 
@@ -84,9 +85,13 @@ def _cell(window: int) -> int:
     return max(1, window // 16)
 
 
-def _envelope(gray: Image.Image, window: int, dark: bool) -> npt.NDArray[np.uint8]:
+def _cells(gray: Image.Image, window: int) -> npt.NDArray[np.uint8]:
+    """Return the mean of each such square."""
+    return np.asarray(gray.reduce(_cell(window)))
+
+
+def _envelope(cells: npt.NDArray[np.uint8], window: int, dark: bool) -> npt.NDArray[np.uint8]:
     """Return the paper without ink, by cells: a morphological closing (dark ink) or opening, `window` pixels wide."""
-    cells = np.asarray(gray.reduce(_cell(window)))
     width = window // _cell(window) | 1
     first, then = (np.maximum, np.minimum) if dark else (np.minimum, np.maximum)
     return extreme(extreme(cells, width, first), width, then)
@@ -109,14 +114,14 @@ def _contrast(gray: Image.Image, window: int, envelope: npt.NDArray[np.uint8], d
     usual = int(paper.sum()) // paper.size
     away = paper - pixels if dark else pixels - paper
     gain = (usual + 16) * 256 // (np.arange(256, dtype=np.int32) + 16)  # 16: deep shade is mostly noise
-    return np.clip(away * gain[paper] >> 8, -255, 255)
+    return np.clip(away * gain.take(paper) >> 8, -255, 255)
 
 
 def extreme(values: npt.NDArray[Any], width: int, pick: Callable[..., Any]) -> npt.NDArray[Any]:
     """Return the greatest or least of the `width` x `width` values around each (H, W), as `pick` says (np.maximum, ...)."""
     for _ in range(2):  # columns, then rows
         reach = np.arange(-(width // 2), len(values) + width // 2)
-        values = values[np.clip(reach, 0, len(values) - 1)]
+        values = values.take(reach, axis=0, mode="clip")  # beyond an edge its own values
         span = 1
         while span < width:  # doubling: log2(width) passes
             more = min(span, width - span)
@@ -195,7 +200,7 @@ def _close_up(image: Image.Image, mask: Mask, blob: Blob, step: int, dark: bool)
     fine = -(-longer // CLOSE_UP)
     gray = image.reduce(fine, crop)
     window = longer // fine * 2 // 5
-    contrast = _contrast(gray, window, _envelope(gray, window, dark), dark)
+    contrast = _contrast(gray, window, _envelope(_cells(gray, window), window, dark), dark)
     near = Image.fromarray(extreme(mask.astype(np.uint8), 5, np.maximum))
     cover = (0, 0, (crop[2] - crop[0]) / step, (crop[3] - crop[1]) / step)
     allowed = np.asarray(near.resize(gray.size, Image.Resampling.NEAREST, cover)) > 0
