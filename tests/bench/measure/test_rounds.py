@@ -252,24 +252,28 @@ class SlowedProcess(SimulatedProcess):
 
 
 class SlowedWorkers(SimulatedWorkers):
-    """Starts processes of some rows that something slows at the same times: 15 queries of `factor` ms a turn."""
+    """Starts processes of some rows that something slows at the same times, or one `alone`: 15 queries of `factor` ms."""
 
-    def __init__(self, scratch: Path, rows: int, factor: Factor) -> None:
+    def __init__(self, scratch: Path, rows: int, factor: Factor, alone: str | None) -> None:
         super().__init__(scratch)
-        self._rows, self._factor, self._started = rows, factor, 0
+        self._rows, self._factor, self._alone, self._started = rows, factor, alone, 0
 
     @contextmanager
     def talking_to(self, job: Job, result: Path, wait: bool) -> Iterator[SimulatedProcess]:
         number = self._started // self._rows + 1
         self._started += 1
         with super().talking_to(job, result, wait):
-            yield SlowedProcess(Path(job.path).stem, result, self.log, lambda turn: self._factor(number, turn))
+            name = Path(job.path).stem
+            is_slowed = self._alone in (None, name)
+            yield SlowedProcess(name, result, self.log, lambda turn: self._factor(number, turn) if is_slowed else 1.0)
 
 
-def measure_further(rows: Sequence[HostRow], folder: Path, factor: Factor, further: int = 4) -> list[str]:
+def measure_further(
+    rows: Sequence[HostRow], folder: Path, factor: Factor, further: int = 4, alone: str | None = None
+) -> list[str]:
     """Measure four rounds of four turns each, and further ones; return what is said of these."""
     said: list[str] = []
-    workers = SlowedWorkers(folder, len(rows), factor)
+    workers = SlowedWorkers(folder, len(rows), factor, alone)
     Rounds(workers, Mode(64, 0.24, 4, further_rounds=further), random.Random(0), said.append).measure(rows)  # type: ignore[arg-type]
     return [line for line in said if "further" in line or "left out" in line]
 
@@ -338,6 +342,15 @@ def test_three_quiet_rounds_are_enough_to_leave_out_the_others(rows: list[HostRo
 def test_a_quiet_run_needs_no_further_round(rows: list[HostRow], tmp_path: Path) -> None:
     assert measure_further(rows, tmp_path, lambda *_: 1.0) == []
     assert [turns_of(row) for row in rows] == [[4] * 4] * 3
+
+
+def test_one_row_of_ten_that_is_not_known_precisely_needs_no_further_round(tmp_path: Path) -> None:
+    rows = [row_of(tmp_path, f"row{number}") for number in range(10)]
+    changing: Factor = lambda number, _: 1 + 0.1 * number  # noqa: E731
+    assert measure_further(rows, tmp_path, changing, alone="row3") == []
+    assert [len(row.latencies_ns) for row in rows] == [4] * 10
+    few = [row_of(tmp_path, f"row{number}") for number in range(9)]
+    assert len(measure_further(few, tmp_path, changing, alone="row3")) == 4
 
 
 def test_rows_that_take_turns_at_other_times_are_not_judged_together(
