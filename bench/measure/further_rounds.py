@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.measure.row import HostRow
-from bench.results.validity import KNOWN_WITHIN, known_within
+from bench.results.validity import KNOWN_WITHIN, SLOWED_LIMIT, known_within
 from bench.stats import percentiles
 
-LEAST_TURNS = 4  # undisturbed ones, of a process that counts
+IMPRECISE_TOLERATED = 0.1  # of the rows: a further round is one of all rows, and mostly for Keras's
+LEAST_TURNS = 4  # undisturbed ones, of a process that counts; half of its turns are enough if it took few
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,13 @@ class Rated:
 
     slowed: float  # the share of the turns in which something slowed the rows
     sound: tuple[int, ...]  # the places of the rounds that count: each row has enough undisturbed turns in them
+    slowed_in_sound: float  # the share of slowed turns in the typical one of these rounds; 1 if there is none
     imprecise: int  # rows that these do not show precisely enough
+
+    def is_enough(self, rounds: int, rows: int) -> bool:
+        """Say whether no further round is needed, of the `rounds` that must count, for so many rows."""
+        precise = self.imprecise <= IMPRECISE_TOLERATED * rows
+        return len(self.sound) >= rounds and self.slowed_in_sound <= SLOWED_LIMIT and precise
 
     @property
     def text(self) -> str:
@@ -40,14 +47,20 @@ def rate(rows: Sequence[HostRow], disturbed: Collection[int]) -> Rated:
     """Rate the turns of rows of the same rounds, of which those in the `disturbed` cycles do not count."""
     turns = np.concatenate([cycles for row in rows for cycles in row.turn_cycles])
     slowed = float(np.isin(turns, list(disturbed)).mean())
-    enough = [[np.count_nonzero(mask) >= LEAST_TURNS for mask in _undisturbed(row, disturbed)] for row in rows]
-    sound = tuple(place for place, of_rows in enumerate(zip(*enough, strict=True)) if all(of_rows))
-    return Rated(slowed, sound, sum(_is_imprecise(_latencies(row, disturbed, sound)) for row in rows))
+    rounds = list(zip(*(_undisturbed(row, disturbed) for row in rows), strict=True))
+    sound = tuple(place for place, masks in enumerate(rounds) if all(map(_are_enough, masks)))
+    typical = float(np.median([1 - np.concatenate(rounds[place]).mean() for place in sound])) if sound else 1.0
+    imprecise = sum(_is_imprecise(_latencies(row, disturbed, sound)) for row in rows)
+    return Rated(slowed, sound, typical, imprecise)
 
 
 def _undisturbed(row: HostRow, disturbed: Collection[int]) -> list[npt.NDArray[np.bool_]]:
     """Return which turns (turns,) of a row were undisturbed, by process."""
     return [~np.isin(cycles, list(disturbed)) for cycles in row.turn_cycles]
+
+
+def _are_enough(undisturbed: npt.NDArray[np.bool_]) -> bool:
+    return int(np.count_nonzero(undisturbed)) >= min(LEAST_TURNS, -(-len(undisturbed) // 2))
 
 
 def _latencies(row: HostRow, disturbed: Collection[int], sound: Sequence[int]) -> list[npt.NDArray[np.int64]]:

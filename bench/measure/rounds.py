@@ -30,7 +30,6 @@ from common.progress import task_progress
 ALONE_ROUNDS = 3  # the first ones, whose processes start one at a time: their start-up is that of a process alone
 PATH_ROUNDS = 2  # the first ones, in which the whole path is timed too: it takes as long as a process's turns
 LONGEST = 2  # times as long as it must, at most, that a process takes turns while something slows the rows
-IMPRECISE_TOLERATED = 0.1  # of the rows: a further round is one of all rows, and mostly for Keras's
 LEAST_SOUND = 3  # rounds that must be left when the disturbed turns are left out
 LEAST_ROUNDS = 2  # of a row that is kept when the run is interrupted: one process does not show how processes differ
 
@@ -94,7 +93,7 @@ class Rounds:
             if not going:
                 return
             rated = rate(going, self._disturbed(going))
-            if len(rated.sound) >= least and rated.imprecise <= IMPRECISE_TOLERATED * len(going):
+            if rated.is_enough(least, len(going)):
                 break
             self._say(f"  {name}: {rated.text}: a further round, {number}")
             self._round(going, number)
