@@ -17,7 +17,7 @@ from bench.results.row import IMPRECISE
 LEAST_QUERIES = 64  # the fewest for a p90
 KNOWN_WITHIN = 0.05  # of p50: how far either end of its 95 % interval may be
 LEAST_PROCESSES = 2  # one process does not show how processes differ
-SLOWED_LIMIT = 0.5  # of a process's turns: where it is more, those that are left were often slowed too (docs/measure.md)
+SLOWED_LIMIT = 0.4  # of a process's turns: where it is more, those that are left were often slowed too (docs/measure.md)
 WAITED_LIMIT = 0.05  # of a process's turns
 ELSEWHERE_LIMIT = 0.10  # of all cores' time
 FREQUENCY_LIMIT = 0.05  # between the lowest and the highest clock
