@@ -47,7 +47,8 @@ def rate(rows: Sequence[HostRow], disturbed: Collection[int]) -> Rated:
     """Rate the turns of rows of the same rounds, of which those in the `disturbed` cycles do not count."""
     turns = np.concatenate([cycles for row in rows for cycles in row.turn_cycles])
     slowed = float(np.isin(turns, list(disturbed)).mean())
-    rounds = list(zip(*(_undisturbed(row, disturbed) for row in rows), strict=True))
+    # Not strict: Ctrl-C may come when a round is kept of some rows only
+    rounds = list(zip(*(_undisturbed(row, disturbed) for row in rows), strict=False))
     sound = tuple(place for place, masks in enumerate(rounds) if all(map(_are_enough, masks)))
     typical = float(np.median([1 - np.concatenate(rounds[place]).mean() for place in sound])) if sound else 1.0
     imprecise = sum(_is_imprecise(_latencies(row, disturbed, sound)) for row in rows)

@@ -74,6 +74,15 @@ class Rounds:
     def measure(self, rows: Sequence[HostRow]) -> None:
         """Measure all rounds: changes of the machine over minutes then show themselves within each row."""
         groups = groups_of(rows)
+        try:
+            self._measure_rounds(groups)
+            for group in groups:
+                self._further(group)
+        finally:  # of what Ctrl-C leaves too
+            for group in groups:
+                self._leave_out([row for row in group if row.reason is None and row.turn_cycles])
+
+    def _measure_rounds(self, groups: Sequence[Sequence[HostRow]]) -> None:
         with task_progress("rounds", self._mode.processes * len(groups), timing=True) as advance:
             for number in range(1, self._mode.processes + 1):
                 for group in self._order.sample(groups, len(groups)):
@@ -82,11 +91,9 @@ class Rounds:
                     if going:
                         self._say(f"  round {number} of {self._mode.processes}: {_p50s(going)}")
                     advance(1)
-        for group in groups:
-            self._further(group)
 
     def _further(self, group: Sequence[HostRow]) -> None:
-        """Measure further rounds of a model's rows while something is in doubt, and leave out the disturbed turns."""
+        """Measure further rounds of a model's rows while something is in doubt."""
         name, least = group[0].subject.model_name, self._mode.processes
         for number in range(least + 1, least + self._mode.further_rounds + 1):
             going = [row for row in group if row.reason is None]
@@ -94,10 +101,9 @@ class Rounds:
                 return
             rated = rate(going, self._disturbed(going))
             if rated.is_enough(least, len(going)):
-                break
+                return
             self._say(f"  {name}: {rated.text}: a further round, {number}")
             self._round(going, number)
-        self._leave_out([row for row in group if row.reason is None])
 
     def _leave_out(self, rows: Sequence[HostRow]) -> None:
         """Leave out the turns of a model's rows in which something slowed them, if enough rounds are left."""

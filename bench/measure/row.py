@@ -87,6 +87,11 @@ class HostRow(PendingRow):
     rounds_left_out: int = 0  # something slowed nearly all of their turns
     held_bytes: int = 0  # the most that a process of this row was seen to hold when it was warm; 0: not known yet
 
+    @property
+    def rounds_measured(self) -> int:
+        """Return in how many rounds it took turns, with those that were left out."""
+        return len(self.latencies_ns) + self.rounds_left_out
+
     def job(self, task: Task, **more: Any) -> Job:
         """Describe what a process of this row does."""
         document = dict(self.found.card.document)

@@ -73,7 +73,7 @@ def run(
         finally:
             workers.stop()
         least = LEAST_ROUNDS if interrupted else mode.processes
-        finished = [row for row in rows if row.reason is None and len(row.latencies_ns) >= least]
+        finished = [row for row in rows if row.reason is None and row.rounds_measured >= least]
         evaluation_sets = _evaluation_sets(finished)
     if interrupted:
         say(f"interrupted: {len(finished)} of {len(rows)} rows are finished and kept")

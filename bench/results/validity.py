@@ -92,27 +92,26 @@ def _not_steady(conditions: Sequence[Conditions]) -> Flag | None:
 
 
 def _slowed(conditions: Sequence[Conditions]) -> Flag | None:
-    share = _typical([process.slowed for process in conditions])
-    if share is None or share <= SLOWED_LIMIT:
-        return None
-    found = f"something slowed the rows in {100 * share:.0f} % of its turns, over {100 * SLOWED_LIMIT:.0f} %"
-    return Flag("slowed", f"slowed: {found}")
+    found = "slowed: something slowed the rows in {share} of its turns"
+    return _over(SLOWED_LIMIT, [process.slowed for process in conditions], "slowed", found)
 
 
 def _waited(conditions: Sequence[Conditions]) -> Flag | None:
-    share = _typical([process.waited for process in conditions])
-    if share is None or share <= WAITED_LIMIT:
-        return None
-    found = f"its processes waited {100 * share:.1f} % of their time for a core, over {100 * WAITED_LIMIT:.0f} %"
-    return Flag("waited", f"waited: {found}")
+    found = "waited: its processes waited {share} of their time for a core"
+    return _over(WAITED_LIMIT, [process.waited for process in conditions], "waited", found)
 
 
 def _load_elsewhere(conditions: Sequence[Conditions]) -> Flag | None:
-    share = _typical([process.elsewhere for process in conditions])
-    if share is None or share <= ELSEWHERE_LIMIT:
+    found = "load from elsewhere: other processes used {share} of the machine's CPU time"
+    return _over(ELSEWHERE_LIMIT, [process.elsewhere for process in conditions], "load_elsewhere", found)
+
+
+def _over(limit: float, shares: Sequence[float | None], name: str, found: str) -> Flag | None:
+    """Return a flag if the typical process's share is over the limit."""
+    share = _typical(shares)
+    if share is None or share <= limit:
         return None
-    found = f"other processes used {100 * share:.1f} % of the machine's CPU time, over {100 * ELSEWHERE_LIMIT:.0f} %"
-    return Flag("load_elsewhere", f"load from elsewhere: {found}")
+    return Flag(name, f"{found.format(share=f'{100 * share:.1f} %')}, over {100 * limit:.0f} %")
 
 
 def _typical(shares: Sequence[float | None]) -> float | None:

@@ -86,7 +86,7 @@ def _cell(window: int) -> int:
 
 
 def _cells(gray: Image.Image, window: int) -> npt.NDArray[np.uint8]:
-    """Return the mean of each such square."""
+    """Return the mean of each square of `_cell` pixels."""
     return np.asarray(gray.reduce(_cell(window)))
 
 

@@ -351,6 +351,21 @@ def test_three_quiet_rounds_are_enough_to_leave_out_the_others(rows: list[HostRo
     said = measure_further(rows, tmp_path, lambda number, _: 1.0 if number in (1, 3, 8) else 1.4)
     assert [(turns_of(row), row.rounds_left_out) for row in rows] == [([4] * 3, 5)] * 3
     assert said[-1] == "  m: something slowed the rows in 71 % of their turns: left out"  # 30 of 42
+    assert [row.rounds_measured for row in rows] == [8] * 3  # so the run keeps them as finished
+
+
+def test_what_ctrl_c_leaves_says_in_which_share_of_its_turns_something_slowed_the_rows(
+    rows: list[HostRow], tmp_path: Path
+) -> None:
+    def busy(number: int, turn: int) -> float:
+        if number == 3:
+            raise KeyboardInterrupt
+        return 1.4 if turn == 2 else 1.0
+
+    with pytest.raises(KeyboardInterrupt):
+        measure_further(rows, tmp_path, busy)
+    assert [condition.slowed for condition in rows[0].conditions] == pytest.approx([0.2, 0.2])
+    assert [turns_of(row) for row in rows] == [[5, 5]] * 3  # two rounds are too few to leave turns out
 
 
 def test_a_quiet_run_needs_no_further_round(rows: list[HostRow], tmp_path: Path) -> None:

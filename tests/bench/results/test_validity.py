@@ -24,7 +24,7 @@ class TestFlags:
             (Conditions(steady=False), "not_steady", "limit"),
             (Conditions(elsewhere=0.31), "load_elsewhere", "15.5 %"),
             (Conditions(waited=0.2), "waited", "10.0 %"),
-            (Conditions(slowed=0.9), "slowed", "90 % of its turns, over 40 %"),
+            (Conditions(slowed=0.9), "slowed", "90.0 % of its turns, over 40 %"),
             (Conditions(frequency_mhz=(2_000, 1_500)), "frequency_changed", "1,500 and 2,000 MHz"),
             (Conditions(throttled=True, temperature_c=82.4), "throttled", "82 °C"),
         ],
