@@ -72,8 +72,7 @@ def run(
             interrupted = True
         finally:
             workers.stop()
-        least = LEAST_ROUNDS if interrupted else mode.processes
-        finished = [row for row in rows if row.reason is None and row.rounds_measured >= least]
+        finished = finished_rows(rows, LEAST_ROUNDS if interrupted else mode.processes)
         evaluation_sets = _evaluation_sets(finished)
     if interrupted:
         say(f"interrupted: {len(finished)} of {len(rows)} rows are finished and kept")
@@ -81,6 +80,11 @@ def run(
     skipped = [*absent, *(Skipped(row.subject, row.reason) for row in rows if row.reason is not None)]
     asked_in_vain = bool(runtimes and absent)  # asked for by name and not there: exit code 1
     return Outcome(measured, skipped, asked_in_vain or any(row.crashed for row in rows), evaluation_sets, interrupted)
+
+
+def finished_rows(rows: Sequence[HostRow], rounds: int) -> list[HostRow]:
+    """Return the rows that were measured in at least so many rounds, also where some of these are left out."""
+    return [row for row in rows if row.reason is None and row.rounds_measured >= rounds]
 
 
 def sort_out(requested: Sequence[str], formats: set[str], threads: int) -> tuple[list[str], list[Skipped]]:
