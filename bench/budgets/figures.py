@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.results.measurement import NS_PER_MS, Samples
+from bench.results.measurement import NS_PER_MS
 from bench.results.row import ResultRow
+from bench.results.samples import Samples
 from bench.results.store import Results
 from bench.stats import intervals, percentiles
 from common.interval import Interval, of_share

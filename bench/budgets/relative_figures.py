@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from bench.budgets.figures import NO_ACCURACY, Case, Measured, pictures, processes_ms
 from bench.results.evaluation_set import paired_answers
-from bench.results.measurement import REFERENCES, Samples
+from bench.results.measurement import REFERENCES
 from bench.results.row import ResultRow
+from bench.results.samples import Samples
 from bench.results.store import Results
 from bench.results.time_ratio import ratio_of_processes
 from common.interval import of_share

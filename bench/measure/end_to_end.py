@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.results.measurement import NO_PATH
+from bench.results.samples import NO_PATH
 from device.card import Card
 from device.inference import classify
 
 LEAST_PICTURES = 8
 MOST_PICTURES = 256
-DURATION_NS = 250_000_000
+DURATION_NS = 125_000_000
 
 
 def time_pictures(session: Any, card: Card, files: Sequence[str]) -> npt.NDArray[np.int64]:

@@ -19,14 +19,24 @@ class Rated:
     """The turns of the rows of a model, rated."""
 
     slowed: float  # the share of the turns in which something slowed the rows
+    slowed_by_round: tuple[float, ...]  # this share in each round
     sound: tuple[int, ...]  # the places of the rounds that count: each row has enough undisturbed turns in them
-    slowed_in_sound: float  # the share of slowed turns in the typical one of these rounds; 1 if there is none
     imprecise: int  # rows that these do not show precisely enough
 
     def is_enough(self, rounds: int, rows: int) -> bool:
         """Say whether no further round is needed, of the `rounds` that must count, for so many rows."""
         precise = self.imprecise <= IMPRECISE_TOLERATED * rows
-        return len(self.sound) >= rounds and self.slowed_in_sound <= SLOWED_LIMIT and precise
+        return len(self.sound) >= rounds and self._slowed_in_sound <= SLOWED_LIMIT and precise
+
+    @property
+    def stays_slowed(self) -> bool:
+        """Say whether a further round would meet the same: what slows a machine in two rounds in a row lasts for minutes."""
+        return all(share > SLOWED_LIMIT for share in self.slowed_by_round[-2:])
+
+    @property
+    def _slowed_in_sound(self) -> float:
+        """Return the share of slowed turns in the typical one of the rounds that count; 1 if there is none."""
+        return float(np.median([self.slowed_by_round[place] for place in self.sound])) if self.sound else 1.0
 
     @property
     def text(self) -> str:
@@ -50,9 +60,8 @@ def rate(rows: Sequence[HostRow], disturbed: Collection[int]) -> Rated:
     # Not strict: Ctrl-C may come when a round is kept of some rows only
     rounds = list(zip(*(_undisturbed(row, disturbed) for row in rows), strict=False))
     sound = tuple(place for place, masks in enumerate(rounds) if all(map(_are_enough, masks)))
-    typical = float(np.median([1 - np.concatenate(rounds[place]).mean() for place in sound])) if sound else 1.0
     imprecise = sum(_is_imprecise(_latencies(row, disturbed, sound)) for row in rows)
-    return Rated(slowed, sound, typical, imprecise)
+    return Rated(slowed, tuple(1 - float(np.concatenate(masks).mean()) for masks in rounds), sound, imprecise)
 
 
 def _undisturbed(row: HostRow, disturbed: Collection[int]) -> list[npt.NDArray[np.bool_]]:

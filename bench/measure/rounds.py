@@ -76,8 +76,7 @@ class Rounds:
         groups = groups_of(rows)
         try:
             self._measure_rounds(groups)
-            for group in groups:
-                self._further(group)
+            self._measure_further(groups)
         finally:  # of what Ctrl-C leaves too
             for group in groups:
                 self._leave_out([row for row in group if row.reason is None and row.turn_cycles])
@@ -92,18 +91,28 @@ class Rounds:
                         self._say(f"  round {number} of {self._mode.processes}: {_p50s(going)}")
                     advance(1)
 
-    def _further(self, group: Sequence[HostRow]) -> None:
-        """Measure further rounds of a model's rows while something is in doubt."""
-        name, least = group[0].subject.model_name, self._mode.processes
+    def _measure_further(self, groups: Sequence[Sequence[HostRow]]) -> None:
+        """Measure further rounds, of the models in turn: that gives the machine time between two of one model."""
+        least = self._mode.processes
+        in_doubt = list(groups)
         for number in range(least + 1, least + self._mode.further_rounds + 1):
-            going = [row for row in group if row.reason is None]
-            if not going:
-                return
-            rated = rate(going, self._disturbed(going))
-            if rated.is_enough(least, len(going)):
-                return
-            self._say(f"  {name}: {rated.text}: a further round, {number}")
-            self._round(going, number)
+            in_doubt = [group for group in in_doubt if self._further(group, number)]
+
+    def _further(self, group: Sequence[HostRow], number: int) -> bool:
+        """Measure a further round of a model's rows if something is in doubt, and say whether one was measured."""
+        name, least = group[0].subject.model_name, self._mode.processes
+        going = [row for row in group if row.reason is None]
+        if not going:
+            return False
+        rated = rate(going, self._disturbed(going))
+        if rated.is_enough(least, len(going)):
+            return False
+        if number > least + 1 and rated.stays_slowed:
+            self._say(f"  {name}: {rated.slowed_text}, and goes on: no further round")
+            return False
+        self._say(f"  {name}: {rated.text}: a further round, {number}")
+        self._round(going, number)
+        return True
 
     def _leave_out(self, rows: Sequence[HostRow]) -> None:
         """Leave out the turns of a model's rows in which something slowed them, if enough rounds are left."""

@@ -13,9 +13,10 @@ from bench.artifacts.find import Artifact
 from bench.machine.conditions import Conditions
 from bench.measure.job import Job, Task
 from bench.measure.worker_pool import Stopped
-from bench.results.measurement import NO_PATH, NS_PER_MS
+from bench.results.measurement import NS_PER_MS
 from bench.results.outcome import RowCrashed, RowRefused
 from bench.results.row import HOST, Startup, Subject
+from bench.results.samples import NO_PATH
 from bench.runtimes import find_accelerator
 from bench.stats import percentiles
 

@@ -18,8 +18,9 @@ from bench.measure.rounds import LEAST_ROUNDS, Rounds, see_where_it_ran
 from bench.measure.row import ACCURACY_SIZES, Extras, HostRow, Mode, Say, guarded, startup_of, subject_for
 from bench.measure.worker_pool import Workers
 from bench.results.evaluation_set import EvaluationSet, collect
-from bench.results.measurement import REFERENCES, AnswerCounts, Measurement, Samples
+from bench.results.measurement import REFERENCES, AnswerCounts, Measurement
 from bench.results.row import ANY, HOST, ArtifactFile, Skipped, Subject
+from bench.results.samples import Samples
 from bench.runtimes import Accelerated, OpensCardless, check_installed, find_accelerator, find_runtime, runtimes_by_default
 from common.files import scratch_folder, sha256_of
 from common.progress import task_progress

@@ -20,9 +20,9 @@ import numpy.typing as npt
 
 from bench.artifacts.cardless_input import CardlessInput
 from bench.machine import conditions as watch
-from bench.measure import end_to_end, interleaving, sustained_load
+from bench.measure import end_to_end, interleaving
 from bench.measure.job import EXIT_FELL_BACK, EXIT_REFUSED, REASON, TRIAL_PICTURES, Job
-from bench.results.measurement import NO_PATH
+from bench.results.samples import NO_PATH
 from bench.runtimes import FellBack, KnowsWhere, Profiles, Session, find_runtime, open_model
 from bench.runtimes.support import operation_profile
 from bench.runtimes.support.cardless_session import CardlessSession
@@ -137,6 +137,8 @@ def run(job: Job) -> None:
             _save(job, session, **measured, **ran_on(session, startup.tensors))
             _print({"saved": True})
     else:
+        from bench.measure import sustained_load
+
         warm_up(session.infer, startup.tensors)
         for minute in sustained_load.minutes(session.infer, startup.tensors, job.duration_ns):
             _print(minute.to_json())

@@ -28,9 +28,10 @@ from bench.remote.reconnecting_link import Link
 from bench.remote.request import DeviceOutcome, Request, Say, outcome_of
 from bench.remote.ssh import DeviceLost
 from bench.results.emulated import NOT_A_LATENCY
-from bench.results.measurement import NS_PER_MS, Measurement, Samples
+from bench.results.measurement import NS_PER_MS, Measurement
 from bench.results.outcome import RowCrashed, RowRefused
 from bench.results.row import ArtifactFile, Golden, Skipped, Startup, Subject
+from bench.results.samples import Samples
 from common.files import sha256_of
 from convert.deployment.compatibility import check
 from convert.deployment.one_file import device_archive

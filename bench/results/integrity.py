@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.results.measurement import NS_PER_MS, Samples
+from bench.results.measurement import NS_PER_MS
 from bench.results.row import ResultRow
+from bench.results.samples import Samples
 from bench.results.store import Results, load_results
 from device.errors import EdgeproofError
 

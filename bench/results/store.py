@@ -15,8 +15,9 @@ import numpy.typing as npt
 from bench.machine.environment import Environment
 from bench.results import document
 from bench.results.evaluation_set import EvaluationSet, merge as merge_evaluation_sets
-from bench.results.measurement import NS_PER_MS, Measurement, Samples
+from bench.results.measurement import NS_PER_MS, Measurement
 from bench.results.row import ANY, HOST, ResultRow, Skipped, Subject
+from bench.results.samples import Samples
 from common.files import json_bytes, reading_together, replacing_together
 from device.errors import EdgeproofError
 

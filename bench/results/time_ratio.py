@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.results.measurement import Samples
 from bench.results.row import ResultRow
+from bench.results.samples import Samples
 from bench.results.store import Results, latencies_ns
 from bench.stats import intervals
 from bench.stats.ratios import STATED_ERROR, Ratio, ratio

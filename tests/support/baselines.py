@@ -8,8 +8,9 @@ import numpy as np
 
 from bench.artifacts.find import Artifact, find_artifacts
 from bench.budgets.rules import Budgets, load_budgets
-from bench.results.measurement import AnswerCounts, Measurement, Samples
+from bench.results.measurement import AnswerCounts, Measurement
 from bench.results.row import ArtifactFile, Startup, Subject
+from bench.results.samples import Samples
 from bench.results.store import Results
 from common.files import sha256_of
 from convert.formats.card_writer import embed

@@ -8,8 +8,9 @@ import numpy as np
 
 from bench.budgets.kinds import KINDS
 from bench.budgets.limit import Limit, Place
-from bench.results.measurement import AnswerCounts, Measurement, Samples
+from bench.results.measurement import AnswerCounts, Measurement
 from bench.results.row import ArtifactFile, Startup, Subject
+from bench.results.samples import Samples
 from bench.results.store import Results
 from tests.conftest import ROOT
 from tests.support import results_builder

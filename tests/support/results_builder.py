@@ -10,8 +10,9 @@ from bench.machine.conditions import Conditions
 from bench.machine.environment import Environment
 from bench.results.evaluation_set import collect
 from bench.results.instruction_counts import Instructions
-from bench.results.measurement import AnswerCounts, Measurement, Samples
+from bench.results.measurement import AnswerCounts, Measurement
 from bench.results.row import ArtifactFile, Startup, Subject
+from bench.results.samples import Samples
 from bench.results.store import Results, load_results
 
 PICTURES = 2_000

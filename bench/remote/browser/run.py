@@ -27,8 +27,9 @@ from bench.remote.device_config import Device
 from bench.remote.device_rows import DeviceMeasurement
 from bench.remote.request import DeviceOutcome, Request, Say, outcome_of
 from bench.results.browser_figures import BrowserFigures
-from bench.results.measurement import NS_PER_MS, Samples
+from bench.results.measurement import NS_PER_MS
 from bench.results.row import ArtifactFile, Subject
+from bench.results.samples import Samples
 from bench.runtimes.browser import browser_runtime_names, browser_runtimes_by_default, find_browser_runtime, on_webgpu
 from common.files import scratch_folder, sha256_of
 from device.errors import EdgeproofError, RuntimeMissing

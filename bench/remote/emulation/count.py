@@ -15,9 +15,10 @@ from bench.measure.phases import Phases
 from bench.remote.emulation.device import EmulatedDevice, NotHere, emulated_names, find_emulated, of_core
 from bench.remote.emulation.run_phases import run_emulated
 from bench.results.instruction_counts import CANNOT_SEE, Instructions
-from bench.results.measurement import NS_PER_MS, AnswerCounts, Measurement, Samples
+from bench.results.measurement import NS_PER_MS, AnswerCounts, Measurement
 from bench.results.outcome import RowRefused
 from bench.results.row import HOST, ArtifactFile, Skipped, Startup, Subject
+from bench.results.samples import Samples
 from bench.runtimes import find_runtime, runtimes_by_default
 from common.files import sha256_of
 from common.tables import table_lines

@@ -18,9 +18,10 @@ from bench.remote.device_config import INTERPRETER, Device
 from bench.remote.device_rows import DeviceMeasurement
 from bench.remote.microcontroller.measuring import Interpreters, Measured
 from bench.remote.request import DeviceOutcome, Request, Say, outcome_of
-from bench.results.measurement import NS_PER_MS, Samples
+from bench.results.measurement import NS_PER_MS
 from bench.results.outcome import RowRefused
 from bench.results.row import ArtifactFile, Startup, Subject
+from bench.results.samples import Samples
 from common.files import scratch_folder, sha256_of
 from common.micro_figures import how_to_set_up
 from common.python_process import module_command

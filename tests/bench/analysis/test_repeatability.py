@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from bench.analysis import repeatability
 from bench.analysis.repeatability import Repeated, Share, shares
-from bench.results.measurement import Samples
+from bench.results.samples import Samples
 from bench.results.store import Results
 from bench.stats.ratios import Ratio
 from common.verdict import Verdict

@@ -14,8 +14,9 @@ from bench.budgets.finding import Finding, NotJudged
 from bench.budgets.rules import load_budgets
 from bench.machine.conditions import Conditions
 from bench.results.integrity import load_sound_results
-from bench.results.measurement import AnswerCounts, Measurement, Samples
+from bench.results.measurement import AnswerCounts, Measurement
 from bench.results.row import Subject
+from bench.results.samples import Samples
 from bench.results.store import Results
 from bench.stats import intervals
 from common.verdict import Verdict

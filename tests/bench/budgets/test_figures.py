@@ -8,7 +8,8 @@ import pytest
 from bench.budgets.figures import Case, Figure, Measured, no_time, pictures, processes_ms, startup
 from bench.budgets.kinds import KINDS
 from bench.machine.conditions import Conditions
-from bench.results.measurement import Measurement, Samples
+from bench.results.measurement import Measurement
+from bench.results.samples import Samples
 from bench.results.store import Results
 from bench.stats import intervals
 from bench.stats.percentiles import early_stopping_percentile_ns

@@ -8,7 +8,8 @@ import pytest
 
 from bench.budgets.figures import Case, Measured, OtherVariant
 from bench.budgets.relative_figures import NO_REFERENCE, agreement, latency_ratio, partner_of, top1_drop
-from bench.results.measurement import AnswerCounts, Measurement, Samples
+from bench.results.measurement import AnswerCounts, Measurement
+from bench.results.samples import Samples
 from bench.results.store import Results
 from bench.stats import intervals
 from common.interval import of_share

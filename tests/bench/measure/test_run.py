@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bench.measure.worker import answer_pictures
-from bench.results.measurement import Samples
 from bench.results.row import ANY
+from bench.results.samples import Samples
 from bench.results.store import load_results
 from bench.runtimes import Accelerated, find_runtime, runtime_names
 from tests.conftest import CONVERTED, TFLITE, Tiny, classify, run_module

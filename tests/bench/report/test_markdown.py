@@ -5,8 +5,9 @@ import numpy as np
 from bench.machine.conditions import Conditions
 from bench.machine.environment import Environment
 from bench.report.markdown import markdown
-from bench.results.measurement import AnswerCounts, Measurement, Samples
+from bench.results.measurement import AnswerCounts, Measurement
 from bench.results.row import ArtifactFile, Startup, Subject
+from bench.results.samples import Samples
 from bench.results.store import Results
 
 

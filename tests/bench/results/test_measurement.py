@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from bench.analysis.wording import milliseconds
-from bench.results.measurement import Samples, latency_of
+from bench.results.measurement import latency_of
+from bench.results.samples import Samples
 from tests.support.results_builder import measurement, steady
 
 

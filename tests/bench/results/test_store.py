@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bench.report.markdown import COLUMNS, markdown, table
-from bench.results.measurement import Samples
 from bench.results.row import Skipped
+from bench.results.samples import Samples
 from bench.results.store import Results, load_results
 from device.errors import EdgeproofError
 from tests.support.results_builder import ENVIRONMENT, measurement, steady

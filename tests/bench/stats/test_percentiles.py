@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.results.measurement import Samples, latency_of
+from bench.results.measurement import latency_of
+from bench.results.samples import Samples
 from bench.stats import percentiles
 from tests.support.results_builder import steady
 

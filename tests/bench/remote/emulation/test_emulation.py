@@ -16,8 +16,9 @@ from bench.remote.emulation.overlay import JOB, overlay
 from bench.remote.emulation.user_space import FOLDER, UserSpace, find_user_space
 from bench.results.emulated import NOT_A_LATENCY
 from bench.results.instruction_counts import Instructions
-from bench.results.measurement import AnswerCounts, Measurement, Samples
+from bench.results.measurement import AnswerCounts, Measurement
 from bench.results.row import ArtifactFile, Startup, Subject
+from bench.results.samples import Samples
 from bench.results.store import Results, load_results
 from device.errors import EdgeproofError
 from tests.conftest import ROOT, Finished, Tiny, run
