@@ -126,6 +126,16 @@ def scratch_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def make_temporary_files_in(folder: Path) -> None:
+    """Let this process and those that it starts make their temporary files in a folder that another process removes.
+
+    A process that ends at once leaves some behind, as a child of multiprocessing does: TensorFlow removes its generated
+    code when Python ends.
+    """
+    os.environ["TMPDIR"] = str(folder)
+    tempfile.tempdir = None  # else Python goes on with the folder that it found first
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file atomically."""
     with replacing(path) as temporary:

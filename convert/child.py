@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from common.extras import missing_extra
+from common.files import make_temporary_files_in, scratch_folder
 from convert.reasons import reason_of
 from device.errors import EXIT_INTERRUPTED, CheckFailed, EdgeproofError
 from device.process import end_with_parent, leave_no_core_file
@@ -58,6 +59,8 @@ class Child:
         self._say, self._who = say, who
         self._process: BaseProcess | None = None
         self._connection: Connection[Any, Any] | None = None
+        self._exit = ExitStack()
+        self._scratch = self._exit.enter_context(scratch_folder())
         handle, name = tempfile.mkstemp(prefix="edgeproof-convert-", suffix=".log")
         os.close(handle)
         self._log, self._log_is_named = Path(name), False
@@ -67,6 +70,7 @@ class Child:
 
     def __exit__(self, _type: type | None, error: BaseException | None, _traceback: TracebackType | None) -> None:
         self._end(interrupted=isinstance(error, KeyboardInterrupt))
+        self._exit.close()
         if not self._log_is_named:
             self._log.unlink(missing_ok=True)
 
@@ -101,7 +105,9 @@ class Child:
         if self._connection is None:
             context = get_context("spawn")  # TensorFlow does not survive a fork
             self._connection, child_end = context.Pipe()
-            self._process = context.Process(target=_work, args=(child_end, str(self._log), os.getpid()), daemon=True)
+            self._process = context.Process(
+                target=_work, args=(child_end, self._log, self._scratch, os.getpid()), daemon=True
+            )
             self._process.start()
             child_end.close()
         return self._connection
@@ -132,8 +138,9 @@ class Child:
         self._process, self._connection = None, None
 
 
-def _work(connection: "Connection[Any, Any]", log: str, parent: int) -> None:
+def _work(connection: "Connection[Any, Any]", log: Path, scratch: Path, parent: int) -> None:
     """Do tasks until the parent is gone."""
+    make_temporary_files_in(scratch)
     end_with_parent()
     leave_no_core_file()
     if os.getppid() != parent:

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 from common.extras import how_to_add
+from common.files import make_temporary_files_in, scratch_folder
 from device.errors import EdgeproofError
 from device.process import end_with_parent
 from train.data.dataset import DataReference, Dataset
@@ -96,11 +98,20 @@ def executor_for(jobs: int, dask: str | None) -> Iterator[Executor]:
     if dask is None:
         # A fresh process for each point: TensorFlow does not survive a fork, and a crash must not end other points.
         context, own = get_context("spawn"), os.getpid()
-        with ProcessPoolExecutor(jobs, context, end_with_parent, (own,), max_tasks_per_child=1) as pool:
+        with (
+            scratch_folder() as scratch,
+            ProcessPoolExecutor(jobs, context, _begin, (own, scratch), max_tasks_per_child=1) as pool,
+        ):
             yield pool
         return
     with dask_client(dask) as client:
         yield client.get_executor(pure=False, retries=2)
+
+
+def _begin(parent_id: int, scratch: Path) -> None:
+    """Begin a process that trains a point."""
+    end_with_parent(parent_id)
+    make_temporary_files_in(scratch)
 
 
 @contextmanager

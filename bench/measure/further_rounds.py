@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.measure.row import HostRow
-from bench.results.validity import KNOWN_WITHIN, SLOWED_LIMIT, known_within
+from bench.results.validity import KNOWN_WITHIN, SLOWED_LIMIT, known_within, slowed_at_best
 from bench.stats import percentiles
 
 IMPRECISE_TOLERATED = 0.1  # of the rows: a further round is one of all rows, and mostly for Keras's
@@ -26,7 +26,7 @@ class Rated:
     def is_enough(self, rounds: int, rows: int) -> bool:
         """Say whether no further round is needed, of the `rounds` that must count, for so many rows."""
         precise = self.imprecise <= IMPRECISE_TOLERATED * rows
-        return len(self.sound) >= rounds and self._slowed_in_sound <= SLOWED_LIMIT and precise
+        return len(self.sound) >= rounds and self._were_quiet and precise
 
     @property
     def stays_slowed(self) -> bool:
@@ -34,9 +34,9 @@ class Rated:
         return all(share > SLOWED_LIMIT for share in self.slowed_by_round[-2:])
 
     @property
-    def _slowed_in_sound(self) -> float:
-        """Return the share of slowed turns in the typical one of the rounds that count; 1 if there is none."""
-        return float(np.median([self.slowed_by_round[place] for place in self.sound])) if self.sound else 1.0
+    def _were_quiet(self) -> bool:
+        shares = [self.slowed_by_round[place] for place in self.sound]
+        return bool(shares) and slowed_at_best(shares) <= SLOWED_LIMIT
 
     @property
     def text(self) -> str:

@@ -1,6 +1,7 @@
 """Measuring processes: one fresh process for each job, limited in memory and time; if it crashes, only its row is lost."""
 
 import json
+import os
 import signal
 import subprocess
 import tempfile
@@ -124,6 +125,7 @@ class Workers:
                 stderr=subprocess.PIPE if errors is None else errors,
                 text=True,
                 cwd=PROGRAM,
+                env={**os.environ, "TMPDIR": str(self.scratch)},  # the process ends at once, and TensorFlow's files stay
                 start_new_session=True,
             )
             self._running.add(process)

@@ -1,7 +1,8 @@
 """Whether a row's latency can be trusted: flags with reasons, and the flags that are unknown on this machine.
 
 A latency is valid where the interval over its processes shows it to be known within 5 %. What disturbs all
-processes alike does not widen that interval, so it is a flag where the typical process, by the median, was disturbed.
+processes alike does not widen that interval, so it is a flag where the typical process, by the median, was disturbed; slowed
+turns are left out, so it is enough that two processes had few of them.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ LEAST_QUERIES = 64  # the fewest for a p90
 KNOWN_WITHIN = 0.05  # of p50: how far either end of its 95 % interval may be
 LEAST_PROCESSES = 2  # one process does not show how processes differ
 SLOWED_LIMIT = 0.4  # of a process's turns: where it is more, those that are left were often slowed too (docs/measure.md)
+QUIET_PROCESSES = 2  # that must be below it: where the others agree with these, their turns that are left are right
 WAITED_LIMIT = 0.05  # of a process's turns
 ELSEWHERE_LIMIT = 0.10  # of all cores' time
 FREQUENCY_LIMIT = 0.05  # between the lowest and the highest clock
@@ -91,9 +93,17 @@ def _not_steady(conditions: Sequence[Conditions]) -> Flag | None:
     return Flag("not_steady", "not steady: the warm-up reached its limit while calls still became faster")
 
 
+def slowed_at_best(shares: Sequence[float]) -> float:
+    """Return the share of slowed turns in the second quietest process (in the only one if there is one), by all shares."""
+    return sorted(shares)[min(QUIET_PROCESSES, len(shares)) - 1]
+
+
 def _slowed(conditions: Sequence[Conditions]) -> Flag | None:
-    found = "slowed: something slowed the rows in {share} of its turns"
-    return _over(SLOWED_LIMIT, [process.slowed for process in conditions], "slowed", found)
+    known = [process.slowed for process in conditions if process.slowed is not None]
+    if not known or slowed_at_best(known) <= SLOWED_LIMIT:
+        return None
+    found = f"even in its two quietest processes something slowed the rows in up to {100 * slowed_at_best(known):.1f} %"
+    return Flag("slowed", f"slowed: {found} of the turns, over {100 * SLOWED_LIMIT:.0f} %")
 
 
 def _waited(conditions: Sequence[Conditions]) -> Flag | None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,10 @@ def leave_open(workplace: Workplace, path: Path) -> None:
     workplace.exit.callback(path.unlink)
 
 
+def forget_a_file(_workplace: Workplace) -> str:
+    return tempfile.mkstemp()[1]
+
+
 @pytest.fixture
 def child() -> Child:
     return Child(print)
@@ -45,6 +50,12 @@ class TestChild:
             assert child.run(answer, "well") == "well! (1)"
             assert child.run(answer, "well") == "well! (2)"
         assert said == ["asked well"] * 2
+
+    def test_leaves_no_temporary_file_behind(self, child: Child) -> None:
+        with child:
+            forgotten = Path(child.run(forget_a_file))
+            assert forgotten.exists()
+        assert not forgotten.exists()
 
     def test_raises_our_errors_as_they_are_and_goes_on(self, child: Child) -> None:
         with child:

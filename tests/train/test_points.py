@@ -1,5 +1,6 @@
 """Training one point: stopped early and gone on with, it is what it would have been."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from train.data.dataset import DataReference
 from train.data.folders import load_folder
 from train.fitting.checkpoint import Checkpoint
-from train.points import train_settings
+from train.points import executor_for, train_settings
 
 SETTINGS = {"filters": 4, "epochs": 3, "batch_size": 32, "weight_average": 0.5, "normalized": True}
 
@@ -30,3 +31,12 @@ def test_a_point_that_stops_after_an_epoch_and_goes_on_is_the_same(reference: Da
 def test_a_depth_that_the_picture_is_too_small_for_is_refused(reference: DataReference) -> None:
     with pytest.raises(ValueError, match=r"negative|Negative|must be"):
         train_settings("mnist_cnn_crop", {**SETTINGS, "depth": 4}, reference)
+
+
+@pytest.mark.slow
+def test_temporary_files_of_a_training_process_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with executor_for(1, None) as pool:
+        forgotten = Path(pool.submit(tempfile.mkstemp).result()[1])
+        assert forgotten.exists()
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.measure.worker_pool import how_it_ended
+from bench.measure.worker_pool import Workers, how_it_ended
 from bench.results.store import Results, load_results
 from tests.conftest import Finished, run
 from tests.support.models.model_files import ENVIRONMENT, model
@@ -117,6 +117,12 @@ def test_ctrl_c_during_a_sustained_load_keeps_its_minutes_and_the_row(tmp_path: 
     assert [minute["number"] for minute in told["minutes"]] == [1]
     assert told["minutes"][0]["queries"] > 0
     assert told["verdict"] in finished.stdout
+
+
+def test_temporary_files_of_a_measuring_process_are_made_in_the_folder_of_the_run(tmp_path: Path) -> None:
+    told = "import json, tempfile; input(); print(json.dumps({'ready': True, 'place': tempfile.gettempdir()}))"
+    with Workers(tmp_path, 0, [sys.executable, "-c", told]).talking("{}\n") as talk:
+        assert talk.ready["place"] == str(tmp_path)
 
 
 @pytest.mark.parametrize(("code", "words"), [(-11, "SIGSEGV"), (-9, "SIGKILL"), (-1000, "signal 1000"), (7, "with 7")])

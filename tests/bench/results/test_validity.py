@@ -24,7 +24,7 @@ class TestFlags:
             (Conditions(steady=False), "not_steady", "limit"),
             (Conditions(elsewhere=0.31), "load_elsewhere", "15.5 %"),
             (Conditions(waited=0.2), "waited", "10.0 %"),
-            (Conditions(slowed=0.9), "slowed", "90.0 % of its turns, over 40 %"),
+            (Conditions(slowed=0.9), "slowed", "up to 90.0 % of the turns, over 40 %"),
             (Conditions(frequency_mhz=(2_000, 1_500)), "frequency_changed", "1,500 and 2,000 MHz"),
             (Conditions(throttled=True, temperature_c=82.4), "throttled", "82 °C"),
         ],
@@ -87,6 +87,12 @@ class TestLimits:
     @pytest.mark.parametrize(("share", "slowed"), [(0.40, False), (0.41, True), (None, False)])
     def test_two_in_five_turns_may_be_left_out(self, share: float | None, slowed: bool) -> None:
         assert names(flags(self.STEADY, [Conditions(slowed=share)] * 3)) == ["slowed"] * slowed
+
+    @pytest.mark.parametrize(
+        ("shares", "slowed"), [((0.9, 0.0, 0.4, 0.9, 0.9), False), ((0.0, 0.41, 0.9), True), ((0.3, 0.9), True)]
+    )
+    def test_two_processes_that_were_hardly_slowed_are_enough(self, shares: tuple[float, ...], slowed: bool) -> None:
+        assert names(flags(self.STEADY, [Conditions(slowed=share) for share in shares])) == ["slowed"] * slowed
 
     def test_the_typical_process_counts_since_the_interval_shows_what_one_did(self) -> None:
         quiet, disturbed = Conditions(elsewhere=0.0, waited=0.0), Conditions(elsewhere=0.9, waited=0.5)
