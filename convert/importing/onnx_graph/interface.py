@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert.importing.onnx_graph.tensors import makers, readers
+from convert.formats.onnx_tensors import makers, readers
 from convert.importing.understood import Activation, Layout, Shape, shape_text
 from device.errors import EdgeproofError
 

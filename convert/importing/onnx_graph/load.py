@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from common.files import sha256_of
-from convert.importing.onnx_graph.tensors import nodes, tensors
+from convert.formats.onnx_tensors import nodes, tensors
 from device.errors import EdgeproofError
 
 LIMIT_BYTES = 2_000_000_000  # of a protobuf message, and so of an .onnx with its weights inside

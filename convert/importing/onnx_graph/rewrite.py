@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from convert.formats.onnx_tensors import constants, graphs, nodes
 from convert.formats.to_onnx import BEHIND, FRONT, INPUT_NAME, OPSET
 from convert.importing.onnx_graph.interface import Interface
 from convert.importing.onnx_graph.load import ONNX_DOMAINS
-from convert.importing.onnx_graph.tensors import constants, graphs, nodes
 from convert.importing.onnx_graph.to_float32 import to_float32
 from convert.importing.understood import Activation
 from device.pictures.input_range import InputRange

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.importing.onnx_graph.tensors import graphs, nodes, tensors
+from convert.formats.onnx_tensors import graphs, nodes, tensors
 
 FLOAT, FLOAT16 = 1, 10  # onnx.TensorProto.DataType
 TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype")
