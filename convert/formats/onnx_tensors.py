@@ -63,3 +63,11 @@ def readers(graph: Any) -> dict[str, list[Any]]:
 def makers(graph: Any) -> dict[str, Any]:
     """Return the node that makes each tensor."""
     return {output: node for node in graph.node for output in node.output}
+
+
+def remove_unused_constants(graph: Any) -> None:
+    """Remove constants of a graph that no node reads any more, in place: onnxruntime warns of them."""
+    used = {name for node in nodes(graph.node) for name in node.input} | {end.name for end in graph.output}
+    for place in reversed(range(len(graph.initializer))):
+        if graph.initializer[place].name not in used:
+            del graph.initializer[place]

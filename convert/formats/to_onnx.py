@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from convert.calibration import Calibration
+from convert.formats.constant_shapes import make_shapes_constant
 from convert.formats.frozen_graph import frozen_graph
-from convert.formats.settled_onnx import settled
 from convert.variants import Variant
 
 OPSET = 17
@@ -82,7 +82,8 @@ def convert_float32(model: Any) -> OnnxModel:
         custom_op_handlers={"Erfc": (_erfc, [])},
         tensors_to_rename={image: INPUT_NAME, scores: model.output_names[0]},
     )
-    return OnnxModel(settled(proto).SerializeToString(deterministic=True))
+    make_shapes_constant(proto)
+    return OnnxModel(proto.SerializeToString(deterministic=True))
 
 
 def _erfc(context: Any, node: Any, _name: str, _arguments: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.formats.onnx_tensors import constants, graphs, nodes
+from convert.formats.onnx_tensors import constants, graphs, nodes, remove_unused_constants
 from convert.formats.to_onnx import BEHIND, FRONT, INPUT_NAME, OPSET
 from convert.importing.onnx_graph.interface import Interface
 from convert.importing.onnx_graph.load import ONNX_DOMAINS
@@ -48,7 +48,7 @@ def rewritten(source: Any, interface: Interface, around: Around, free_batch: boo
     front, front_constants = _front(taken, interface, around)
     back, back_constants = _back(given, interface, around)
     _put_around(model, taken, front, back, [*front_constants, *back_constants])
-    _remove_unused_constants(model)
+    remove_unused_constants(model.graph)
     batch = BATCH if free_batch else interface.batch
     _set_ends(model, [batch, *around.shape], [batch, max(2, around.classes)])
     return model
@@ -105,14 +105,6 @@ def _free_reshapes(model: Any, batch: int) -> None:
             name = f"{INSIDE}shape_{number}"
             model.graph.initializer.append(numpy_helper.from_array(np.array([0, *shape[1:]], np.int64), name))
             node.input[1] = name
-
-
-def _remove_unused_constants(model: Any) -> None:
-    """Remove constants that no node reads any more: onnxruntime warns of them."""
-    used = {name for node in nodes(model.graph.node) for name in node.input}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
 
 
 def _front(taken: str, interface: Interface, around: Around) -> tuple[list[Any], list[Any]]:
