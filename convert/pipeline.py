@@ -24,7 +24,6 @@ from convert.variants import Format, Variant, find_variants
 from convert.verification import golden, verify
 from device.card import Card
 from device.errors import CheckFailed, EdgeproofError
-from device.open_model import open_session
 
 TOOLS = {"tflite": ("tensorflow-cpu",), "onnx": ("onnx", "onnxruntime")}
 FROM_KERAS = ("tf2onnx",)  # converts a Keras model to ONNX
@@ -114,11 +113,11 @@ def convert_variant(trained: TrainedModel, variant: Variant, path: Path, target:
         raise EdgeproofError(f"{variant.key} is made by `edgeproof convert doctor {trained.folder.name} --fix`")
     if variant.format not in trained.formats:
         raise CheckFailed(NO_TFLITE)
-    if variant.key == "float32.tflite":
-        data = trained.float_tflite
-    elif variant.format == "tflite":
-        per_channel_dense = target is not None and runs_per_channel_dense(target)
-        data = to_tflite.convert(trained.saved_model, variant, trained.calibration, per_channel_dense)
+    if variant.format == "tflite":
+        source = trained.tflite_source
+        if target is not None and runs_per_channel_dense(target):
+            source = replace(source, per_channel_dense=True)
+        data = to_tflite.convert(source, variant)
     else:
         model = _onnx_model(trained, variant)
         data, float_nodes = model.data, model.float_nodes
@@ -153,13 +152,13 @@ def write_artifact(
             own["min_runtime"] = tflite_reader.min_runtime(tflite_reader.read_model(data))
         own["float_layers"] = list(float_nodes)
         card = Card.from_json({**trained.common, **own, "variant": variant.name})
-        session = open_session(temporary, card)
+        sessions = verify.open_sessions(temporary, card)
         known, margin = trained.validation, verify.counted_margin(variant, trained.trained_here)
-        agreement = agreement or verify.agreement(session, known.pixels, known.probabilities, variant, margin)
+        agreement = agreement or verify.agreement(sessions, known.pixels, known.probabilities, variant, margin)
         agreement = replace(agreement, reference=trained.reference)
         verify.check_agreement(variant, agreement)
-        own["golden"] = golden.golden_json(trained.golden, session)
-        own["golden_tolerance"] = golden.tolerance_json(variant, session)
+        own["golden"] = golden.golden_json(trained.golden, sessions[0])
+        own["golden_tolerance"] = golden.tolerance_json(variant, sessions[0])
         embed(temporary, _complete_card(trained, variant, own, agreement))
         size_bytes = temporary.stat().st_size
     return Artifact(path, variant, agreement, size_bytes, correction and replace(correction, data=b""))

@@ -30,7 +30,6 @@ from train.fitting.predict import probabilities
 from train.models import model_names
 
 SAVED_MODEL = ".saved_model.zip"
-(FLOAT32,) = find_variants(["float32.tflite"])
 MODEL_ENDINGS = (".keras", SAVED_MODEL, IMPORTED_ONNX)  # of a model in build/NAME: convert/importing/sources writes these
 NO_TFLITE = (
     "TFLite is not made of an ONNX model: export it where it was made, with litert-torch or as a Keras model, and give that"
@@ -156,8 +155,8 @@ class TrainedModel:
         return calibrate.choose(self.dataset.train, self.steps)
 
     @cached_property
-    def float_tflite(self) -> bytes:
-        return to_tflite.convert(self.saved_model, FLOAT32, self.calibration)
+    def tflite_source(self) -> to_tflite.Source:
+        return to_tflite.Source(self.saved_model, self.calibration)
 
     @cached_property
     def folded_onnx(self) -> bytes:

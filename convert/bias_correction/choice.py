@@ -14,7 +14,6 @@ from convert.variants import Variant
 from convert.verification import verify
 from convert.verification.verify import Agreement
 from device.card import Card
-from device.open_model import open_session
 from train.data.dataset import Pixels
 
 
@@ -58,7 +57,7 @@ def correct(trained: TrainedModel, variant: Variant, data: bytes, pixels: Pixels
     """Correct a converted model's biases with training pictures (N, H, W, C). Raises Uncorrectable."""
     if variant.format == "onnx":
         return correct_onnx(trained.folded_onnx, data, pixels)
-    return correct_tflite(trained.float_tflite, data, pixels)
+    return correct_tflite(trained.tflite_source.float32, data, pixels)
 
 
 def reason_for_none(correction: Correction) -> str:
@@ -118,4 +117,5 @@ def _agreement(trained: TrainedModel, variant: Variant, data: bytes, own: Mappin
         path.write_bytes(data)
         found = trained.validation
         margin = verify.counted_margin(variant, trained.trained_here)
-        return verify.agreement(open_session(path, card), found.pixels, found.probabilities, variant, margin)
+        sessions = verify.open_sessions(path, card)
+        return verify.agreement(sessions, found.pixels, found.probabilities, variant, margin)

@@ -106,7 +106,7 @@ def qualities(trained: TrainedModel) -> Iterator[Quality]:
 def _plain(trained: TrainedModel, variant: Variant) -> bytes:
     if variant.format == "onnx":
         return to_onnx.convert(variant, trained.onnx, lambda: trained.calibration).data
-    return to_tflite.convert(trained.saved_model, variant, trained.calibration)
+    return to_tflite.convert(trained.tflite_source, variant)
 
 
 def _answers(path: Path, card: Card, pixels: Pixels, runtime: str | None = None) -> tuple[str, Answers]:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +17,13 @@ from device.errors import CheckFailed
 LOOPS = ("While", "StatelessWhile")
 
 
-def convert(saved_model: Path, variant: Variant, calibration: Calibration, per_channel_dense: bool = False) -> bytes:
-    """Convert a SavedModel to the variant, by the function `make_NAME` below.
-
-    `per_channel_dense` gives the dense layers of dynamic_int8 a scale for each channel, which needs TFLite 2.17.
-    """
-    if variant.calibrated:
-        _refuse_loops(saved_model)
-    make = globals()[f"make_{variant.name}"]
-    result: bytes = make(Source(saved_model, calibration, per_channel_dense))
-    return result
-
-
 @dataclass(frozen=True)
 class Source:
-    """What a variant is made from."""
+    """What variants are made from. `per_channel_dense` is for dynamic_int8 and needs TFLite 2.17."""
 
     saved_model: Path
     calibration: Calibration
-    per_channel_dense: bool = False
+    per_channel_dense: bool = False  # a scale for each channel of the dense layers
 
     def converter(self, optimize: bool = True, calibrate: bool = False) -> Any:
         """Return a fresh tf.lite.TFLiteConverter: its settings must not reach another variant."""
@@ -47,10 +36,24 @@ class Source:
             converter.representative_dataset = lambda: _one_by_one(self.calibration)
         return converter
 
+    @cached_property
+    def float32(self) -> bytes:
+        """The model converted as it is."""
+        return _bytes(self.converter(optimize=False))
+
+
+def convert(source: Source, variant: Variant) -> bytes:
+    """Convert a SavedModel to the variant, by the function `make_NAME` below."""
+    if variant.calibrated:
+        _refuse_loops(source.saved_model)
+    make = globals()[f"make_{variant.name}"]
+    result: bytes = make(source)
+    return result
+
 
 def make_float32(source: Source) -> bytes:
     """Convert as it is."""
-    return _bytes(source.converter(optimize=False))
+    return source.float32
 
 
 def make_float16(source: Source) -> bytes:
@@ -83,8 +86,8 @@ def make_int8(source: Source) -> bytes:
 
 def make_int8_mixed(source: Source) -> bytes:
     """Quantize everything except the first convolution; float32 in and out."""
-    first = first_convolution(source.saved_model, source.calibration)
-    return with_float_layers(source.saved_model, source.calibration, [first])
+    first = heavy_operations(read_model(source.float32))[0].output  # quantization keeps the float model's names
+    return with_float_layers(source, [first])
 
 
 def make_int16x8(source: Source) -> bytes:
@@ -123,21 +126,15 @@ def _refuse_loops(saved_model: Path) -> None:
         )
 
 
-def first_convolution(saved_model: Path, calibration: Calibration) -> str:
-    """Return the name of the first convolution's output in the full-integer model."""
-    quantized = make_int8(Source(saved_model, calibration))
-    return heavy_operations(read_model(quantized))[0].output
-
-
-def with_float_layers(saved_model: Path, calibration: Calibration, outputs: Sequence[str]) -> bytes:
+def with_float_layers(source: Source, outputs: Sequence[str]) -> bytes:
     """Convert to int8, but leave the layers of these output tensors in float; float32 in and out."""
     import tensorflow as tf
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")  # the debugger opens one
         debugger = tf.lite.experimental.QuantizationDebugger(
-            converter=Source(saved_model, calibration).converter(calibrate=True),
-            debug_dataset=lambda: _one_by_one(calibration),
+            converter=source.converter(calibrate=True),
+            debug_dataset=lambda: _one_by_one(source.calibration),
             debug_options=tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=list(outputs)),
         )
     result: bytes = debugger.get_nondebug_quantized_model()

@@ -1,27 +1,34 @@
 """Opening a written artifact and checking that it keeps what its variant promises."""
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from common.interval import Interval, of_share
-from common.progress import with_progress
+from common.progress import task_progress
 from common.verdict import Verdict, judge
 from convert.formats import tflite_reader
 from convert.formats.to_onnx import float32_constants
 from convert.variants import INDICES, Types, Variant
 from convert.verification.sample_size import FULL_SAMPLE
+from device.card import Card
 from device.errors import CheckFailed
+from device.open_model import open_session
 from device.runtimes import Session
-from train.data.dataset import Pixels
+from train.data.dataset import Pixels, batches
 
 # TensorFlow's dynamic-range quantization leaves smaller weights as they are (tflite/tools/optimize/quantize_weights.h).
 DYNAMIC_RANGE_MIN_VALUES = 1_024
 ONE_STEP = 1 / 256  # of uint8 scores
+MOST_SESSIONS = 4  # each holds the model and its tensors in memory
+PICTURES_AT_A_TIME = 20  # of one session; so many are still answered after Ctrl-C
 HEAVY_OPERATIONS = ("Conv", "Gemm", "MatMul")
 
 
@@ -76,24 +83,48 @@ def margins(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return difference
 
 
+def open_sessions(path: Path, card: Card) -> list[Session]:
+    """Open an artifact once for each core: a session answers one picture at a time, on one core, as on a device."""
+    return [open_session(path, card) for _ in range(min(len(os.sched_getaffinity(0)), MOST_SESSIONS))]
+
+
 def agreement(
-    session: Session, pixels: Pixels, reference: npt.NDArray[np.float32], variant: Variant, margin: float = 0.0
+    sessions: Sequence[Session], pixels: Pixels, reference: npt.NDArray[np.float32], variant: Variant, margin: float = 0.0
 ) -> Agreement:
     """Run an artifact on prepared pictures (N, H, W, C), as a device does, and compare with Keras's scores (N, classes).
 
-    Only pictures that Keras decides by at least `margin` count. If there is none, the scores are compared.
+    The sessions share the work; their number does not change the result. Only pictures that Keras decides by at least
+    `margin` count. If there is none, the scores are compared.
     """
+    scores = _answers(sessions, pixels, f"{variant.key}: comparing with Keras")
     decided = margins(reference) >= margin
-    agree, worst, distance = 0, 0.0, 0.0
-    compared = list(zip(pixels, reference, decided, strict=True))
-    for picture, expected, counts in with_progress(compared, f"{variant.key}: comparing with Keras"):
-        scores = session.scores(session.infer(session.tensor(picture)))
-        agree += bool(counts and scores.argmax() == expected.argmax())
-        difference = np.abs(scores - expected)
-        worst, distance = max(worst, float(difference.max())), distance + float(difference.mean())
-    total = int(decided.sum())
-    differing = None if total else _score_difference(worst, float(reference.max()), variant)
-    return Agreement(agree, total, margin, len(pixels) - total, differing, distance / len(pixels))
+    agree, total = int((decided & (scores.argmax(1) == reference.argmax(1))).sum()), int(decided.sum())
+    difference = np.abs(scores - reference)
+    differing = None if total else _score_difference(float(difference.max()), float(reference.max()), variant)
+    distance = float(difference.mean(axis=1, dtype=np.float64).mean())
+    return Agreement(agree, total, margin, len(pixels) - total, differing, distance)
+
+
+def _answers(sessions: Sequence[Session], pixels: Pixels, what: str) -> npt.NDArray[np.float32]:
+    """Return the scores (N, classes) of pictures (N, H, W, C). Each session works in a thread of its own."""
+    free: SimpleQueue[Session] = SimpleQueue()
+    for session in sessions:
+        free.put(session)
+
+    def answer(part: slice) -> list[npt.NDArray[np.float32]]:
+        session = free.get()
+        try:
+            return [session.scores(session.infer(session.tensor(picture))) for picture in pixels[part]]
+        finally:
+            free.put(session)
+
+    parts = list(batches(len(pixels), PICTURES_AT_A_TIME))
+    found: list[npt.NDArray[np.float32]] = []
+    with task_progress(what, len(pixels)) as advance, ThreadPoolExecutor(len(sessions)) as threads:
+        for scores in threads.map(answer, parts):
+            found += scores
+            advance(len(scores))
+    return np.stack(found)
 
 
 def _score_difference(worst: float, highest: float, variant: Variant) -> ScoreDifference:

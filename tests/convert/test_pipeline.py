@@ -87,7 +87,7 @@ class TestPromises:
     def test_int8_takes_pixels_as_they_are_whatever_the_calibration_pictures_range(self, tiny: Tiny) -> None:
         trained = TrainedModel(tiny.folder / "mnist_cnn.keras")
         pale = replace(trained.calibration, pixels=trained.calibration.pixels.clip(40, 200))
-        data = to_tflite.convert(trained.saved_model, variant("int8.tflite"), pale)
+        data = to_tflite.convert(to_tflite.Source(trained.saved_model, pale), variant("int8.tflite"))
         (image,), _ = tflite_reader.ends(tflite_reader.read_model(data))
         assert (image.type, image.scale, image.zero_point) == ("UINT8", 1.0, 0)
 

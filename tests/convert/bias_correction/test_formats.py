@@ -28,7 +28,7 @@ def trained(tiny: Tiny) -> Iterator[TrainedModel]:
 
 
 def converted(trained: TrainedModel, key: str) -> bytes:
-    return to_tflite.convert(trained.saved_model, find_variants([key])[0], trained.calibration)
+    return to_tflite.convert(trained.tflite_source, find_variants([key])[0])
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ class TestTflite:
         wrong = right.copy()
         wrong[5] += PLANTED
         graph.set_bias(target.place, wrong)
-        correction = correct_tflite(trained.float_tflite, graph.packed(), trained.calibration.pixels)
+        correction = correct_tflite(trained.tflite_source.float32, graph.packed(), trained.calibration.pixels)
         assert [layer.name for layer in correction.layers] == [one.name for one in graph.targets()[0]]
         assert correction.left_out == ()
         found, _ = TfliteGraph(correction.data).bias(target.place)
@@ -58,7 +58,7 @@ class TestTflite:
         assert correction.layers[1].shift > 0.1 * PLANTED * scale[min(5, len(scale) - 1)]
 
     def test_nothing_but_biases_changes(self, trained: TrainedModel, int8: bytes) -> None:
-        corrected = correct_tflite(trained.float_tflite, int8, trained.calibration.pixels).data
+        corrected = correct_tflite(trained.tflite_source.float32, int8, trained.calibration.pixels).data
         before, after = read_model(int8), read_model(corrected)
         biases = {before.subgraphs[0].operators[one.place].inputs[BIAS] for one in TfliteGraph(int8).targets()[0]}
         for index, tensor in enumerate(before.subgraphs[0].tensors):
@@ -70,13 +70,13 @@ class TestTflite:
     @pytest.mark.slow
     def test_layers_in_float_are_left_alone(self, trained: TrainedModel) -> None:
         mixed = converted(trained, "int8_mixed.tflite")
-        correction = correct_tflite(trained.float_tflite, mixed, trained.calibration.pixels)
+        correction = correct_tflite(trained.tflite_source.float32, mixed, trained.calibration.pixels)
         assert len(correction.layers) == 3
         assert all("conv2d_1/convolution" not in layer.name for layer in correction.layers)
 
     def test_biases_of_another_type_are_said(self, trained: TrainedModel) -> None:
         wide = converted(trained, "int16x8.tflite")
-        correction = correct_tflite(trained.float_tflite, wide, trained.calibration.pixels[:5])
+        correction = correct_tflite(trained.tflite_source.float32, wide, trained.calibration.pixels[:5])
         assert (correction.data, correction.layers) == (wide, ())
         assert correction.left_out == ("4 layers with a bias that is not int32",)
 
@@ -107,18 +107,18 @@ class TestTflite:
         dense = graph.targets()[0][-1]
         operator = graph.model.subgraphs[0].operators[dense.place]
         operator.inputs = [*operator.inputs[:BIAS], -1]
-        correction = correct_tflite(trained.float_tflite, graph.packed(), trained.calibration.pixels[:20])
+        correction = correct_tflite(trained.tflite_source.float32, graph.packed(), trained.calibration.pixels[:20])
         assert (len(correction.layers), correction.left_out) == (3, ("1 layer without a bias",))
 
     def test_weights_outside_the_flatbuffer_leave_the_file_as_it_is(
         self, trained: TrainedModel, int8: bytes, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("convert.bias_correction.tflite_bias.keeps_weights_outside", lambda _: True)
-        correction = correct_tflite(trained.float_tflite, int8, trained.calibration.pixels)
+        correction = correct_tflite(trained.tflite_source.float32, int8, trained.calibration.pixels)
         assert (correction.data, correction.left_out) == (int8, ("its weights are outside the flatbuffer",))
 
     def test_a_float_model_of_other_layers_corrects_nothing(self, trained: TrainedModel, int8: bytes) -> None:
-        graph = TfliteGraph(trained.float_tflite)
+        graph = TfliteGraph(trained.tflite_source.float32)
         for tensor in graph.model.subgraphs[0].tensors:
             tensor.name = b"renamed/" + tensor.name
         correction = correct_tflite(graph.packed(), int8, trained.calibration.pixels[:20])
@@ -165,7 +165,7 @@ def _bytes(model: Any, tensor: Any) -> bytes:
 def test_a_correction_is_the_same_each_time(trained: TrainedModel, int8: bytes, int8_onnx: bytes) -> None:
     pixels = trained.calibration.pixels[:50]
     for correct, float_model, data in (
-        (correct_tflite, trained.float_tflite, int8),
+        (correct_tflite, trained.tflite_source.float32, int8),
         (correct_onnx, trained.folded_onnx, int8_onnx),
     ):
         assert correct(float_model, data, pixels).data == correct(float_model, data, pixels).data

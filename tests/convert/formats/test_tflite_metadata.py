@@ -59,7 +59,7 @@ def pair(
     variant = find_variants([request.param])[0]
     folder = tmp_path_factory.mktemp("pair")
     bare, described = folder / "bare.tflite", folder / "described.tflite"
-    bare.write_bytes(to_tflite.convert(trained.saved_model, variant, trained.calibration))
+    bare.write_bytes(to_tflite.convert(trained.tflite_source, variant))
     described.write_bytes(with_metadata(bare.read_bytes(), {**trained.common, "variant": variant.name}))
     return bare, described
 

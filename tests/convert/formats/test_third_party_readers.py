@@ -95,14 +95,14 @@ def colour_models(pixels: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
     export(colour_network(), folder / "saved_model", batch=1)
     seen = np.load(pixels)
     seen[:, 0, 0], seen[:, 0, 1] = 0, 255  # so that a uint8 input has scale 1: both readers give it the pixels as they are
-    calibration = Calibration(seen, np.zeros(3, np.int64), seed=0)
+    source = to_tflite.Source(folder / "saved_model", Calibration(seen, np.zeros(3, np.int64), seed=0))
     shape = {"height": 32, "width": 32, "channels": 3, "pixels": "0..255"}
     common = {"schema": 1, "model": "colours", "labels": list(LABELS), "input": shape, "preprocess": [["rgb"]]}
     paths = {}
     for variant in find_variants(["float32.tflite", "dynamic_int8.tflite", "int8.tflite"]):
         card = {**common, "variant": variant.name}
         path = paths[variant.name] = folder / f"colours.{variant.key}"
-        path.write_bytes(with_metadata(to_tflite.convert(folder / "saved_model", variant, calibration), card))
+        path.write_bytes(with_metadata(to_tflite.convert(source, variant), card))
         embed(path, card)
     return paths
 

@@ -1,5 +1,7 @@
 """Agreement with the float model."""
 
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from PIL import Image
 from convert.variants import Variant, find_variants
 from convert.verification import golden, verify
 from device.card import Card
-from device.errors import CheckFailed
+from device.errors import CheckFailed, ModelError
 from tests.support.models.tflite_graphs import OperationOf, TensorOf, graph_bytes
 from train.data.calibration import calibration_reference, load_calibration
 
@@ -34,7 +36,7 @@ def found_agreement(scores: Any, reference: Any, key: str, margin: float) -> ver
 
     (variant,) = find_variants([key])
     pixels = np.zeros((len(reference), 1, 1, 1), np.uint8)
-    return verify.agreement(Canned(), pixels, np.array(reference, np.float32), variant, margin)  # type: ignore[arg-type]
+    return verify.agreement([Canned()], pixels, np.array(reference, np.float32), variant, margin)  # type: ignore[list-item]
 
 
 class TestUndecided:
@@ -76,6 +78,47 @@ class TestUndecided:
         thousand = np.full((2, 1_000), 0.001)
         assert "shows little" in verify.describe(found_agreement(thousand, thousand, "int8.tflite", 0.1))
         assert "shows little" not in verify.describe(found_agreement(thousand, thousand, "int8.onnx", 0.1))
+
+
+class Owned:
+    """A session whose scores depend on the picture; it refuses a second picture before the first has its scores."""
+
+    def __init__(self, broken_at: int | None = None) -> None:
+        self.answered, self.broken_at, self._busy = 0, broken_at, threading.Lock()
+
+    def tensor(self, picture: Any) -> Any:
+        assert self._busy.acquire(blocking=False), "two pictures at a time in one session"
+        return int(picture[0, 0, 0])
+
+    def infer(self, number: int) -> Any:
+        if number == self.broken_at:
+            raise ModelError(f"picture {number}")
+        time.sleep(0.001)
+        return number
+
+    def scores(self, number: int) -> Any:
+        self.answered += 1
+        self._busy.release()
+        high = (number % 90 + 10) / 100
+        return np.array((high, 1 - high), np.float32)
+
+
+class TestSessions:
+    PIXELS = np.arange(200, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    KERAS = np.random.default_rng(0).dirichlet((1, 1), 200).astype(np.float32)
+
+    def found(self, sessions: list[Owned]) -> verify.Agreement:
+        return verify.agreement(sessions, self.PIXELS, self.KERAS, variant_of("int8.tflite"), 0.05)  # type: ignore[arg-type]
+
+    def test_their_number_changes_nothing_and_all_of_them_work(self) -> None:
+        several = [Owned(), Owned(), Owned()]
+        assert self.found(several) == self.found([Owned()])
+        assert sum(session.answered for session in several) == 200
+        assert all(session.answered for session in several)
+
+    def test_an_error_of_one_is_an_error(self) -> None:
+        with pytest.raises(ModelError, match="picture 120"):
+            self.found([Owned(120), Owned(120)])
 
 
 def test_golden_pictures_of_a_large_input_stay_within_200_kb_and_are_eight(tmp_path: Path) -> None:
