@@ -144,8 +144,8 @@ gate-power: setup ## Measure how often the gate errs: docs/gate-power.md (NOISE=
 	$(if $(NOISE),$(RUN) -m bench.budgets.gate_error_rates record $(NOISE))
 	$(RUN) -m bench.budgets.gate_error_rates simulate
 
-# Three on two cores, since tests of devices also wait; each may need 2 GB. By name, not the files with most tests first: those
-# with few and long ones would come last, on one core
+# Three on two cores, since tests of devices also wait; each may need 2 GB. In the order that tests/conftest.py makes, not the
+# files with most tests first: those with few and long ones would come last, on one core
 PYTEST = $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: setup ## Run the fast tests.
