@@ -21,6 +21,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from common.extras import missing_extra
 from common.files import make_temporary_files_in, scratch_folder
+from common.memory import keep_freed_memory
 from convert.reasons import reason_of
 from device.errors import EXIT_INTERRUPTED, CheckFailed, EdgeproofError
 from device.process import end_with_parent, leave_no_core_file
@@ -140,6 +141,7 @@ class Child:
 
 def _work(connection: "Connection[Any, Any]", log: Path, scratch: Path, parent: int) -> None:
     """Do tasks until the parent is gone."""
+    keep_freed_memory()
     make_temporary_files_in(scratch)
     end_with_parent()
     leave_no_core_file()

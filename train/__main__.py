@@ -43,9 +43,11 @@ def main() -> None:
 @filtered()
 def run(model: str, resume: bool, **options: Any) -> None:
     """Train MODEL, test it once, and write build/MODEL/."""
+    from common.memory import keep_freed_memory
     from device.safe_text import printable
     from train.run import Request, run as train_run
 
+    keep_freed_memory()
     request = Request(model, **options)
     outcome = train_run(request, click.echo, resume)
     for path in outcome.skipped:

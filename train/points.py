@@ -14,6 +14,7 @@ from typing import Any
 
 from common.extras import how_to_add
 from common.files import make_temporary_files_in, scratch_folder
+from common.memory import keep_freed_memory
 from device.errors import EdgeproofError
 from device.process import end_with_parent
 from train.data.dataset import DataReference, Dataset
@@ -111,6 +112,7 @@ def executor_for(jobs: int, dask: str | None) -> Iterator[Executor]:
 def _begin(parent_id: int, scratch: Path) -> None:
     """Begin a process that trains a point."""
     end_with_parent(parent_id)
+    keep_freed_memory()
     make_temporary_files_in(scratch)
 
 
