@@ -24,6 +24,7 @@ from convert.variants import Format, Variant, find_variants
 from convert.verification import golden, verify
 from device.card import Card
 from device.errors import CheckFailed, EdgeproofError
+from device.open_model import open_session
 
 TOOLS = {"tflite": ("tensorflow-cpu",), "onnx": ("onnx", "onnxruntime")}
 FROM_KERAS = ("tf2onnx",)  # converts a Keras model to ONNX
@@ -152,13 +153,15 @@ def write_artifact(
             own["min_runtime"] = tflite_reader.min_runtime(tflite_reader.read_model(data))
         own["float_layers"] = list(float_nodes)
         card = Card.from_json({**trained.common, **own, "variant": variant.name})
-        sessions = verify.open_sessions(temporary, card)
         known, margin = trained.validation, verify.counted_margin(variant, trained.trained_here)
-        agreement = agreement or verify.agreement(sessions, known.pixels, known.probabilities, variant, margin)
+        if agreement is None:
+            sessions = verify.open_sessions(temporary, card)
+            agreement = verify.agreement(sessions, known.pixels, known.probabilities, variant, margin)
         agreement = replace(agreement, reference=trained.reference)
         verify.check_agreement(variant, agreement)
-        own["golden"] = golden.golden_json(trained.golden, sessions[0])
-        own["golden_tolerance"] = golden.tolerance_json(variant, sessions[0])
+        session = open_session(temporary, card)
+        own["golden"] = golden.golden_json(trained.golden, session)
+        own["golden_tolerance"] = golden.tolerance_json(variant, session)
         embed(temporary, _complete_card(trained, variant, own, agreement))
         size_bytes = temporary.stat().st_size
     return Artifact(path, variant, agreement, size_bytes, correction and replace(correction, data=b""))
