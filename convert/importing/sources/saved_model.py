@@ -27,6 +27,7 @@ from convert.importing.tensor_function import (
     without_integers,
 )
 from convert.importing.understood import Fact, Shape, Understood
+from convert.importing.unsafe_operations import unsafe_operations
 from device.errors import EdgeproofError
 from device.formats.model_graph import Front
 from device.pictures.input_range import PIXELS
@@ -36,8 +37,6 @@ from train.fitting.predict import BATCH
 EXPECTS = "the folder of a SavedModel"
 GRAPH = "saved_model.pb"
 MOST_GRAPH_BYTES = 2_000_000_000  # of a protobuf message
-# saved_model_cli's denylist (tensorflow/python/tools/saved_model_cli.py): these reach the file system when the model runs
-UNSAFE_OPERATIONS = frozenset({"ReadFile", "WriteFile", "PrintV2"})
 PICTURE_TYPES = ("float32", "float16", "uint8", "int32")
 UNSAFE_OPTION = "--unsafe-code"
 
@@ -77,10 +76,9 @@ def recognises(path: Path) -> bool:
 def open_source(path: Path, opening: Opening) -> SavedModelSource:
     """Open a SavedModel. Raises EdgeproofError with the reason where it cannot."""
     graph = _meta_graph(path)
-    operations = {node.op for node in all_nodes(graph.graph_def)}
-    if (found := sorted(operations & UNSAFE_OPERATIONS)) and not opening.unsafe:
+    if (found := unsafe_operations(graph)) and not opening.unsafe:
         raise EdgeproofError(
-            f"{path}: holds operations that reach the file system or the terminal ({', '.join(found)}): not loaded. "
+            f"{path}: holds operations that reach files, the terminal or the network ({', '.join(found)}): not loaded. "
             f"If you trust where it comes from, give {UNSAFE_OPTION}"
         )
     name = _signature_name(path, graph, opening.signature)

@@ -73,20 +73,6 @@ class TestDoors:
         assert np.asarray(trained.network(some_pixels())) == pytest.approx(np.asarray(network(some_pixels())), abs=1e-6)
         trained.close()
 
-    def test_a_saved_model_that_reaches_the_file_system_is_not_loaded(self, paint: Paint, tmp_path: Path) -> None:
-        import tensorflow as tf
-
-        class Reader(tf.Module):  # type: ignore[misc]  # tensorflow is untyped
-            @tf.function(input_signature=[tf.TensorSpec((None, SIDE, SIDE, 3))])  # type: ignore[untyped-decorator]
-            def __call__(self, image: Any) -> Any:
-                size = tf.cast(tf.strings.length(tf.io.read_file("/etc/hostname")), tf.float32)
-                return tf.reduce_mean(image, [1, 2]) + 0 * size
-
-        module = Reader()
-        tf.saved_model.save(module, str(tmp_path / "reader"), signatures=module.__call__.get_concrete_function())
-        with pytest.raises(EdgeproofError, match="ReadFile"):
-            import_model(outside(paint, tmp_path / "reader"), print)
-
     def test_a_model_of_the_name_is_replaced_whatever_its_kind_and_one_that_was_trained_here_is_not(
         self, paint: Paint, tmp_path: Path
     ) -> None:
