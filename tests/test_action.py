@@ -83,12 +83,14 @@ def test_a_broken_budget_fails_the_step(project: Path) -> None:
     assert run_step("Judge", project, budgets="strict.toml").returncode == 1
 
 
-def test_gate_passes_the_same_files_unmeasured(project: Path) -> None:
-    done = run_step(
-        "Judge", project, command="gate", files=" ".join(str(p.relative_to(project)) for p in project.glob("mnist*/*"))
-    )
+@pytest.mark.parametrize("between", [" ", "\n"])
+def test_gate_passes_the_same_files_unmeasured_on_one_line_or_a_line_each(project: Path, between: str) -> None:
+    files = [str(path.relative_to(project)) for path in sorted(project.glob("mnist*/*"))]
+    done = run_step("Judge", project, command="gate", files=between.join(files))
     assert done.returncode == 0, done.stderr
     assert "the same file, not measured" in done.stdout
+    assert len(files) > 1
+    assert [file for file in files if f": {file} against" not in done.stdout] == []
 
 
 def test_an_unknown_command_is_one_line(project: Path) -> None:
