@@ -80,20 +80,27 @@ class Child:
 
         Raises what the task raises of EdgeproofError, OSError and MemoryError; Unexpected for anything else; Crashed.
         """
+        kind, content = self._answer(task, arguments, named)
+        if kind == "raised":
+            raise content
+        if kind != "done":
+            raise Unexpected(f"{content}{self._see_log()}")
+        result: R = content
+        return result
+
+    def _answer(self, *task: Any) -> tuple[str, Any]:
+        """Send a task and return what ends it; its messages are printed meanwhile. Raises Crashed.
+
+        What the task raises is not raised here: a ConnectionError of its own must not look like the end of the child.
+        """
         try:
             connection = self._started()
-            connection.send((task, arguments, named))
+            connection.send(task)
             while True:
                 kind, content = connection.recv()
-                if kind == "said":
-                    self._say(content)
-                elif kind == "done":
-                    result: R = content
-                    return result
-                elif kind == "raised":
-                    raise content
-                else:
-                    raise Unexpected(f"{content}{self._see_log()}")
+                if kind != "said":
+                    return kind, content
+                self._say(content)
         except (EOFError, ConnectionError) as error:
             raise Crashed(f"{self._died()}{self._see_log()}") from error
 

@@ -21,6 +21,10 @@ def refuse(_workplace: Workplace) -> None:
     raise CardError("no such card: make one")
 
 
+def lose_its_own_connection(_workplace: Workplace) -> None:
+    raise ConnectionResetError("the download was cut off")
+
+
 def stumble(_workplace: Workplace) -> None:
     os.write(1, b"a hundred lines of a log")
     raise ValueError("'tf.Fold' op is neither a custom op nor a flex op\nand much more")
@@ -61,6 +65,12 @@ class TestChild:
         with child:
             with pytest.raises(CardError, match="no such card: make one"):
                 child.run(refuse)
+            assert child.run(answer, "well") == "well! (1)"
+
+    def test_an_error_of_a_connection_that_the_task_made_is_not_taken_for_the_end_of_the_child(self, child: Child) -> None:
+        with child:
+            with pytest.raises(ConnectionResetError, match="the download was cut off"):
+                child.run(lose_its_own_connection)
             assert child.run(answer, "well") == "well! (1)"
 
     def test_any_other_error_is_one_line_with_the_place_of_the_log(
