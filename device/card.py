@@ -85,7 +85,7 @@ class Card:
         for number, label in enumerate(labels):
             _check_text(f"labels[{number}]", label)
         if isinstance(document.get("name"), str):
-            _check_name("name", document["name"])
+            check_name("name", document["name"])
         shape = _card_field(document, "input", dict)
         sides = [_card_field(shape, name, int, "input.") for name in ("height", "width", "channels")]
         if min(sides) < 1 or max(sides) > 8192 or sides[2] not in (1, 3):
@@ -94,8 +94,8 @@ class Card:
             raise CardError(f"card field input.pixels: found {shape.get('pixels')!r}, expected '0..255'")
         _check_optional_fields(document)
         return Card(
-            model=_check_name("model", _card_field(document, "model", str)),
-            variant=_check_name("variant", _card_field(document, "variant", str)),
+            model=check_name("model", _card_field(document, "model", str)),
+            variant=check_name("variant", _card_field(document, "variant", str)),
             labels=tuple(labels),
             height=sides[0],
             width=sides[1],
@@ -158,7 +158,7 @@ def _check_text(field: str, text: str) -> str:
     return text
 
 
-def _check_name(field: str, text: str) -> str:
+def check_name(field: str, text: str) -> str:
     """Return a name. Raises CardError for one that is no file name, or that leads to another folder."""
     if not text or text.startswith(".") or "/" in text or "\\" in text:
         raise CardError(f"card field {field}: found {text[:40]!r}, expected a name without slashes and a leading dot")

@@ -12,8 +12,8 @@ from common.files import json_bytes, replacing_together, sha256_of
 from common.lock import exclusive
 from common.paths import BUILD
 from common.version import tool_versions
-from device.card import CARD_SCHEMA, Step
-from device.errors import EdgeproofError
+from device.card import CARD_SCHEMA, Step, check_name
+from device.errors import CardError, EdgeproofError
 from device.pictures.picture_files import left_out_text
 from device.preprocessing.whole_picture import whole_picture_steps
 from device.scoring import wilson_interval
@@ -106,8 +106,7 @@ def run(request: Request, say: Callable[[str], None], resume: bool = False) -> O
     """
     model = find_model(request.model).at_side(request.side)
     model.spec.recipe(request.recipe or DEFAULT_RECIPE)
-    if request.name and not request.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise EdgeproofError(f"--name {request.name!r}: expected letters, digits, '-', '_' and '.' only")
+    _check_folder_name(request)
     steps = steps_for(model.spec, request.data is None or request.frame == "digit")
     dataset = request_dataset(request, steps)
     parts = f"{len(dataset.train):,} training, {len(dataset.val):,} validation, {len(dataset.test):,} test pictures"
@@ -124,6 +123,17 @@ def run(request: Request, say: Callable[[str], None], resume: bool = False) -> O
         say(f"with {100 * recipe.drawn_share:.0f} digits drawn by code for each 100 training pictures")
     with exclusive(request.folder / request.model):
         return _trained(request, model, recipe_name, recipe, dataset, steps, say, resume)
+
+
+def _check_folder_name(request: Request) -> None:
+    """Raise EdgeproofError for a name that the model's card could not hold: better now than after hours of training."""
+    if request.name and not request.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise EdgeproofError(f"--name {request.name!r}: expected letters, digits, '-', '_' and '.' only")
+    name = request.folder.name.partition("@")[2]
+    try:
+        check_name("name", name or request.model)
+    except CardError as error:
+        raise EdgeproofError(f"{request.folder}: {error}: give another name with --name NAME") from error
 
 
 def _trained(

@@ -10,22 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from common.files import read_json, replacing, write_bytes, write_json
+from common.json_record import Damaged, Record
 from common.paths import BUILD
 from common.progress import task_progress
 from device.errors import EdgeproofError
 from train.data.dataset import DataReference
 from train.points import train_settings
-from train.settings import known_settings
+from train.settings import check_setting, known_settings
 
 Settings = dict[str, Any]
 NONE = "–"
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(Record):
     """One trained setting of the grid, or the reason why it failed."""
 
-    settings: Settings
+    settings: Mapping[str, Any]
     val_accuracy: float | None = None
     val_loss: float | None = None
     val_total: int | None = None
@@ -39,27 +40,32 @@ def parse_grid(model: str, texts: Sequence[str]) -> list[Settings]:
 
     Raises EdgeproofError for a setting that the model does not have or a value of another type.
     """
+    known = known_settings(model)
     axes: dict[str, list[Any]] = {}
     for text in texts:
         name, equals, values = text.partition("=")
         if not equals or not values:
             raise EdgeproofError(f"--set {text!r}: expected NAME=VALUE,VALUE,..., as in --set epochs=5,10")
-        known = known_settings(model)
         if name not in known:
             raise EdgeproofError(f"--set {text!r}: {model} has no setting {name!r}: there are {', '.join(sorted(known))}")
-        axes[name] = [_value(text, value.strip()) for value in values.split(",")]
+        axes[name] = [_value(text, name, known[name], value.strip()) for value in values.split(",")]
     if not axes:
         raise EdgeproofError("a sweep needs at least one --set NAME=VALUE,VALUE,...")
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
-def _value(text: str, value: str) -> Any:
+def _value(text: str, name: str, kind: Any, value: str) -> Any:
     try:
-        return json.loads(value)
+        found: Any = json.loads(value)
     except ValueError:
         if not value.replace("_", "").isalnum():
             raise EdgeproofError(f"--set {text!r}: {value!r} is neither a number nor a name") from None
-        return value
+        found = value
+    try:
+        check_setting(name, kind, found)
+    except EdgeproofError as error:
+        raise EdgeproofError(f"--set {text!r}: {error}") from error
+    return found
 
 
 def sweep(
@@ -76,7 +82,7 @@ def sweep(
     """
     reference = data or DataReference("mnist")
     paths = [_point_path(folder, model, reference, settings) for settings in points]
-    finished = {path: Point(**read_json(path)) for path in paths if path.exists()}
+    finished = {path: _read_point(path) for path in paths if path.exists()}
     done = {path: point for path, point in finished.items() if point.error is None}
     if done:
         say(f"{len(done)} of {len(points)} points were trained before")
@@ -89,14 +95,21 @@ def sweep(
         for future in as_completed(futures):
             path, settings = futures[future]
             try:
-                point = Point(**future.result())
+                point = Point.from_json(future.result())
             except Exception as error:  # a point that fails, or whose process died, is a row with its reason
-                point = Point(settings, error=f"{type(error).__name__}: {error}".splitlines()[0])
-            write_json(path, vars(point))
+                point = Point(settings=settings, error=f"{type(error).__name__}: {error}".splitlines()[0])
+            write_json(path, point.to_json())
             done[path] = point
             say(describe(point))
             advance(1)
     return [done[path] for path in paths]
+
+
+def _read_point(path: Path) -> Point:
+    try:
+        return Point.from_json(read_json(path))
+    except Damaged as error:
+        raise EdgeproofError(f"{path}: {error}: remove it, and its point is trained again") from error
 
 
 def _point_path(folder: Path, model: str, reference: DataReference, settings: Settings) -> Path:
@@ -108,8 +121,14 @@ def train_point(model: str, settings: Settings, reference: Mapping[str, Any]) ->
     """Train one point and return it as JSON; runs in a process of the executor. The test part is not used."""
     trained = train_settings(model, settings, DataReference.from_json(reference))
     last, parameters = trained.history[-1], int(trained.network.count_params())
-    point = Point(settings, last.val_accuracy, last.val_loss, len(trained.val.labels), trained.seconds, parameters)
-    return vars(point)
+    return Point(
+        settings=settings,
+        val_accuracy=last.val_accuracy,
+        val_loss=last.val_loss,
+        val_total=len(trained.val.labels),
+        seconds=trained.seconds,
+        parameters=parameters,
+    ).to_json()
 
 
 def sweep_folder(model: str) -> Path:
@@ -146,7 +165,7 @@ def write_summary(model: str, points: Sequence[Point], folder: Path) -> None:
     lines = [header, ["---"] * len(header), *rows]
     text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
     write_bytes(folder / "sweep.md", f"# {model}: validation accuracy\n\n{text}\n".encode())
-    write_json(folder / "sweep.json", [vars(point) for point in points])
+    write_json(folder / "sweep.json", [point.to_json() for point in points])
     _plot(model, [point for point in points if point.error is None], folder / "sweep.png")
 
 

@@ -21,6 +21,7 @@ from train.spec import Phase, Recipe
         (["mnist_cnn", "--recipe", "grandmothers"], "unknown recipe"),
         (["mnist_cnn", "--data", "nowhere"], "no such folder"),
         (["mnist_cnn", "--name", "../../etc"], "--name"),
+        (["mnist_cnn", "--name", ".hidden"], "give another name with --name"),
         (["mnist_cnn", "--side", "56"], "--side 56: mnist_cnn takes 28 alone"),
         (["mobilenet_v2", "--side", "100"], "--side 100: mobilenet_v2 takes 96, 128, 160, 192, 224"),
     ],

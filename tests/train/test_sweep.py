@@ -39,7 +39,10 @@ class Immediate(Executor):
 def fake_training(_model: str, settings: dict[str, Any], _reference: dict[str, Any]) -> dict[str, Any]:
     if settings.get("optimizer") == "sgd":
         raise ValueError("the loss is nan")
-    return vars(Point(settings, 0.9 + settings["epochs"] / 1000, 0.1, 100, 1.0, 93_962))
+    accuracy = 0.9 + settings["epochs"] / 1000
+    return Point(
+        settings=settings, val_accuracy=accuracy, val_loss=0.1, val_total=100, seconds=1.0, parameters=93_962
+    ).to_json()
 
 
 class TestGrid:
@@ -60,6 +63,13 @@ class TestGrid:
             (["epochs="], "expected NAME=VALUE"),
             (["epoch=5"], "no setting 'epoch'"),
             (["optimizer=adam;rm"], "neither a number nor a name"),
+            (["epochs=abc"], r"epochs=abc'?: epochs is 'abc': expected a whole number"),
+            (["epochs=2.5"], "epochs is 2.5: expected a whole number"),
+            (["epochs=0"], "epochs is 0: expected at least 1"),
+            (["filters=true"], "filters is True: expected a whole number"),
+            (["learning_rate=NaN"], "learning_rate is nan: expected a finite number"),
+            (["dropout=high"], "dropout is 'high': expected a number or null"),
+            (["optimizer=lion"], "optimizer is 'lion': expected adam, adamw, rmsprop, sgd"),
         ],
     )
     def test_refuses_what_it_does_not_know(self, texts: list[str], found: str) -> None:
@@ -74,7 +84,7 @@ class TestGrid:
         assert phase.augmentation.rotation_degrees == 4
 
     def test_the_models_own_options_are_settings(self) -> None:
-        assert {"filters", "dropout"} <= known_settings("mnist_cnn")
+        assert {"filters", "dropout"} <= set(known_settings("mnist_cnn"))
 
 
 class TestSweep:
@@ -90,6 +100,14 @@ class TestSweep:
         assert first.submitted == points
         assert second.submitted == [{"epochs": 20}]
         assert [point.settings["epochs"] for point in done] == [5, 10, 20]
+
+    def test_a_damaged_file_of_a_point_is_named(self, tmp_path: Path) -> None:
+        points = parse_grid("mnist_cnn", ["epochs=5"])
+        sweep("mnist_cnn", points, Immediate(), tmp_path, print)
+        (file,) = (tmp_path / "points").iterdir()
+        file.write_text('{"settings": {"epochs": 5}, "seconds": "long"}')
+        with pytest.raises(EdgeproofError, match=rf"{file.name}: document\.seconds is 'long', expected .*: remove it"):
+            sweep("mnist_cnn", points, Immediate(), tmp_path, print)
 
     def test_a_point_that_fails_is_a_row_with_its_reason_and_is_tried_again(self, tmp_path: Path) -> None:
         points = parse_grid("mnist_cnn", ["epochs=5", "optimizer=adam,sgd"])

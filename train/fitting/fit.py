@@ -305,6 +305,7 @@ def _recorder(run: _PhaseRun, history: list[Epoch], number: int, checkpoint: Che
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             logs = logs or {}
             self._check(logs["loss"])
+            self._check(logs["val_loss"])
             figures = {name: float(logs[name]) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
             seconds = time.monotonic() - self.start_s
             history.append(Epoch(run.phase.name, len(history) + 1, **figures, seconds=seconds))

@@ -1,6 +1,7 @@
 """Models, augmentation and recipes."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from device.errors import CheckFailed, EdgeproofError
 from tests.support.training import PLAIN, examples
 from train.fitting import fit as fitting
 from train.fitting.augment import random_affine
-from train.fitting.fit import fit, frozen_output, split_network
+from train.fitting.fit import _recorder, fit, frozen_output, split_network
 from train.models import find_model, model_names
 from train.spec import Augmentation, Phase, Recipe
 
@@ -207,3 +208,8 @@ class TestFit:
         network = find_model("mnist_cnn").build(10)
         with pytest.raises(CheckFailed, match="epoch 1: the loss is nan"):
             fit(network, Recipe((replace(PLAIN, learning_rate=float("nan")),)), examples(), examples(), 0)
+
+    def test_a_validation_loss_that_is_no_number_stops_it_too(self) -> None:
+        recorder = _recorder(SimpleNamespace(phase=PLAIN), [], 0, None)  # type: ignore[arg-type]  # it asks for no more
+        with pytest.raises(CheckFailed, match="epoch 1: the loss is nan"):
+            recorder.on_epoch_end(0, {"loss": 0.1, "accuracy": 0.9, "val_loss": float("nan"), "val_accuracy": 0.9})
