@@ -99,7 +99,7 @@ def packed(files: dict[str, bytes], folder: str) -> bytes:
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(filename="", mode="wb", fileobj=buffer, compresslevel=9, mtime=EPOCH_S) as compressed,
-        tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for name in sorted(files):
             member = tarfile.TarInfo(f"{folder}/{name}")

@@ -32,6 +32,7 @@ from device.errors import EdgeproofError
 from device.formats.labels import read_labels
 from device.pictures.input_range import InputRange, parse_range
 from device.pictures.picture_files import left_out_text
+from device.pictures.steps import sides
 from device.preprocessing.whole_picture import CROP, whole_picture_steps
 from train.data.calibration import calibration_reference, load_calibration, unusable_files
 from train.data.dataset import Dataset, stratified_order
@@ -193,7 +194,7 @@ def _input_spec(source: Source, options: ImportOptions, asked: Preprocess) -> In
     wanted = (options.size, options.size) if options.size is not None else asked.size
     if wanted is None and asked.steps and None in fixed:
         last = next((step.parameters["size"] for step in reversed(asked.steps) if "size" in step.parameters), None)
-        wanted = None if last is None else (last, last)
+        wanted = None if last is None else sides(last)
     if wanted is None and None in fixed:
         raise EdgeproofError(f"{path}: takes pictures of any size: give --size N, in pixels, as 224")
     height, width = (side or wanted or 0 for side, wanted in zip(fixed, wanted or fixed, strict=True))

@@ -85,18 +85,18 @@ def code_in(description: Any) -> Iterator[str]:
             yield from code_in(value)
 
 
+def _is_own(module: str) -> bool:
+    """Say whether a Python module belongs to Keras: "keras.layers" does, "keras_evil" does not."""
+    return module.startswith(tuple(f"{own}." for own in OWN_MODULES)) or module in OWN_MODULES
+
+
 def _runs_code(entry: dict[str, Any]) -> str | None:
     kind, inner, module = entry.get("class_name"), entry.get("config"), entry.get("module")
     settings: dict[str, Any] = inner if isinstance(inner, dict) else {}
     name = str(settings.get("name", entry.get("name", "unnamed")))
     if kind in ("Lambda", "__lambda__") or settings.get("function_type") in ("lambda", "function"):
         return f"Lambda layer {name}"
-    if (
-        kind
-        and isinstance(module, str)
-        and module.split(".")[0] not in ("keras", "tf_keras")
-        and not module.startswith(OWN_MODULES)
-    ):
+    if kind and isinstance(module, str) and not _is_own(module):
         return f"{kind} of the Python module {module}"
     if kind in OPERATION_LAYERS and kind != "SlicingOpLambda":
         function = str(settings.get("function", kind))

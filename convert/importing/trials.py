@@ -16,7 +16,7 @@ from train.data.dataset import Dataset, Labels, Pixels, stratified_order
 
 MOST = 60  # held-out pictures by which a model is tried
 RANGES_TRIED = ("0..255", "0..1", "-1..1", "caffe", "torch")
-SURE = 0.01  # p of McNemar's exact test below which one range is said to be the better
+SURE = 0.01  # p of McNemar's test below which one range is said to be the better
 SAME_ASPECT = 0.02  # sides of a picture and of the input differ by less: cutting and stretching are the same
 
 

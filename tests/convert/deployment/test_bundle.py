@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import io
 import os
 import re
 import shlex
@@ -17,7 +18,7 @@ from bench.remote.emulation.device import NotHere, find_emulated
 from bench.remote.emulation.overlay import fill
 from bench.remote.emulation.qemu import find_emulator
 from bench.remote.emulation.user_space import find_user_space
-from convert.deployment.bundle import Bundle, write_bundle
+from convert.deployment.bundle import Bundle, packed, write_bundle
 from convert.deployment.target import Target, find_target, target_names, wheels
 from convert.deployment.wheelhouse import download, requirements
 from device.errors import CheckFailed, EdgeproofError
@@ -61,6 +62,11 @@ class TestWhatIsInside:
         first = bundle(tiny, tmp_path).path.read_bytes()
         os.utime(tiny.artifact("int8.tflite"))
         assert bundle(tiny, tmp_path).path.read_bytes() == first
+
+    def test_holds_names_of_any_length(self) -> None:
+        name, folder = f"{'n' * 180}.tflite", "f" * 120
+        with tarfile.open(fileobj=io.BytesIO(packed({name: b"model"}, folder))) as archive:
+            assert archive.getnames() == [f"{folder}/{name}"]
 
     def test_leaves_numpy_and_pillow_to_debian_where_there_are_no_wheels(self, tiny: Tiny, tmp_path: Path) -> None:
         done = bundle(tiny, tmp_path, "pi_zero_2w")

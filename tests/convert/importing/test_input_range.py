@@ -104,6 +104,14 @@ class TestInputRange:
         with pytest.raises(EdgeproofError, match=r"the steps make .* the model takes \(24, 24, 3\)|must end in one size"):
             import_model(outside(paint, path, preprocess=file), print)
 
+    def test_the_last_step_gives_height_and_width_of_a_model_of_any_size(self, paint: Paint, tmp_path: Path) -> None:
+        file = tmp_path / "card.json"
+        file.write_text(json.dumps([["rgb"], ["stretch", {"size": [SIDE, 2 * SIDE]}]]))
+        path = save(colour_network(shape=(None, None, 3)), tmp_path)
+        trained, _ = imported(outside(paint, path, preprocess=file))
+        assert (trained.card.height, trained.card.width) == (SIDE, 2 * SIDE)
+        trained.close()
+
 
 class TestModelsThatNormalizeThemselves:
     """As PyTorch users put torchvision's Normalize into the model: its mean and deviation must not be applied again."""
