@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from train.data.calibration import load_calibration
 from train.data.dataset import DataReference, Dataset
 from train.data.folders import load_folder
 from train.data.mnist import load_mnist
@@ -14,8 +15,6 @@ def open_dataset(reference: DataReference, labels: Sequence[str] = ()) -> Datase
     `labels` are those of a model that was trained elsewhere; its pictures need not have any.
     """
     if reference.role == "calibration":
-        from train.data.calibration import load_calibration  # that module imports this one
-
         return load_calibration(reference, labels)
     if reference.path is None:
         return load_mnist(reference.held_out)
