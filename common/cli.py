@@ -5,7 +5,7 @@ import signal
 import sys
 from contextlib import suppress
 from types import FrameType
-from typing import Never
+from typing import Any, Never
 
 import click
 
@@ -16,6 +16,19 @@ from device.process import reopen_closed_output
 from device.safe_text import NEWLINE, printable
 
 INTERRUPTS_AT_MOST = 2
+MOST = 1e9  # of a number that is given: of seconds a life, of kB or MB more than anything has
+SEEDS = click.IntRange(0, 2**31 - 1)  # numpy takes 32 bits, and some seeds are made by counting on
+
+
+class Number(click.FloatRange):
+    """A number in a range, at most MOST. Click's own takes NaN, which is on no side of a border, and infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if not abs(number) <= MOST:
+            self.fail(f"{value} is no number up to {MOST:g}.", param, ctx)
+        return number
 
 
 class Commands(click.Group):

@@ -138,6 +138,7 @@ def confine_memory(limit_bytes: int) -> None:
         import resource
     except ImportError:  # Windows: there is no limit
         return
+    limit_bytes = min(limit_bytes, sys.maxsize)  # the most that the system counts: nothing has so much
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if hard == resource.RLIM_INFINITY or hard > limit_bytes:
         resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))
