@@ -5,17 +5,30 @@ import signal
 import sys
 from contextlib import suppress
 from types import FrameType
-from typing import Never
+from typing import Any, Never
 
 import click
 
 from common import progress
 from common.native_lines import ask_for_silence
 from device.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, EdgeproofError
-from device.process import reopen_closed_output
+from device.process import reopen_closed_streams
 from device.safe_text import NEWLINE, printable
 
 INTERRUPTS_AT_MOST = 2
+MOST = 1e9  # of a number that is given: of seconds a life, of kB or MB more than anything has
+SEEDS = click.IntRange(0, 2**31 - 1)  # numpy takes 32 bits, and some seeds are made by counting on
+
+
+class Number(click.FloatRange):
+    """A number in a range, at most MOST. Click's own takes NaN, which is on no side of a border, and infinity."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if not abs(number) <= MOST:
+            self.fail(f"{value} is no number up to {MOST:g}.", param, ctx)
+        return number
 
 
 class Commands(click.Group):
@@ -62,9 +75,13 @@ def _say_what_the_system_refused(error: OSError, name: str) -> None:
     """Print what could not be read or written and why. A failed write does not name its file."""
     import tempfile
 
+    from common.files import FULL
+
     where = error.filename or f"standard output, or a scratch file in {tempfile.gettempdir()}"
+    full = error.errno in FULL or not error.filename
+    advice = "free some space, or choose another place" if full else "look whether it is there and may be used"
     with suppress(OSError):  # standard error may be on the same full disk
-        click.echo(f"{name}: {where}: {error.strerror or error}: free some space, or choose another place", err=True)
+        click.echo(f"{name}: {where}: {error.strerror or error}: {advice}", err=True)
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python would fail again when it flushes at exit
 
 
@@ -87,7 +104,7 @@ def run_cli(command: click.Command, name: str, program: str = "") -> Never:
     `program` is what a person typed to start it, `python -m NAME` without it.
     """
     os.environ["PYTHONSAFEPATH"] = "1"  # Python that is started from here on: not from the working directory
-    reopen_closed_output()
+    reopen_closed_streams()
     ask_for_silence()
     progress.show_progress()
     signal.signal(signal.SIGTERM, _terminated)

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, TypeVar
 
 from device.commands import classify_all, classify_camera, info, run_self_test, score_folders, time_model
 from device.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, EdgeproofError
@@ -17,46 +17,58 @@ from device.process import confine_memory
 from device.runtimes import TFLITE_RUNTIMES
 from device.safe_text import NEWLINE, printable
 
+Number = TypeVar("Number", int, float)
+MOST = 1_000_000_000  # of what is counted: more than anything has, and far from what a system's numbers hold
+MOST_SECONDS = 1e6
+MOST_THREADS = 1024
+MOST_CAMERA = 9_999  # OpenCV adds 100 or more to a number, to name its driver
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not 1 or more")
-    return value
 
+def _number(kind: Callable[[str], Number], least: Number, most: Number) -> Callable[[str], Number]:
+    """Return what reads a number between these two from an option: so it is neither NaN nor infinite."""
+    expected = f"expected {'a whole number' if kind is int else 'a number'}, {least:,.0f} to {most:,.0f}"
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
-    return value
+    def read(text: str) -> Number:
+        try:
+            value = kind(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"found {text[:40]!r}, {expected}") from error
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"found {text[:40]}, {expected}")
+        return value
+
+    return read
 
 
 def build_parser(own_model: Optional[Path] = None) -> argparse.ArgumentParser:
     """Return the command line's parser; an archive that holds a model takes no MODEL."""
+    count, camera, threads = (_number(int, *limits) for limits in ((1, MOST), (0, MOST_CAMERA), (1, MOST_THREADS)))
+    seconds, share = _number(float, 0.0, MOST_SECONDS), _number(float, 0.0, 1.0)
     parser = argparse.ArgumentParser(description="Classify pictures with one model file.")
     if own_model is None:
         parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite or .onnx file")
     else:
         parser.set_defaults(model=own_model)
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="picture files, folders, patterns; - is standard input")
-    parser.add_argument("--camera", type=int, nargs="?", const=0, metavar="N", help="classify camera N's (0) frames as JSON")
-    parser.add_argument("--frames", type=_positive, metavar="N", help="with --camera: end after N (Ctrl-C)")
+    parser.add_argument(
+        "--camera", type=camera, nargs="?", const=0, metavar="N", help="classify camera N's (0) frames as JSON"
+    )
+    parser.add_argument("--frames", type=count, metavar="N", help="with --camera: end after N (Ctrl-C)")
     parser.add_argument("--info", action="store_true", help="say what the model is and takes, and what runs it here")
     parser.add_argument("--bench", action="store_true", help="time inferences on IMAGEs or the pictures inside MODEL")
-    parser.add_argument("--queries", type=_positive, default=64, metavar="N", help="with --bench: at least so many (64)")
-    parser.add_argument("--seconds", type=float, default=6.0, metavar="S", help="with --bench: and at least so long (6)")
+    parser.add_argument("--queries", type=count, default=64, metavar="N", help="with --bench: at least so many (64)")
+    parser.add_argument("--seconds", type=seconds, default=6.0, metavar="S", help="with --bench: and at least so long (6)")
     parser.add_argument("--self-test", action="store_true", help="check the model with the golden pictures inside it")
     parser.add_argument("--json", action="store_true", help="print one JSON line a picture")
-    parser.add_argument("--top", type=_positive, default=3, metavar="N", help="classes to print a picture (3)")
-    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="threads of the runtime (1)")
+    parser.add_argument("--top", type=count, default=3, metavar="N", help="classes to print a picture (3)")
+    parser.add_argument("--threads", type=threads, default=1, metavar="N", help="threads of the runtime (1)")
     parser.add_argument("--runtime", choices=sorted(TFLITE_RUNTIMES), help="TFLite runtime (the first that is installed)")
     parser.add_argument(
-        "--min-score", type=_share, metavar="S", help="answer 'unsure' below this score (the card's; 0: never)"
+        "--min-score", type=share, metavar="S", help="answer 'unsure' below this score (the card's; 0: never)"
     )
     parser.add_argument("--score", action="store_true", help="IMAGE is a folder of class folders: print the accuracy")
     parser.add_argument(
-        "--max-memory-mb", type=_positive, default=1000, metavar="N", help="end where more memory would be needed (1000)"
+        "--max-memory-mb", type=count, default=1000, metavar="N", help="end where more memory would be needed (1000)"
     )
     parser.add_argument("--labels", type=Path, metavar="FILE", help="the labels of a model without a card")
     parser.add_argument("--input-range", metavar="A..B", help="the values that a model without a card takes, as -1..1")
@@ -74,7 +86,7 @@ def build_parser(own_model: Optional[Path] = None) -> argparse.ArgumentParser:
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text[:40]} is no port: 0 to 65535")
     return int(text)
 
 

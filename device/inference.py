@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from device.card import Card
-from device.errors import ModelError
+from device.errors import ModelError, PictureError
 from device.preprocessing.prepare import prepare, read_picture
 from device.runtimes import Session, first_line
 
@@ -38,7 +38,7 @@ def classify(source: Union[str, io.BytesIO, Image.Image], session: Session, card
     """Decode a file ("-": standard input) or its bytes, prepare, invoke, dequantize. Raises PictureError if unusable."""
     start_ns = time.perf_counter_ns()
     if not isinstance(source, Image.Image):
-        source = read_picture(io.BytesIO(sys.stdin.buffer.read()) if source == "-" else source)
+        source = read_picture(_standard_input() if source == "-" else source)
     image = source
     decoded_ns = time.perf_counter_ns()
     pixels = prepare(image, card)
@@ -47,11 +47,21 @@ def classify(source: Union[str, io.BytesIO, Image.Image], session: Session, card
     output = checked_infer(session, tensor)
     invoked_ns = time.perf_counter_ns()
     scores = checked_scores(session, output, card)
-    if not np.isfinite(scores).all():
-        raise ModelError("the model's scores are not numbers (NaN or infinite): its weights are damaged: copy it again")
+    require_numbers(scores)
     end_ns = time.perf_counter_ns()
     spans_ns = (decoded_ns - start_ns, prepared_ns - decoded_ns, invoked_ns - prepared_ns, end_ns - invoked_ns)
     return Answer(scores, pixels, *spans_ns)
+
+
+def _standard_input() -> io.BytesIO:
+    """Read standard input. Raises PictureError where nothing can be read."""
+    try:
+        data = b"" if sys.stdin is None else sys.stdin.buffer.read()
+    except (OSError, ValueError) as error:  # opened for writing only, or closed in the meantime
+        raise PictureError(f"standard input cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not data:
+        raise PictureError("standard input is closed or empty: send one picture, as in `classify.py MODEL - < photo.jpg`")
+    return io.BytesIO(data)
 
 
 def checked_infer(session: Session, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -69,6 +79,17 @@ def checked_scores(session: Session, output: npt.NDArray[Any], card: Card) -> np
     if card.labels and len(scores) != len(card.labels):  # the shapes of a damaged model may change while it runs
         raise ModelError(f"the model answers {len(scores)} scores for {len(card.labels)} labels: copy it again")
     return scores
+
+
+def are_numbers(scores: npt.NDArray[np.float32]) -> bool:
+    """Say whether all scores are finite. NaN is on no side of a limit, so a comparison alone would not find it."""
+    return bool(np.isfinite(scores).all())
+
+
+def require_numbers(scores: npt.NDArray[np.float32]) -> None:
+    """Raise ModelError where a score is not finite: such a picture has no answer, although argmax names one."""
+    if not are_numbers(scores):
+        raise ModelError("the model's scores are not numbers (NaN or infinite): its weights are damaged: copy it again")
 
 
 def top_k(scores: npt.NDArray[np.float32], k: int) -> list[int]:

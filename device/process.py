@@ -6,20 +6,29 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Callable, NoReturn, Optional
 
 # Log lines of native code that are no errors: from TFLite, absl (I, W) and TensorFlow's quantizer
 CHATTER = re.compile(rb"INFO: |[IW]\d{4} \d\d:\d\d:\d+\.\d|WARNING: All log messages before absl|fully_quantize: ")
+# Parameters of mallopt, as glibc's malloc.h has them: see mallopt(3)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
 _log: Optional[int] = None  # a file in memory that this process shares with its watching parent
 
 
-def reopen_closed_output() -> None:
-    """Open /dev/null as standard output where the caller closed it: else the next opened file would be descriptor 1."""
-    if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # until the end
+def reopen_closed_streams() -> None:
+    """Open /dev/null as each standard stream that the caller closed.
+
+    Else the next opened file would have its descriptor, and what is printed to standard error would go into that file or,
+    as Python has it, to standard output.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of the descriptors, lowest first
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode)  # noqa: SIM115  # until the end
+            os.set_inheritable(stream.fileno(), True)  # for the programs that this one starts
+            setattr(sys, name, stream)
 
 
 def supervised(command: Callable[[], int], tell_crash: Callable[[str], int]) -> int:
@@ -120,7 +129,8 @@ def end_with_parent(parent_id: int = 0) -> None:
     """
     import ctypes  # numpy has imported it already
 
-    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
+    with suppress(AttributeError, TypeError):  # not Linux
+        ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
     if parent_id and os.getppid() != parent_id:
         os._exit(1)
 
@@ -132,12 +142,23 @@ def leave_no_core_file() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def tune_malloc(settings: Mapping[int, int]) -> None:
+    """Give these parameters of mallopt(3) their values; without glibc nothing is done. Call it before threads start."""
+    import ctypes  # numpy has imported it already
+
+    with suppress(AttributeError, OSError, TypeError):  # another C library, or Windows
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in settings.items():
+            mallopt(parameter, value)
+
+
 def confine_memory(limit_bytes: int) -> None:
     """Limit this process's own memory (RLIMIT_DATA, getrlimit(2)): an allocation beyond the limit fails at once."""
     try:
         import resource
     except ImportError:  # Windows: there is no limit
         return
+    limit_bytes = min(limit_bytes, sys.maxsize)  # the most that the system counts: nothing has so much
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if hard == resource.RLIM_INFINITY or hard > limit_bytes:
         resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, hard))

@@ -18,6 +18,8 @@ from device.preprocessing.encoding import Encoding
 from device.preprocessing.whole_picture import STRETCH, whole_picture_steps
 from train.data.folders import labelled_split
 
+LONGEST_SIDE = 10  # characters
+
 
 @dataclass(frozen=True)
 class CardlessRunOptions:
@@ -132,8 +134,9 @@ def _steps_and_shape(
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     name, _, sides = text.rpartition("=")
     parts = sides.split(",")
-    if not all(part.strip().isdigit() for part in parts) or not 0 < math.prod(int(part) for part in parts) < 2**31:
-        raise EdgeproofError(f"--input-shape {text}: expected [NAME=]SIDES such as 1,224,224,3")
+    whole = all(part.strip().isdecimal() and len(part) <= LONGEST_SIDE for part in parts)
+    if not whole or not 0 < math.prod(int(part) for part in parts) < 2**31:
+        raise EdgeproofError(f"--input-shape {text[:40]}: expected [NAME=]SIDES such as 1,224,224,3")
     return name, tuple(int(part) for part in parts)
 
 

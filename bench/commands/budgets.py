@@ -6,16 +6,14 @@ from typing import Any
 import click
 
 from bench.commands.options import BUDGETS_HELP, judging
-from common.cli import Commands
+from common.cli import Commands, Number
 from common.paths import RESULTS
 
 
 @click.command()
 @click.argument("results", type=click.Path(path_type=Path), default=RESULTS)
 @click.option("--measure", is_flag=True, help="First measure what has budgets, and longer where there is no verdict.")
-@click.option(
-    "--max-time", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds for --measure in total."
-)
+@click.option("--max-time", type=Number(min=0), default=600, show_default=True, help="Seconds for --measure in total.")
 @judging
 def check(results: Path, measure: bool, max_time: float, budgets: Path | None, **outputs: Any) -> int:
     """Compare RESULTS (build/bench.json) with the budgets: 0 all pass, 1 one fails, 3 one is inconclusive."""
@@ -45,7 +43,7 @@ def check(results: Path, measure: bool, max_time: float, budgets: Path | None, *
     metavar="DIR",
     help="Of `baseline save`  [default: of edgeproof.toml]",
 )
-@click.option("--max-time", type=click.FloatRange(min=0), default=60, show_default=True, help="Seconds to measure each row.")
+@click.option("--max-time", type=Number(min=0), default=60, show_default=True, help="Seconds to measure each row.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order of processes.")
 @judging
 def gate(

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from common.cli import MOST, Number
+
 MODES = ("rapid", "quick", "normal")
 BUDGETS_HELP = "The budgets file  [default: that of edgeproof.toml, else the built-in one]"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -22,8 +24,8 @@ class ThreadCounts(click.ParamType[tuple[int, ...]]):
         if isinstance(value, tuple):
             return value
         parts = str(value).split(",")
-        if not all(part.isdigit() and 1 <= int(part) <= 256 for part in parts):
-            self.fail(f"{value!r}: expected numbers from 1 to 256, such as 1,2,4", param, ctx)
+        if not all(part.isdecimal() and len(part) <= 3 and 1 <= int(part) <= 256 for part in parts):
+            self.fail(f"{str(value)[:40]!r}: expected numbers from 1 to 256, such as 1,2,4", param, ctx)
         return tuple(dict.fromkeys(int(part) for part in parts))
 
 
@@ -37,7 +39,7 @@ class WithBudgets(click.Command):
         budgets: list[click.Parameter] = []
         for kind in KINDS.values():
             if kind.option_name is not None:
-                values = click.FloatRange(0, 1 if kind.share else None, min_open=not (kind.share or kind.may_be_zero))
+                values = Number(0, 1 if kind.share else None, min_open=not (kind.share or kind.may_be_zero))
                 option = [kind.option_name, kind.key]
                 budgets.append(click.Option(option, type=values, help=kind.help, default=kind.default, show_default=True))
         return [*budgets, *super().get_params(ctx)]
@@ -53,8 +55,8 @@ class Duration(click.ParamType[float]):
         if isinstance(value, (int, float)):
             return float(value)
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", str(value))
-        if match is None or float(match[1]) == 0:
-            self.fail(f"{value!r}: expected a time such as 90s, 10m or 1h", param, ctx)
+        if match is None or not 0 < float(match[1]) <= MOST:
+            self.fail(f"{str(value)[:40]!r}: expected a time such as 90s, 10m or 1h", param, ctx)
         return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bench.commands.options import MODES, Duration, ThreadCounts
+from common.cli import Number
 from common.paths import RESULTS
 
 
@@ -46,7 +47,7 @@ class RunOptions:
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; may be given again.")
 @click.option("--mode", type=click.Choice(MODES), default="rapid", show_default=True, help="Measure 2, 10 or 60 s a row.")
 @click.option("--data", type=click.Path(path_type=Path), help="Test on this folder of class folders of pictures.")
-@click.option("--seconds", type=click.FloatRange(min=0), help="Measure each row this long.")
+@click.option("--seconds", type=Number(min=0), help="Measure each row this long.")
 @click.option("--threads", type=ThreadCounts(), default="1", show_default=True, help="Threads; a row for each number.")
 @click.option(
     "--device",

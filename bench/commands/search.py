@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.commands.options import Duration
+from common.cli import SEEDS, Number
 from common.paths import BUILD
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ LIMIT_OPTIONS = {  # of the budget: the figure, and how many of its units one of
     "max_instructions_m": ("instructions", 1_000_000),
     "max_memory_mb": ("peak_rss_mb", 1),
 }
-ABOVE_ZERO = click.FloatRange(0, min_open=True)
+ABOVE_ZERO = Number(0, min_open=True)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class SearchOptions:
 @click.option(
     "--minimize", type=click.Choice(MINIMIZED), default="latency", show_default=True, help="The figure to make small."
 )
-@click.option("--min-top1", type=click.FloatRange(0, 1, max_open=True), help="Least share of right answers, as 0.992.")
+@click.option("--min-top1", type=Number(0, 1, max_open=True), help="Least share of right answers, as 0.992.")
 @click.option("--max-size-kb", type=ABOVE_ZERO, help="Most kB of the file, with its card.")
 @click.option("--max-flash-kb", type=ABOVE_ZERO, help="Most kB of the model's own bytes.")
 @click.option("--max-arena-kb", type=ABOVE_ZERO, help="Most kB of arena in a microcontroller's interpreter.")
@@ -68,9 +69,7 @@ class SearchOptions:
 @click.option("--max-time", type=Duration(), metavar="TIME", help="Most time of trials: 90s, 30m, 1h.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Trials at a time, here.")
 @click.option("--dask", metavar="ADDRESS", help="Run the trials on the Dask cluster of this scheduler, as tcp://host:8786.")
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the proposals and the trainings."
-)
+@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of the proposals and the trainings.")
 @click.option("--target", metavar="NAME", help="Pack the winner for this device, as pi4_bookworm, or board, as pico.")
 def search(model: str, **given: Any) -> int:
     """Search the smallest MODEL that keeps a budget: trials that train, convert and measure, then the winner in full.

@@ -7,7 +7,6 @@ a sustained run, one a minute, and of turns, one when it is warm and one for eac
 
 import contextlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -28,7 +27,8 @@ from bench.runtimes.support import operation_profile
 from bench.runtimes.support.cardless_session import CardlessSession
 from device.card import Card
 from device.errors import EXIT_FAILED, EXIT_OK, EdgeproofError
-from device.process import end_at_once, end_with_parent, leave_no_core_file
+from device.inference import require_numbers
+from device.process import confine_memory, end_at_once, end_with_parent, leave_no_core_file
 from device.timing import WarmUp, peak_rss_bytes, time_queries, warm_up
 
 TENSORS = 64  # used in turn to measure latency
@@ -96,7 +96,7 @@ def confine(memory_bytes: int, parent_id: int) -> None:
     """
     leave_no_core_file()
     if memory_bytes:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+        confine_memory(memory_bytes)
     with contextlib.suppress(OSError):  # /proc may be read-only in a container
         Path("/proc/self/oom_score_adj").write_text("1000")
     end_with_parent(parent_id)
@@ -271,7 +271,9 @@ def answer_pictures(
         if number == count:
             break
         start_ns = time.process_time_ns() if number < TRIAL_PICTURES else 0
-        answers.append(int(session.scores(session.infer(session.tensor(np.array(picture)))).argmax()))
+        scores = session.scores(session.infer(session.tensor(np.array(picture))))
+        require_numbers(scores)  # as on a device
+        answers.append(int(scores.argmax()))
         if number < TRIAL_PICTURES:
             spent_ns.append(time.process_time_ns() - start_ns)
         if number + 1 == TRIAL_PICTURES:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from device.errors import EdgeproofError
 
+FURTHEST = 1e9  # of 0: a value that float32 still tells from its neighbours, and no model takes one as large
 LIMITS = re.compile(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)")
 CHOICES = "0..255, 0..1, -1..1, any other A..B, caffe or torch"
 ORDERS = ("rgb", "bgr")
@@ -90,8 +91,8 @@ def parse_range(text: str) -> InputRange:
     if text in NAMED:
         return NAMED[text]
     found = LIMITS.fullmatch(text)
-    if found is None or float(found[1]) >= float(found[2]):
-        raise EdgeproofError(f"input range {text!r}: expected {CHOICES}")
+    if found is None or not -FURTHEST <= float(found[1]) < float(found[2]) <= FURTHEST:
+        raise EdgeproofError(f"input range {text[:40]!r}: expected {CHOICES}")
     low, high = float(found[1]), float(found[2])
     return InputRange(text, ((high - low) / 255,), (low,))
 

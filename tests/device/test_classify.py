@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from convert.formats.card_writer import embed
+from device.command_line import build_parser
 from device.formats.model_file import read_card, split_card
 from device.inference import top_k
 from device.scoring import wilson_interval
 from tests.conftest import ROOT, TFLITE, Tiny, classify, run
 
 PACKAGE = ROOT / "device"
+READY = ROOT / "data" / "ready" / "mnist_cnn.int8.tflite"
 
 
 def test_prints_top_classes_and_latency_of_each_picture(tiny: Tiny, digit_png: Path) -> None:
@@ -98,6 +100,36 @@ def test_one_bad_picture_is_code_1_and_the_others_are_classified(tiny: Tiny, dig
 def test_wrong_usage_is_code_2(tiny: Tiny, digit_png: Path, arguments: list[str]) -> None:
     pictures = [digit_png] if arguments else []
     assert classify(tiny.artifact("int8.tflite"), *pictures, *arguments, cwd=tiny.workspace).code == 2
+
+
+NO_NUMBERS = ("nan", "inf", "-inf", "1e999", "-1", "9" * 30, "9" * 5_000, "", "ten")
+NUMERIC = ("camera", "frames", "queries", "seconds", "top", "threads", "min_score", "max_memory_mb", "serve")
+
+
+@pytest.mark.parametrize("text", NO_NUMBERS, ids=lambda text: text[:10])
+@pytest.mark.parametrize("option", NUMERIC)
+def test_what_no_option_can_count_is_wrong_usage_and_one_line(
+    option: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No option takes NaN, an infinite or negative number, or one that overflows in the system or in a library."""
+    flag = f"--{option.replace('_', '-')}"
+    with pytest.raises(SystemExit) as ended:
+        build_parser().parse_intermixed_args(["model.tflite", f"{flag}={text}"])
+    assert ended.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {flag}: " in line
+    assert len(line) < 200
+
+
+def test_every_option_that_takes_a_number_is_among_those_tested() -> None:
+    words = {"model", "images", "runtime", "labels", "input_range", "fit", "listen"}
+    taking = {action.dest for action in build_parser()._actions if action.nargs != 0}
+    assert taking - words == set(NUMERIC)
+
+
+def test_the_largest_memory_limit_is_no_error(digit_png: Path, tmp_path: Path) -> None:
+    result = classify(READY, digit_png, "--max-memory-mb", "1000000000", cwd=tmp_path)
+    assert (result.code, result.stderr) == (0, "")
 
 
 def test_a_truncated_model_is_one_line_and_code_2(tiny: Tiny, digit_png: Path, tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ def test_torch_is_one_scale_a_channel() -> None:
     assert (round(low, 3), round(high, 3)) == (-2.118, 2.64)
 
 
-@pytest.mark.parametrize("text", ["", "1", "1..0", "0..0", "0...1", "nan..1", "imagenet"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "1..0", "0..0", "0...1", "nan..1", "imagenet", "0.." + "9" * 400, "-1" + "0" * 40 + "..1"]
+)
 def test_what_is_no_range_is_refused_with_the_choices(text: str) -> None:
     with pytest.raises(EdgeproofError, match="any other A"):
         parse_range(text)
