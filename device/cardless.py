@@ -216,6 +216,11 @@ def card_for(
     if outputs not in (None, len(labels)) and (outputs, len(labels)) != (1, 2):
         more = ": its first class may be 'background', which then needs a label too" if outputs == len(labels) + 1 else ""
         raise CardError(f"{facts.path}: {len(labels)} labels in {source}, the model has {outputs} outputs{more}")
+    if outputs == 1 and facts.activation is None:
+        raise CardError(
+            f"{facts.path}: its only output is a probability or a logit, and its last operations do not say which: export "
+            "the model with a Sigmoid at its end"
+        )
     return Card.from_json(
         {
             "schema": CARD_SCHEMA,

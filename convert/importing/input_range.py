@@ -1,9 +1,12 @@
 """Which values a model that was not trained here takes, and the layers that make them of pixels 0..255."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from device.pictures.input_range import InputRange
+import numpy as np
+
+from device.formats.model_graph import Front
+from device.pictures.input_range import PIXELS, InputRange
 
 
 def applied(input_range: InputRange, pixels: Any) -> Any:
@@ -47,27 +50,48 @@ def trained_on(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def scaling_layers(network: Any) -> list[str]:
-    """Describe the layers in front of a keras.Model's first kernel that take pixels 0..255 to small values."""
+    """Describe the layers in front of a keras.Model's first kernel that together take pixels 0..255 to small values.
+
+    What one layer does the next may undo: a Rescaling(255) is put before models that begin with Rescaling(1/255).
+    """
     import keras
 
-    found = []
-    for layer in network._flatten_layers(include_self=False):
+    found, front = [], Front()
+    for layer in _in_order(network):
         if hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel"):
             break
-        if isinstance(layer, keras.layers.Rescaling) and 0 < _largest(layer.scale) * 255 <= SMALL:
+        if isinstance(layer, keras.layers.Rescaling):
             found.append(f"Rescaling({_short(layer.scale)}, {_short(layer.offset)})")
-        if isinstance(layer, keras.layers.Normalization) and _largest(getattr(layer, "mean", None)) > SMALL:
+            scaled = _then(front, ("Mul", layer.scale), ("Add", layer.offset))
+        elif isinstance(layer, keras.layers.Normalization) and getattr(layer, "mean", None) is not None:
             found.append("Normalization")
-    return found
+            deviation = np.sqrt(np.asarray(layer.variance, np.float64))
+            scaled = _then(front, ("Sub", layer.mean), ("Div", np.maximum(deviation, keras.backend.epsilon())))
+        else:
+            continue
+        if scaled is None:
+            return []
+        front = scaled
+    return found if front.takes == PIXELS.name else []
 
 
-SMALL = 10.0  # values up to here are scaled, over it they are pixels'
+def _in_order(network: Any) -> Iterator[Any]:
+    """Yield the layers of a keras.Model and its inner models in a picture's order; Keras's own list has another."""
+    for layer in network.layers:
+        if hasattr(layer, "layers"):
+            yield from _in_order(layer)
+        else:
+            yield from layer._flatten_layers()
 
 
-def _largest(values: Any) -> float:
-    import numpy as np
-
-    return 0.0 if values is None else float(np.abs(np.asarray(values)).max())
+def _then(front: Front, *operations: tuple[str, Any]) -> Front | None:
+    """Return a front with operations more, each with a constant; None where a constant is none of a scaling."""
+    for operation, constant in operations:
+        found = front.then(operation, np.asarray(constant, np.float64).reshape(-1))
+        if found is None:
+            return None
+        front = found
+    return front
 
 
 def _short(values: Any) -> str:

@@ -44,6 +44,7 @@ def resolve_range(
     """
     known, own = source.understood.input_range, source.understood.made_of_pixels
     if stated is None and known is not None:
+        _check_known(source, known, samples)
         return known.value
     if stated is None:
         raise _unknown(source, samples)
@@ -67,15 +68,28 @@ def _check_stated(source: Source, stated: Fact[InputRange], samples: SamplePictu
                 f"{INPUT_RANGE} {known.value.name}, or confirm yours with {CONFIRM}"
             )
         return
+    if found := _contradiction(source, wanted, samples):
+        raise EdgeproofError(f"{path}: {found}: give another {INPUT_RANGE}, or confirm yours with {CONFIRM}")
+
+
+def _check_known(source: Source, known: Fact[InputRange], samples: SamplePictures) -> None:
+    """Raise EdgeproofError where labelled pictures contradict what the model's first layers seem to say."""
+    if found := _contradiction(source, known.value, samples):
+        raise EdgeproofError(
+            f"{source.understood.path}: seems to take {known.value.name} ({known.learnt_from}), but {found}: give "
+            f"{INPUT_RANGE} with what it was trained on, and {CONFIRM}"
+        )
+
+
+def _contradiction(source: Source, wanted: InputRange, samples: SamplePictures) -> str | None:
+    """Return how labelled pictures contradict a range, or None: with another one the model is surely right more often."""
     trials = samples.trials(source, wanted)
     own = next((one for one in trials if one.input_range == wanted), None)
     better = [one for one in trials if own is not None and one.surely_better_than(own)]
-    if own is not None and better:
-        listed = ", ".join(f"{one.count} with {one.input_range.name}" for one in better)
-        raise EdgeproofError(
-            f"{path}: of {len(samples.pixels)} labelled pictures it answers {own.count} rightly with --input-range "
-            f"{wanted.name}, {listed}: give another, or confirm yours with {CONFIRM}"
-        )
+    if own is None or not better:
+        return None
+    listed = ", ".join(f"{one.count} with {one.input_range.name}" for one in better)
+    return f"of {len(samples.pixels)} labelled pictures it answers {own.count} rightly with {wanted.name}, {listed}"
 
 
 def _unknown(source: Source, samples: SamplePictures) -> EdgeproofError:
@@ -123,14 +137,16 @@ def resolve_activation(source: Source, scores: npt.NDArray[np.float32]) -> Activ
     if not np.isfinite(scores).all():
         raise EdgeproofError(f"{path}: its outputs for real pictures are not finite numbers: wrong --input-range?")
     within = bool((scores >= 0).all() and (scores <= 1 + SUM_TOLERANCE).all())
-    linear = known is not None and known.value == "logits"
+    linear, each_by_itself = (known is not None and known.value == kind for kind in ("logits", "sigmoid"))
     if scores.shape[1] == 1:
         return "sigmoid" if within and not linear else "logits"
-    if within and np.abs(scores.sum(axis=1) - 1).max() <= SUM_TOLERANCE:
+    # Sigmoids of clear pictures may sum to 1 by chance
+    if within and not each_by_itself and np.abs(scores.sum(axis=1) - 1).max() <= SUM_TOLERANCE:
         return "softmax"
     if within and not linear:
+        found = "come from a sigmoid" if each_by_itself else "lie in 0..1 but do not sum to 1, as with sigmoid"
         raise EdgeproofError(
-            f"{path}: its outputs lie in 0..1 but do not sum to 1, as with sigmoid: it answers each class by itself, "
-            "and edgeproof classifies into one of several: train it with softmax, or give logits"
+            f"{path}: its outputs {found}: it answers each class by itself, and edgeproof classifies into one of several: "
+            "train it with softmax"
         )
     return "logits"

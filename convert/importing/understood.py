@@ -1,6 +1,6 @@
 """What is understood of a model file: each fact with where it was learnt, and what is missing to go on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -15,6 +15,7 @@ Layout = Literal["NHWC", "NCHW", "NHW"]  # of the input: N pictures, H height, W
 Fit = Literal["crop", "stretch"]  # a picture's middle is cut out, or the whole picture is stretched to the input's sides
 # What the outputs are: probabilities of one class in several, any numbers, each class for itself, or one number for two
 Activation = Literal["softmax", "logits", "sigmoid"]
+ACTIVATIONS: Mapping[str | None, Activation] = {"softmax": "softmax", "sigmoid": "sigmoid", "logits": "logits"}
 LABELS_SHOWN = 8
 LABELLED = "--labels FILE"
 CALIBRATED = "--calibration DIR"

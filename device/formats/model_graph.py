@@ -123,8 +123,13 @@ def _round(values: Sequence[float]) -> bool:
 
 PASSED = {"Cast", "Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Pad", "Resize", "Slice"}
 KEPT = PASSED | {"QuantizeLinear", "DequantizeLinear", "Clip"}
-ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid", "LogSoftmax": "logits"}
-LINEAR = {"Gemm", "MatMul", "Conv", "Add"}  # a last layer of these has no activation
+ACTIVATIONS = {"Softmax": "softmax", "Sigmoid": "sigmoid", "HardSigmoid": "sigmoid", "LogSoftmax": "logits"}
+LINEAR = {"Gemm", "MatMul", "Conv"}  # a last layer of these has no activation
+# What is kept by an average: that of probabilities is one, that of logits is a logit
+AVERAGES = {"GlobalAveragePool", "AveragePool", "ReduceMean"}
+KEEPS_MEANING = (KEPT - {"Clip"}) | AVERAGES | {"Dropout"}  # what is clipped may be a sigmoid made by hand
+JOINS = {"Concat"}
+COMBINES = {"Add", "Sub", "Mul", "Div", "Sum"}  # logits stay logits; probabilities need not stay ones
 
 
 def front_of(graph: Graph) -> Front:
@@ -177,20 +182,45 @@ def _normalized(front: Front, constants: Mapping[Key, Constant], node: Node) -> 
 
 
 def activation_of(graph: Graph) -> Optional[str]:
-    """Return "softmax", "sigmoid" or "logits" as the last operation of the only output says, else None."""
-    key = graph.outputs[0].key
-    for _ in range(len(graph.nodes)):
-        node = next((node for node in graph.nodes if key in node.outputs), None)
-        if node is None:
-            return None
-        if node.operation in ACTIVATIONS:
-            return ACTIVATIONS[node.operation]
-        if node.operation in LINEAR:
-            return "logits"
-        if node.operation not in KEPT or not node.inputs:
-            return None
-        key = node.inputs[0]
-    return None
+    """Return "softmax", "sigmoid" or "logits" as the last operations of the only output say, else None."""
+    made_by = {output: node for node in graph.nodes for output in node.outputs}
+    known: dict[Key, Optional[str]] = {}
+    waiting = [graph.outputs[0].key]
+    while waiting:  # without recursion: a graph may be deeper than Python's stack
+        key = waiting[-1]
+        behind = _behind(made_by, key)
+        missing = [other for other in behind if other not in known]
+        if missing and key not in known:
+            known[key] = None  # also what stays, should a damaged graph lead back here
+            waiting += missing
+            continue
+        waiting.pop()
+        known[key] = _meaning(made_by.get(key), [known[other] for other in behind])
+    return known[graph.outputs[0].key]
+
+
+def _behind(made_by: Mapping[Key, Node], key: Key) -> list[Key]:
+    """Return the computed tensors that the meaning of a tensor depends on."""
+    node = made_by.get(key)
+    if node is None or node.operation in ACTIVATIONS or node.operation in LINEAR:
+        return []
+    if node.operation in KEEPS_MEANING:
+        return list(node.inputs[:1])
+    if node.operation in JOINS | COMBINES:
+        return [other for other in node.inputs if other in made_by and made_by[other].inputs]
+    return []
+
+
+def _meaning(node: Optional[Node], behind: Sequence[Optional[str]]) -> Optional[str]:
+    """Return what an operation gives, from what it is given; None: not known."""
+    if node is None:
+        return None
+    if node.operation in ACTIVATIONS:
+        return ACTIVATIONS[node.operation]
+    if node.operation in LINEAR:
+        return "logits"
+    same = behind[0] if behind and len(set(behind)) == 1 else None
+    return same if node.operation not in COMBINES or same == "logits" else None
 
 
 def small(values: Any) -> Optional[Constant]:

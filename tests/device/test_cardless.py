@@ -233,6 +233,16 @@ class TestOutputs:
         model = brightness_tflite(labels.with_name("m.tflite"), front=TIMES_255, end=end)
         assert answers(model, labels, (0, 120, 135, 255)) == ["dark", "dark", "light", "light"]
 
+    def test_one_that_may_be_a_probability_or_a_logit_is_refused(self, labels: Path, tmp_path: Path) -> None:
+        nodes: list[Any] = [
+            ("ReduceMean", ["in"], ["mean"], {"axes": [2, 3], "keepdims": 0}),
+            ("MatMul", ["mean", "weight"], ["two"], {}),
+            ("ReduceMax", ["two"], ["out"], {"axes": [1], "keepdims": 1}),
+        ]
+        model = write_onnx(tmp_path / "m.onnx", [("in", "FLOAT", [1, 3, 8, 8])], nodes, [("out", "FLOAT", [1, 1])])
+        with pytest.raises(CardError, match="a probability or a logit, and its last operations do not say which: export"):
+            answers(model, labels, input_range="0..1")
+
     def test_logits_are_printed_as_the_probabilities_that_they_stand_for(self, labels: Path, tmp_path: Path) -> None:
         model = brightness_tflite(tmp_path / "m.tflite", front=TIMES_255, end="", gain=4.0)
         Image.new("RGB", (9, 9), (255, 255, 255)).save(tmp_path / "white.png")

@@ -4,18 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert.formats.onnx_tensors import makers, readers
-from convert.importing.understood import Activation, Layout, Shape, shape_text
+from convert.formats.onnx_tensors import readers
+from convert.importing.understood import ACTIVATIONS, Activation, Layout, Shape, shape_text
 from device.errors import EdgeproofError
+from device.formats.model_graph import Graph, Node, TensorFacts, activation_of
 
 DTYPES = {1: "float32", 2: "uint8", 10: "float16"}  # of onnx.TensorProto.DataType: what a picture's input may have
 CHANNELS = (1, 3)
 PASSING = ("Cast", "Identity", "Sub", "Add", "Mul", "Div", "Clip", "Pad")  # before the one that shows the layout
 CHANNELS_FIRST = ("Conv", "BatchNormalization", "MaxPool", "AveragePool", "InstanceNormalization", "LRN")
 TO_CHANNELS_FIRST, TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
-RESHAPING = ("Identity", "Reshape", "Flatten", "Squeeze", "Cast", "Dropout")  # they do not change scores
-ENDS: dict[str, Activation] = {"Softmax": "softmax", "Sigmoid": "sigmoid", "LogSoftmax": "logits"}
-LINEAR = ("Gemm", "MatMul", "Add", "Conv", "GlobalAveragePool", "ReduceMean", "AveragePool")
 
 
 @dataclass(frozen=True)
@@ -133,17 +131,6 @@ def _output(path: Path, graph: Any) -> tuple[str, Shape]:
 
 
 def _activation(graph: Any, name: str) -> Activation | None:
-    """Return the activation that the last operator before the scores shows."""
-    made = makers(graph)
-    for _ in range(len(graph.node)):
-        node = made.get(name)
-        if node is None:
-            return None
-        if node.op_type in ENDS:
-            return ENDS[node.op_type]
-        if node.op_type in LINEAR:
-            return "logits"
-        if node.op_type not in RESHAPING:
-            return None
-        name = node.input[0]
-    return None
+    """Return what the last operators before the scores say that these are."""
+    nodes = tuple(Node(node.op_type, tuple(node.input), tuple(node.output)) for node in graph.node)
+    return ACTIVATIONS.get(activation_of(Graph((), (TensorFacts(name, (), "float32"),), nodes, {})))

@@ -1,12 +1,11 @@
 """A `.tflite` file of another converter: understood, and taken as it is with `convert card`; nothing is made of it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.files import sha256_of
 from convert.importing.sources import Opening, Scores, Wrapped, Wrapping
-from convert.importing.understood import Activation, Fact, Layout, Understood
+from convert.importing.understood import ACTIVATIONS, Fact, Layout, Understood
 from device.cardless import Picture, picture_of, understood_range
 from device.errors import CardError, EdgeproofError
 from device.formats.model_facts import ModelFacts, model_facts
@@ -19,7 +18,6 @@ from train.data.dataset import Pixels
 EXPECTS = "a .tflite file"
 CONVERTED = "is converted already, and nothing else is made of it: `convert card` takes it as it is"
 IDENTIFIER = b"TFL3"  # at byte 4 of every TFLite flatbuffer
-ACTIVATIONS: Mapping[str | None, Activation] = {"softmax": "softmax", "sigmoid": "sigmoid", "logits": "logits"}
 LIMIT_BYTES = 2_000_000_000  # of a flatbuffer
 
 

@@ -61,6 +61,21 @@ class TestInputRange:
         ]
         assert scaling_layers(colour_network(front=keras.layers.Normalization(mean=0.5, variance=0.1))) == []
 
+    @pytest.mark.parametrize(("scale", "offset"), [(255.0, 0.0), (127.5, 127.5)])
+    def test_a_layer_that_undoes_the_scaling_of_the_next_one_says_nothing_of_pixels(
+        self, scale: float, offset: float
+    ) -> None:
+        import keras
+
+        undone = keras.Sequential([keras.layers.Rescaling(scale, offset=offset), keras.layers.Rescaling(1 / 255)])
+        assert scaling_layers(colour_network(front=undone)) == []
+
+    def test_layers_that_scale_in_steps_count_together(self) -> None:
+        import keras
+
+        steps = keras.Sequential([keras.layers.Rescaling(0.5), keras.layers.Rescaling(1 / 127.5, offset=-1)])
+        assert scaling_layers(colour_network(front=steps)) == ["Rescaling(0.5, 0)", "Rescaling(0.007843, -1)"]
+
     @pytest.mark.parametrize(
         ("document", "found"),
         [

@@ -122,7 +122,12 @@ class TestRefusals:
             (several("outputs"), {}, r"2 outputs \(colour \(\?, 3\), shade"),
             (headless, {}, "classifying head"),
             (not_finite, {}, "not finite"),
-            (lambda: colour_network(activation="sigmoid"), {}, "sigmoid"),
+            (
+                lambda: colour_network(activation="sigmoid"),
+                {},
+                "outputs come from a sigmoid: it answers each class by itself",
+            ),
+            (lambda: colour_network(activation="sigmoid", gain=90.0), {}, "come from a sigmoid"),  # they sum to 1 by chance
             (
                 lambda: colour_network(classes=4),
                 {},
@@ -176,6 +181,22 @@ class TestRefusals:
         trained, _ = imported(outside(paint, path, input_range=None))
         assert trained.common["provenance"]["source"]["added"] == []
 
+    def test_a_range_that_the_model_seems_to_say_is_refused_where_labelled_pictures_contradict_it(
+        self, paint: Paint, tmp_path: Path
+    ) -> None:
+        network = colour_network(front=lambda pixels: (pixels - 0.5) / 0.5)
+        network.get_layer("colour").set_weights(
+            [np.eye(8, 3) * 6, np.array([0.0, 20.0, 0.0])]
+        )  # green wins for small values
+        path = save(network, tmp_path)
+        with pytest.raises(
+            EdgeproofError,
+            match=r"seems to take 0\.\.1 \(.*answers 4 rightly with 0\.\.1, 12 with 0\.\.255.*: give --input-range",
+        ):
+            import_model(outside(paint, path, input_range=None), print)
+        trained, _ = imported(outside(paint, path, input_range="0..255", confirm_range=True))
+        trained.close()
+
     def test_a_range_that_labelled_pictures_contradict_is_refused_unless_it_is_confirmed(
         self, paint: Paint, tmp_path: Path
     ) -> None:
@@ -184,7 +205,7 @@ class TestRefusals:
         path = save(network, tmp_path)
         with pytest.raises(
             EdgeproofError,
-            match=r"answers 4 rightly with --input-range 0\.\.1, .*12 with -1\.\.1, 12 with torch: give another",
+            match=r"answers 4 rightly with 0\.\.1, .*12 with -1\.\.1, 12 with torch: give another --input-range",
         ):
             import_model(outside(paint, path, input_range="0..1"), print)
         _, said = imported(outside(paint, path, input_range="0..1", confirm_range=True))
