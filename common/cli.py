@@ -12,7 +12,7 @@ import click
 from common import progress
 from common.native_lines import ask_for_silence
 from device.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, EdgeproofError
-from device.process import reopen_closed_output
+from device.process import reopen_closed_streams
 from device.safe_text import NEWLINE, printable
 
 INTERRUPTS_AT_MOST = 2
@@ -100,7 +100,7 @@ def run_cli(command: click.Command, name: str, program: str = "") -> Never:
     `program` is what a person typed to start it, `python -m NAME` without it.
     """
     os.environ["PYTHONSAFEPATH"] = "1"  # Python that is started from here on: not from the working directory
-    reopen_closed_output()
+    reopen_closed_streams()
     ask_for_silence()
     progress.show_progress()
     signal.signal(signal.SIGTERM, _terminated)

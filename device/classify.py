@@ -41,7 +41,7 @@ def start(own_model: Optional[str] = None) -> int:
         if not __package__:
             be_a_package()
         from device.command_line import main, tell_crash
-        from device.process import reopen_closed_output, supervised
+        from device.process import reopen_closed_streams, supervised
     except ImportError as error:
         name = error.name or "?"
         if name.partition(".")[0] == "device":
@@ -49,7 +49,7 @@ def start(own_model: Optional[str] = None) -> int:
         else:
             print(f"classify.py: {error}: pip install numpy pillow", file=sys.stderr)
         return EXIT_USAGE
-    reopen_closed_output()
+    reopen_closed_streams()
     own = Path(own_model) if own_model else None
     return supervised(partial(main, own_model=own), partial(tell_crash, own_model=own))
 

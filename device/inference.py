@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from device.card import Card
-from device.errors import ModelError
+from device.errors import ModelError, PictureError
 from device.preprocessing.prepare import prepare, read_picture
 from device.runtimes import Session, first_line
 
@@ -38,7 +38,7 @@ def classify(source: Union[str, io.BytesIO, Image.Image], session: Session, card
     """Decode a file ("-": standard input) or its bytes, prepare, invoke, dequantize. Raises PictureError if unusable."""
     start_ns = time.perf_counter_ns()
     if not isinstance(source, Image.Image):
-        source = read_picture(io.BytesIO(sys.stdin.buffer.read()) if source == "-" else source)
+        source = read_picture(_standard_input() if source == "-" else source)
     image = source
     decoded_ns = time.perf_counter_ns()
     pixels = prepare(image, card)
@@ -52,6 +52,17 @@ def classify(source: Union[str, io.BytesIO, Image.Image], session: Session, card
     end_ns = time.perf_counter_ns()
     spans_ns = (decoded_ns - start_ns, prepared_ns - decoded_ns, invoked_ns - prepared_ns, end_ns - invoked_ns)
     return Answer(scores, pixels, *spans_ns)
+
+
+def _standard_input() -> io.BytesIO:
+    """Read standard input. Raises PictureError where nothing can be read."""
+    try:
+        data = b"" if sys.stdin is None else sys.stdin.buffer.read()
+    except (OSError, ValueError) as error:  # opened for writing only, or closed in the meantime
+        raise PictureError(f"standard input cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not data:
+        raise PictureError("standard input is closed or empty: send one picture, as in `classify.py MODEL - < photo.jpg`")
+    return io.BytesIO(data)
 
 
 def checked_infer(session: Session, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -16,10 +16,17 @@ CHATTER = re.compile(rb"INFO: |[IW]\d{4} \d\d:\d\d:\d+\.\d|WARNING: All log mess
 _log: Optional[int] = None  # a file in memory that this process shares with its watching parent
 
 
-def reopen_closed_output() -> None:
-    """Open /dev/null as standard output where the caller closed it: else the next opened file would be descriptor 1."""
-    if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  # until the end
+def reopen_closed_streams() -> None:
+    """Open /dev/null as each standard stream that the caller closed.
+
+    Else the next opened file would have its descriptor, and what is printed to standard error would go into that file or,
+    as Python has it, to standard output.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of the descriptors, lowest first
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode)  # noqa: SIM115  # until the end
+            os.set_inheritable(stream.fileno(), True)  # for the programs that this one starts
+            setattr(sys, name, stream)
 
 
 def supervised(command: Callable[[], int], tell_crash: Callable[[str], int]) -> int:

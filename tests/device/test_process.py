@@ -1,9 +1,14 @@
 """The process: lines of native code that are not errors are removed, the last lines before a crash are kept."""
 
+import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import ROOT
 
@@ -48,3 +53,52 @@ def test_an_answer_comes_without_a_line_of_the_runtime(digit_png: Path) -> None:
     command = [sys.executable, str(ROOT / "device" / "classify.py"), str(model), str(digit_png)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+READY = ROOT / "data" / "ready" / "mnist_cnn.int8.tflite"
+
+
+def in_a_shell(words: str, picture: Path) -> "subprocess.CompletedProcess[str]":
+    """Run classify.py in a shell, whose redirections come last."""
+    command = f'exec "$PYTHON" "$CLASSIFY" "$MODEL" {words}'
+    program = {"PYTHON": sys.executable, "CLASSIFY": str(ROOT / "device" / "classify.py"), "MODEL": str(READY)}
+    environment = {**os.environ, **program, "PICTURE": str(picture)}
+    return subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+REOPENS = """
+import os, subprocess, sys
+from device.process import reopen_closed_streams
+reopen_closed_streams()
+says = "import os, sys; [print(os.readlink(f'/proc/self/fd/{n}'), file=sys.stderr) for n in (0, 1)]"
+subprocess.run([sys.executable, "-c", says])
+"""
+
+
+class TestClosedStreams:
+    @pytest.mark.parametrize("closed", ["<&-", "< /dev/null", "0> /dev/null"])
+    def test_no_picture_on_standard_input_is_a_line_and_code_1(self, digit_png: Path, closed: str) -> None:
+        done = in_a_shell(f"- {closed}", digit_png)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("-: standard input ")
+        assert done.stderr.count("\n") == 1
+
+    def test_what_is_said_on_a_closed_standard_error_is_not_in_the_json(self, digit_png: Path, tmp_path: Path) -> None:
+        """A file that is left out is said on standard error; the answers alone are on standard output."""
+        picture = Path(shutil.copy(digit_png, tmp_path))
+        (tmp_path / "notes.txt").touch()
+        assert in_a_shell('--json "$(dirname "$PICTURE")"', picture).stderr == "left out: 1 no picture (.txt)\n"
+        done = in_a_shell('--json "$(dirname "$PICTURE")" 2>&-', picture)
+        assert done.returncode == 0
+        assert [json.loads(line)["file"] for line in done.stdout.splitlines()] == [str(picture)]
+
+    @pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+    def test_closed_outputs_are_no_fault(self, digit_png: Path, closed: str) -> None:
+        done = in_a_shell(f'"$PICTURE" {closed}', digit_png)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+    def test_programs_that_are_started_inherit_what_was_opened(self) -> None:
+        """Else the first file that such a program opens would be its standard output."""
+        command = ["sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, "-c", REOPENS]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        assert done.stderr.splitlines() == ["/dev/null"] * 2
