@@ -15,9 +15,14 @@ T = TypeVar("T")
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises EdgeproofError that names the file and the place of the defect."""
     try:
-        return tomllib.loads(read_bytes(path).decode("utf-8").replace("\r\n", "\n"))
+        return tomllib.loads(toml_text(path))
     except (ValueError, RecursionError) as error:
         raise EdgeproofError(f"{path}: is no readable TOML: {error}: correct it") from error
+
+
+def toml_text(path: Path) -> str:
+    """Return a TOML file's text, also of a file from Windows: with a byte order mark and other ends of lines."""
+    return read_bytes(path).decode("utf-8-sig").replace("\r\n", "\n")
 
 
 def build(kind: type[T], table: Mapping[str, Any], where: str, **given: Any) -> T:

@@ -14,7 +14,7 @@ from bench.budgets.limit import Limit, Place
 from bench.results.browser_figures import DEVICE as CHROMIUM
 from bench.results.row import ANY, HOST, Combination, Subject
 from common.paths import BUDGETS, shown
-from common.toml_config import read_toml
+from common.toml_config import read_toml, toml_text
 from device.errors import EdgeproofError
 
 TABLE = "budget"
@@ -130,7 +130,7 @@ class _Lines:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lines = path.read_text(encoding="utf-8").splitlines()
+        self._lines = toml_text(path).splitlines()
         self._headers = [number for number, line in enumerate(self._lines, 1) if HEADER.match(line)]
 
     def of_table(self, table: int) -> Place:

@@ -25,10 +25,9 @@ from typing import Any, get_args, get_type_hints
 from bench.runtimes import find_runtime
 from bench.search.result import Setting
 from common.paths import PROGRAM
-from common.toml_config import read_toml
+from common.toml_config import read_toml, toml_text
 from convert.variants import find_variants
 from device.errors import EdgeproofError
-from device.files import read_bytes
 from train.models import find_model
 from train.settings import AUGMENTATION_FIELDS, PHASE_FIELDS
 from train.spec import Augmentation, Phase
@@ -102,7 +101,7 @@ def read_space(model: str, named: Path | None) -> Space:
     if named is None and not path.is_file():
         raise EdgeproofError(f"{model} has no space of its own ({path.name}): write one and name it with --space FILE")
     document = read_toml(path)
-    lines = _lines(read_bytes(path).decode("utf-8"))
+    lines = _lines(toml_text(path))
     _check_keys(path, document, lines, ("variants", "runtimes", *TABLES), "")
     axes: dict[str, Axis] = {}
     kinds = {"build": _build_kinds(found.build), "recipe": _recipe_kinds()}
