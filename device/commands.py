@@ -6,7 +6,7 @@ import argparse
 import base64
 import io
 import json
-import os
+import platform
 import sys
 import time
 from collections import Counter
@@ -80,7 +80,7 @@ def cardless_options(arguments: argparse.Namespace) -> CardlessOptions:
 
 
 def least_score(arguments: argparse.Namespace, card: Card) -> float:
-    """Return below which score an answer is unsure: as told, else as the card says."""
+    """Return the score below which an answer is "unsure": `--min-score`, else the card's value."""
     return card.min_score if arguments.min_score is None else float(arguments.min_score)
 
 
@@ -169,7 +169,7 @@ def info(arguments: argparse.Namespace) -> int:
         "python": ".".join(map(str, sys.version_info[:3])),
         "numpy": np.__version__,
         "pillow": distribution_version("pillow"),
-        "machine": os.uname().machine,
+        "machine": platform.machine(),
     }
     if arguments.json:
         print(json.dumps(document))

@@ -102,3 +102,26 @@ class TestClosedStreams:
         command = ["sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, "-c", REOPENS]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         assert done.stderr.splitlines() == ["/dev/null"] * 2
+
+
+WITHOUT_UNIX = """
+import os, runpy, signal, sys
+import numpy, ai_edge_litert.interpreter
+for module, names in ((os, "uname fork memfd_create getuid pread sysconf sched_getaffinity"),
+                      (signal, "SIGKILL SIGHUP SIGCHLD sigwaitinfo pthread_sigmask")):
+    for name in names.split():
+        delattr(module, name)
+sys.modules.update(resource=None, fcntl=None)
+sys.argv[:] = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("words", [["--info"], ["--self-test"], ["--bench", "--seconds", "0"], []], ids=str)
+def test_what_only_unix_has_is_not_needed(digit_png: Path, words: list[str]) -> None:
+    """Windows has no os.uname, no fork, no module resource."""
+    program = [str(ROOT / "device" / "classify.py"), str(READY), *(words or [str(digit_png)])]
+    command = [sys.executable, "-c", WITHOUT_UNIX, *program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
