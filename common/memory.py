@@ -1,11 +1,8 @@
 """How a process handles the memory that it frees."""
 
-import ctypes
-import sys
+from device.process import M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD, tune_malloc
 
-# mallopt's parameters and their values, of glibc's malloc.h: see mallopt(3)
-TRIM_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -4, -8
-KEEPING = ((TRIM_THRESHOLD, 2**31 - 1), (MMAP_MAX, 0), (ARENA_MAX, 1))
+KEEPING = {M_TRIM_THRESHOLD: 2**31 - 1, M_MMAP_MAX: 0, M_ARENA_MAX: 1}
 
 
 def keep_freed_memory() -> None:
@@ -15,9 +12,4 @@ def keep_freed_memory() -> None:
     tensors that is half of the time on a virtual machine (docs/figures.md). Call it before other threads start. Without
     glibc it does nothing.
     """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for parameter, value in KEEPING:
-            mallopt(parameter, value)
+    tune_malloc(KEEPING)

@@ -6,13 +6,15 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Callable, NoReturn, Optional
 
 # Log lines of native code that are no errors: from TFLite, absl (I, W) and TensorFlow's quantizer
 CHATTER = re.compile(rb"INFO: |[IW]\d{4} \d\d:\d\d:\d+\.\d|WARNING: All log messages before absl|fully_quantize: ")
+# Parameters of mallopt, as glibc's malloc.h has them: see mallopt(3)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
 _log: Optional[int] = None  # a file in memory that this process shares with its watching parent
 
 
@@ -127,7 +129,8 @@ def end_with_parent(parent_id: int = 0) -> None:
     """
     import ctypes  # numpy has imported it already
 
-    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
+    with suppress(AttributeError, TypeError):  # not Linux
+        ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
     if parent_id and os.getppid() != parent_id:
         os._exit(1)
 
@@ -137,6 +140,16 @@ def leave_no_core_file() -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def tune_malloc(settings: Mapping[int, int]) -> None:
+    """Give these parameters of mallopt(3) their values; without glibc nothing is done. Call it before threads start."""
+    import ctypes  # numpy has imported it already
+
+    with suppress(AttributeError, OSError, TypeError):  # another C library, or Windows
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in settings.items():
+            mallopt(parameter, value)
 
 
 def confine_memory(limit_bytes: int) -> None:

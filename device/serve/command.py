@@ -11,6 +11,7 @@ from contextlib import suppress
 from device.commands import cardless_options, least_score
 from device.errors import EXIT_INTERRUPTED
 from device.open_model import open_model
+from device.process import M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, tune_malloc
 from device.safe_text import printable
 from device.serve.limits import Limits
 from device.serve.page import load_page
@@ -18,13 +19,13 @@ from device.serve.server import Server, listening_socket
 from device.serve.service import Service
 
 LOOPBACK = "127.0.0.1"
-MALLOC = {-8: 1, -3: 8 << 20, -1: 32 << 20}  # M_ARENA_MAX: one for all threads; M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+GIVING_BACK = {M_ARENA_MAX: 1, M_MMAP_THRESHOLD: 8 << 20, M_TRIM_THRESHOLD: 32 << 20}  # one arena for all threads; bytes
 TEST_NET = ("192.0.2.1", 9)  # RFC 5737: an address of nobody
 
 
 def serve(arguments: argparse.Namespace) -> int:
     """Serve the page and the address for programs. The model is opened and tried before anything listens."""
-    give_memory_back()
+    tune_malloc(GIVING_BACK)  # else malloc keeps a large picture's memory for its thread, and nothing is left for others
     page, limits = load_page(), Limits()
     session, card = open_model(arguments.model, cardless_options(arguments), arguments.threads, arguments.runtime)
     service = Service(session, card, least_score(arguments, card), arguments.top, limits)
@@ -37,18 +38,6 @@ def serve(arguments: argparse.Namespace) -> int:
         print("everybody who reaches this machine can use it, without a password", file=sys.stderr)
     server.run()
     return EXIT_INTERRUPTED
-
-
-def give_memory_back() -> None:
-    """Let the memory of a large picture go back to the system when it is freed (glibc, mallopt(3)).
-
-    Else malloc keeps it for the thread that had it: after one large picture in each thread, nothing is left for others.
-    """
-    import ctypes  # numpy has imported it already
-
-    with suppress(AttributeError, OSError, TypeError):  # another C library, or Windows
-        for parameter, value in MALLOC.items():
-            ctypes.CDLL(None).mallopt(parameter, value)
 
 
 def _shown(host: str) -> str:
