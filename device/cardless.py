@@ -17,7 +17,7 @@ from device.formats.model_facts import ModelFacts
 from device.formats.model_graph import FREE, TensorFacts, covered, kind_of
 from device.outputs import UNSAID
 from device.pictures.input_range import CHOICES, PIXELS, InputRange, parse_range
-from device.preprocessing.encoding import NCHW, NHWC, Encoding, encoding_of
+from device.preprocessing.encoding import NCHW, NHWC, ONE_A_STEP, Encoding, encoding_of
 from device.preprocessing.whole_picture import CROP, whole_picture_steps
 
 KNOWN_RANGES = ("0..255", "0..1", "-1..1", "-128..127")  # that quantized models usually take
@@ -117,7 +117,7 @@ def _requested_range(
 ) -> tuple[Optional[InputRange], str]:
     low, high = requested.limits
     if limits is None and kind_of(facts.input.dtype) in ("i", "u"):
-        limits = covered(facts.input.dtype, type(facts.input.quantization)(1.0, 0))
+        limits = covered(facts.input.dtype, ONE_A_STEP)
     if limits is None:
         return _beside_own_scaling(facts, requested, said_by)
     beyond = max(limits[0] - low, high - limits[1])

@@ -23,8 +23,7 @@ def meant_scores(values: Scores, activation: Optional[str], labels: int) -> Scor
     """
     if activation is None:
         return values
-    within = bool((values >= -WITHIN).all() and (values <= 1 + WITHIN).all())
-    logits = activation == LOGITS or (activation == UNSAID and not within)
+    logits = activation == LOGITS or (activation == UNSAID and not are_shares(values))
     if len(values) == 1 and labels == 2:
         second = _sigmoid(values[0]) if logits else float(values[0])
         return np.array([1 - second, second], np.float32)
