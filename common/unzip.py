@@ -3,10 +3,10 @@
 import shutil
 import stat
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 
 from device.errors import EdgeproofError
+from device.files import archive_errors
 
 MOST_BYTES = 4_000_000_000  # of all members unpacked
 MOST_MEMBERS = 10_000
@@ -20,7 +20,7 @@ def unpack(archive: Path, folder: Path, most_bytes: int = MOST_BYTES) -> list[Pa
             entries = [entry for entry in members.infolist() if not entry.is_dir()]
             _check(archive, entries, most_bytes)
             return [_write(members, entry, folder) for entry in entries]
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError, OSError) as error:
+    except archive_errors() as error:
         raise EdgeproofError(f"{archive}: cannot be unpacked ({error}): download it again") from error
 
 
@@ -29,7 +29,7 @@ def check_archive(archive: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as members:
             _check(archive, [entry for entry in members.infolist() if not entry.is_dir()], MOST_BYTES)
-    except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
+    except archive_errors() as error:
         raise EdgeproofError(f"{archive}: is no whole ZIP ({error}): copy or download it again") from error
 
 

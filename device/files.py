@@ -32,8 +32,26 @@ def _member(archive: Path, path: Path) -> bytes:
     try:
         with zipfile.ZipFile(archive) as members:
             return members.read(path.relative_to(archive).as_posix())
-    except (zipfile.BadZipFile, KeyError, zlib.error, NotImplementedError) as error:
-        raise EdgeproofError(f"{path}: cannot be read from {archive.name} ({error}): copy {archive.name} again") from error
+    except OSError:  # told as that of any file
+        raise
+    except archive_errors() as error:
+        raise EdgeproofError(
+            f"{path}: cannot be read from {archive.name} ({error}): copy {archive.name} again, or pack it without a password"
+        ) from error
+
+
+def archive_errors() -> tuple[type[Exception], ...]:
+    """Return what zipfile raises for an archive that is damaged, encrypted, or packed in a strange way."""
+    import struct
+    import zipfile
+
+    of_formats = (zipfile.BadZipFile, zlib.error, struct.error)
+    errors = (*of_formats, EOFError, KeyError, OSError, OverflowError, RuntimeError, ValueError)
+    try:
+        import lzma
+    except ImportError:  # this Python was built without it
+        return errors
+    return (*errors, lzma.LZMAError)
 
 
 def parse_json(text: Union[str, bytes]) -> Any:

@@ -3,7 +3,6 @@
 import io
 import secrets
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,9 +19,11 @@ from bench.results.row import ANY, HOST, ResultRow, Skipped, Subject
 from bench.results.samples import Samples
 from common.files import json_bytes, reading_together, replacing_together
 from device.errors import EdgeproofError
+from device.files import archive_errors
 
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
-BAD_ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError)
+# numpy raises SyntaxError for the head of an array
+UNREADABLE: tuple[type[Exception], ...] = (MemoryError, SyntaxError, *archive_errors())
 
 
 @dataclass
@@ -182,5 +183,5 @@ def _load_results(path: Path) -> Results:
     samples = path.with_suffix(".npz")
     try:
         return Results(environments, rows, skipped, _arrays(samples), path)
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, SyntaxError, NotImplementedError, *BAD_ZIP) as error:
+    except UNREADABLE as error:
         raise EdgeproofError(f"{path}, {samples}: damaged ({error}): remove both and measure again") from error

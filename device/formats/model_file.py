@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-import zlib
 from pathlib import Path, PurePath
 from typing import Optional
 
 from device.card import Card
 from device.errors import CardError, EdgeproofError, ModelError
-from device.files import parse_json, read_bytes
+from device.files import archive_errors, parse_json, read_bytes
 from device.formats.protobuf_reader import fields
 from device.formats.tflite_check import check_tflite
 
@@ -132,7 +131,7 @@ def _split_tflite(path: Path, data: bytes) -> tuple[bytes, Optional[bytes]]:
         if CARD_KEY.encode() in data:  # there was a card
             raise CardError(f"{path}: the appended card is damaged ({error}): copy the file again") from error
         return data, None
-    except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error) as error:
+    except archive_errors() as error:
         raise CardError(f"{path}: the appended card cannot be read ({error}): copy the file again") from error
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from device.files import archive_errors
 from device.formats.flatbuffer_reader import Flatbuffer, Kind
 from device.formats.labels import labels_of_lines
 from device.formats.tflite_graph import metadata_content
@@ -82,5 +82,5 @@ def metadata_labels(data: bytes, name: str) -> Optional[list[str]]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open(name) as member:
             return labels_of_lines(member.read(LABELS_LIMIT_BYTES).decode("utf-8-sig")) or None
-    except (zipfile.BadZipFile, KeyError, OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error):
+    except archive_errors():
         return None

@@ -25,6 +25,7 @@ from convert.importing.tensor_function import as_layer, frozen, frozen_or_none, 
 from convert.importing.understood import Fact, Shape, Understood
 from convert.reasons import shortened
 from device.errors import EdgeproofError
+from device.files import archive_errors
 from device.formats.model_graph import Front
 from device.pictures.input_range import PIXELS, InputRange
 from device.runtimes import first_line
@@ -82,7 +83,7 @@ def _is_keras_zip(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return {"config.json", "metadata.json"} <= set(archive.namelist())
-    except (zipfile.BadZipFile, OSError):
+    except archive_errors():
         return False
 
 
@@ -241,7 +242,7 @@ def _config(path: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             return json.loads(archive.read("config.json"))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+    except archive_errors():
         return None
 
 

@@ -13,6 +13,7 @@ from common.unzip import unpack
 from convert.importing.sources import Opening, Source, find_format, saved_model
 from convert.importing.understood import Fact
 from device.errors import EdgeproofError
+from device.files import archive_errors
 from device.formats.labels import read_labels
 from device.pictures.input_range import parse_range
 
@@ -39,7 +40,7 @@ def _names(path: Path) -> set[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             parts = [PurePosixPath(name).parts for name in archive.namelist()]
-    except (zipfile.BadZipFile, OSError):
+    except archive_errors():
         return set()
     return {"/".join(name[:depth]) for name in parts for depth in (1, 2)}
 
