@@ -47,8 +47,7 @@ def classify(source: Union[str, io.BytesIO, Image.Image], session: Session, card
     output = checked_infer(session, tensor)
     invoked_ns = time.perf_counter_ns()
     scores = checked_scores(session, output, card)
-    if not np.isfinite(scores).all():
-        raise ModelError("the model's scores are not numbers (NaN or infinite): its weights are damaged: copy it again")
+    require_numbers(scores)
     end_ns = time.perf_counter_ns()
     spans_ns = (decoded_ns - start_ns, prepared_ns - decoded_ns, invoked_ns - prepared_ns, end_ns - invoked_ns)
     return Answer(scores, pixels, *spans_ns)
@@ -80,6 +79,17 @@ def checked_scores(session: Session, output: npt.NDArray[Any], card: Card) -> np
     if card.labels and len(scores) != len(card.labels):  # the shapes of a damaged model may change while it runs
         raise ModelError(f"the model answers {len(scores)} scores for {len(card.labels)} labels: copy it again")
     return scores
+
+
+def are_numbers(scores: npt.NDArray[np.float32]) -> bool:
+    """Say whether all scores are finite. NaN is on no side of a limit, so a comparison alone would not find it."""
+    return bool(np.isfinite(scores).all())
+
+
+def require_numbers(scores: npt.NDArray[np.float32]) -> None:
+    """Raise ModelError where a score is not finite: such a picture has no answer, although argmax names one."""
+    if not are_numbers(scores):
+        raise ModelError("the model's scores are not numbers (NaN or infinite): its weights are damaged: copy it again")
 
 
 def top_k(scores: npt.NDArray[np.float32], k: int) -> list[int]:

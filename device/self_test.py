@@ -11,7 +11,7 @@ from typing import Any
 
 from device.card import Card
 from device.errors import CardError
-from device.inference import checked_infer, checked_scores, top_k
+from device.inference import are_numbers, checked_infer, checked_scores, top_k
 from device.preprocessing.prepare import prepare, read_picture
 from device.runtimes import Session
 
@@ -55,6 +55,9 @@ def _check_golden(name: str, entry: Mapping[str, Any], session: Session, card: C
     same = digest == entry["input_sha256"]
     yield Check(f"{name}.input_sha256", same, "prepared as on the machine that converted" if same else f"found {digest}")
     scores = checked_scores(session, checked_infer(session, session.tensor(pixels)), card)
+    if not are_numbers(scores):
+        yield Check(f"{name}.scores", False, "are not numbers (NaN or infinite)")
+        return
     expected, clear = {int(index): score for index, score in entry["scores"].items()}, bool(entry["clear"])
     worst = max(abs(float(scores[index]) - score) for index, score in expected.items())
     if clear:

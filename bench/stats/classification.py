@@ -98,12 +98,12 @@ def calibration(top_scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool_
 def least_scores(top_scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool_]) -> tuple[LeastScore, ...]:
     """Return what each least score costs and saves, from none to one above all wrong answers.
 
-    () where nothing is wrong, or nothing right. top_scores: (N,), float32; right: (N,), bool.
+    () where nothing is wrong, or nothing right, or a score is not finite. top_scores: (N,), float32; right: (N,), bool.
 
     A threshold just above a wrong answer is the best of those that catch as many wrong ones: only these are returned.
     """
     wrong, others = np.sort(top_scores[~right]), np.sort(top_scores[right])
-    if not len(wrong) or not len(others):
+    if not len(wrong) or not len(others) or not np.isfinite(top_scores).all():
         return ()
     caught = np.unique(np.linspace(1, len(wrong), min(len(wrong), LEAST_SCORES)).round().astype(int))
     points = [LeastScore(0.0, 0.0, 0.0)]

@@ -57,7 +57,8 @@ def median_ci95_ns(processes: Sequence[Nanoseconds]) -> tuple[float, float]:
     """
     pooled = np.sort(np.concatenate(processes))
     low, high = _order_statistics_ci95(pooled)
-    if between := intervals.of_processes([float(np.median(samples)) for samples in processes], 2 * CI_TAIL):
+    medians_ns = [max(1.0, float(np.median(samples))) for samples in processes]  # 0 has no logarithm
+    if between := intervals.of_processes(medians_ns, 2 * CI_TAIL):
         low, high = min(low, between.low), max(high, between.high)
     middle = float(np.median(pooled))
     return min(low, middle), max(high, middle)

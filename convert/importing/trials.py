@@ -77,8 +77,10 @@ class SamplePictures:
         scores = source.answers(self.values(input_range))
         if scores.shape[1] == 1:  # a probability of the second class, or its logit
             border = 0.5 if scores.min() >= 0 and scores.max() <= 1 else 0.0
-            return Trial(input_range, (scores[:, 0] > border) == (self.truth == 1))
-        return Trial(input_range, scores.argmax(axis=1) == self.truth)
+            right = (scores[:, 0] > border) == (self.truth == 1)
+        else:
+            right = scores.argmax(axis=1) == self.truth
+        return Trial(input_range, right & np.isfinite(scores).all(axis=1))  # else NaN would be an answer: the first class
 
     def trials(self, source: Source, stated: InputRange | None = None) -> list[Trial]:
         """Let the source answer with each usual range and the one that was stated; nothing without labels."""

@@ -94,11 +94,12 @@ def agreement(
     """Run an artifact on prepared pictures (N, H, W, C), as a device does, and compare with Keras's scores (N, classes).
 
     The sessions share the work; their number does not change the result. Only pictures that Keras decides by at least
-    `margin` count. If there is none, the scores are compared.
+    `margin` count. If there is none, the scores are compared. Scores that are not numbers agree with nothing.
     """
     scores = _answers(sessions, pixels, f"{variant.key}: comparing with Keras")
     decided = margins(reference) >= margin
-    agree, total = int((decided & (scores.argmax(1) == reference.argmax(1))).sum()), int(decided.sum())
+    alike = (scores.argmax(1) == reference.argmax(1)) & np.isfinite(scores).all(1)  # argmax takes a NaN for the highest
+    agree, total = int((decided & alike).sum()), int(decided.sum())
     difference = np.abs(scores - reference)
     differing = None if total else _score_difference(float(difference.max()), float(reference.max()), variant)
     distance = float(difference.mean(axis=1, dtype=np.float64).mean())

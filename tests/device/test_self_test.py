@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from convert.formats.card_writer import embed
@@ -16,6 +17,7 @@ from device.self_test import self_test
 from tests.conftest import CONVERTED, TFLITE, Tiny, classify
 from tests.robustness.corpus.models import signed
 from tests.support.models.model_files import bare_copy
+from tests.support.served import READY
 
 RUNTIMES = {"tflite": TFLITE, "onnx": ("onnxruntime",)}
 CASES = [(variant.key, runtime) for variant in CONVERTED for runtime in RUNTIMES[variant.format]]
@@ -149,6 +151,25 @@ class TestDeviations:
         assert card is not None
         with pytest.raises(CardError, match="no golden pictures"):
             self_test(open_session(path, card), card)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 4, 9])
+def test_a_score_that_is_no_number_fails(monkeypatch: pytest.MonkeyPatch, place: int, number: float) -> None:
+    """Python's max loses a NaN that is not the first, and NaN is not above the limit: it is looked for by itself."""
+    card = read_card(READY)
+    assert card is not None
+    session = open_session(READY, card)
+    answered = session.scores
+
+    def broken(output: Any) -> Any:
+        scores = answered(output)
+        scores[place] = number
+        return scores
+
+    monkeypatch.setattr(session, "scores", broken)
+    failed = {check.field for check in self_test(session, card) if not check.passed}
+    assert failed == {f"golden[{n}].scores" for n in range(len(card.document["golden"]))}
 
 
 def test_the_card_is_where_the_design_puts_it() -> None:

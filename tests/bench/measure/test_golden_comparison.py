@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.artifacts.find import Artifact
-from bench.measure.golden_comparison import deviations
+from bench.measure.golden_comparison import deviations, worst_difference
 from device.formats.model_file import read_card
 from tests.conftest import Tiny
 
@@ -34,6 +35,17 @@ class TestComparison:
     def test_allows_int8_one_step_in_the_same_litert_and_no_more(self, found: Artifact) -> None:
         assert deviations(found, self.shifted(found, 1 / 256), self.result(found)) == []
         assert "golden[0]: scores differ" in deviations(found, self.shifted(found, 2 / 256), self.result(found))[0]
+
+    @pytest.mark.parametrize("number", [np.nan, np.inf])
+    @pytest.mark.parametrize("clear", [True, False])
+    @pytest.mark.parametrize("version", ["2", "3"])
+    def test_finds_a_score_that_is_no_number(self, found: Artifact, number: float, clear: bool, version: str) -> None:
+        """NaN is not above any limit, and it is not the same answer."""
+        found.card.document["golden"][1]["clear"] = clear
+        there = self.result(found, runtime_version=version)
+        there["golden_scores"][1][5] = number
+        assert any("golden[1]: scores differ" in one for one in deviations(found, there, self.result(found)))
+        assert not np.isfinite(worst_difference(there, self.result(found)))
 
     def test_allows_004_across_versions_and_runtimes(self, found: Artifact) -> None:
         other = {"runtime_version": "3"}

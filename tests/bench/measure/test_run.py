@@ -13,6 +13,7 @@ from bench.results.row import ANY
 from bench.results.samples import Samples
 from bench.results.store import load_results
 from bench.runtimes import Accelerated, find_runtime, runtime_names
+from device.errors import ModelError
 from tests.conftest import CONVERTED, TFLITE, Tiny, classify, run_module
 
 
@@ -42,6 +43,13 @@ def test_a_slow_row_answers_the_first_size_that_fits_whatever_else_is_running(
     pictures = np.zeros((1_000, 2, 2, 1), np.uint8)
     answers = answer_pictures(SlowSession(), pictures, (1_000, 500, 200), limit_s=60)
     assert (len(answers), set(answers.tolist())) == (size, {1})
+
+
+def test_a_picture_whose_scores_are_not_numbers_has_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """argmax names the class whose score is NaN: it would count as right where that is the class. A device refuses, too."""
+    monkeypatch.setattr(SlowSession, "scores", lambda *_: np.array([0, np.nan, 0], np.float32))
+    with pytest.raises(ModelError, match="scores are not numbers"):
+        answer_pictures(SlowSession(), np.zeros((3, 2, 2, 1), np.uint8), (3,), limit_s=60)
 
 
 class TestCommand:

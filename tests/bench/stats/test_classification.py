@@ -98,6 +98,10 @@ class TestCalibration:
         for one in found:  # as classify.py takes it: below is unsure
             assert np.mean(scores[~right] < one.score) == one.wrong_unsure
 
+    def test_scores_that_are_not_numbers_have_no_least_score(self) -> None:
+        scores = np.array([0.4, np.nan, 0.6, 0.7], np.float32)
+        assert classification.least_scores(scores, np.array([True, False, True, False])) == ()
+
     def test_nothing_wrong_has_no_least_score_and_many_wrong_have_a_curve_of_sixty_points(self) -> None:
         scores = np.linspace(0, 1, 1_000, dtype=np.float32)
         assert classification.least_scores(scores, np.ones(1_000, np.bool_)) == ()

@@ -40,6 +40,11 @@ class TestMedian:
         assert wide_high >= 1_400
         assert high - low < wide_high - wide_low
 
+    def test_interval_shows_how_processes_differ_also_where_one_was_faster_than_the_clock(self) -> None:
+        """A median of 0 ns has no logarithm: the interval was then that of one process, too narrow."""
+        _, high = percentiles.median_ci95_ns([np.zeros(500, np.int64), steady(500, 1_000, 1), steady(500, 1_000, 2)])
+        assert high > 100_000
+
 
 class TestDiscarded:
     @pytest.mark.parametrize("percentile", [0.5, 0.9])

@@ -68,6 +68,14 @@ class TestUndecided:
             with pytest.raises(CheckFailed, match="Keras decides none of 4"):
                 verify.check_agreement(variant, found)
 
+    @pytest.mark.parametrize("found", [np.nan, np.inf])
+    def test_scores_that_are_not_numbers_agree_with_nothing(self, found: float) -> None:
+        """argmax names the class whose score is NaN, here the right one."""
+        agreement = found_agreement([[0.9, 0.1], [found, 0.1]], [[0.9, 0.1], [0.9, 0.1]], "float16.tflite", 0.0)
+        assert (agreement.agree, agreement.total) == (1, 2)
+        undecided = found_agreement([[0.5, 0.5], [0.5, found]], [[0.5, 0.5], [0.5, 0.5]], "float16.tflite", 0.1)
+        assert not verify.agrees(find_variants(["float16.tflite"])[0], undecided)
+
     def test_a_comparison_that_shows_little_says_so(self) -> None:
         thousand = np.full((2, 1_000), 0.001)
         assert "shows little" in verify.describe(found_agreement(thousand, thousand, "int8.tflite", 0.1))
