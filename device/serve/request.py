@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from email.message import Message
 from http import HTTPStatus
 from typing import Any, Optional
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from device.serve.errors import Refused, TooSlow
 from device.serve.limits import Limits
@@ -51,19 +51,20 @@ def check_sender(headers: Message) -> None:
     elsewhere, and this machine's own names are answered. Any other page's requests have another Origin.
     """
     host = headers.get("Host")
-    if host is None or not _is_own(_name_in(f"//{host}")):
+    if host is None or not _is_own(_split(f"//{host}").hostname or ""):
         raise Refused(HTTPStatus.FORBIDDEN, f"Host {host!r} is not this machine: use its address, or localhost")
     origin = headers.get("Origin")
-    same = headers.get("Sec-Fetch-Site") == "same-origin" or origin is None or urlsplit(origin).netloc == host
+    same = headers.get("Sec-Fetch-Site") == "same-origin" or origin is None or _split(origin).netloc == host
     if not same:
         raise Refused(HTTPStatus.FORBIDDEN, f"Origin {origin!r} is another page: open this program's own")
 
 
-def _name_in(address: str) -> str:
+def _split(address: str) -> SplitResult:
+    """Return the parts of an address, all empty where it is none: such as one with half a pair of brackets."""
     try:
-        return urlsplit(address).hostname or ""
+        return urlsplit(address)
     except ValueError:
-        return ""
+        return SplitResult("", "", "", "", "")
 
 
 def _is_own(name: str) -> bool:

@@ -5,7 +5,6 @@ import io
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +23,7 @@ from device.serve.limits import Limits
 from device.serve.service import Service
 from tests.conftest import classify as run_classify
 from tests.robustness.corpus.pictures import pictures
-from tests.support.served import FOUR, READY, exchange, post, read_answer, request, service_of, serving
+from tests.support.served import FOUR, PATIENCE_S, READY, exchange, post, read_answer, request, service_of, serving
 
 PICTURE = FOUR.read_bytes()
 CROWD = 1_000
@@ -127,6 +126,12 @@ class TestSender:
         assert post(port, PICTURE, Origin="null").status == 403
         assert post(port, PICTURE, Host="localhost:8000", Origin="http://localhost:8000").status == 200
 
+    @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://]", "//", "http://", "x", "http://[v1.x]"])
+    def test_an_origin_that_is_no_address_is_another_page(self, port: int, origin: str) -> None:
+        """It is refused as any other foreign page, not taken for a defect of this program."""
+        answered = post(port, PICTURE, Origin=origin)
+        assert (answered.status, "is another page" in answered.document["error"]) == (403, True)
+
     def test_the_own_page_behind_a_proxy_can(self, port: int) -> None:
         assert post(port, PICTURE, Origin="https://pi.example", Sec_Fetch_Site="same-origin").status == 200
 
@@ -145,6 +150,9 @@ REFUSED = {
     "chunks": (request("POST", "/classify", None, Transfer_Encoding="chunked") + b"0\r\n\r\n", 411, "chunks"),
     "negative length": (request("POST", "/classify", None, Content_Length="-1"), 400, "is no number"),
     "length in words": (request("POST", "/classify", None, Content_Length="ten"), 400, "is no number"),
+    "length with a sign": (request("POST", "/classify", None, Content_Length="+5"), 400, "is no number"),
+    "length in wide digits": (request("POST", "/classify", None, Content_Length="１２"), 400, "is no number"),
+    "length with an underscore": (request("POST", "/classify", None, Content_Length="1_0"), 400, "is no number"),
     "length in Arabic digits": (request("POST", "/classify", None, Content_Length="٣"), 400, "is no number"),
     "two lengths": (request("POST", "/classify", None, Content_Length="1\r\nContent-Length: 2"), 400, "is no number"),
     "huge length": (request("POST", "/classify", None, Content_Length="9" * 5_000), 413, "at most 20,000,000"),
@@ -294,16 +302,20 @@ class TestCrowd:
         assert threading.active_count() == before
 
     def test_where_the_model_takes_too_long_the_others_are_told_to_come_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        begun, told = threading.Event(), threading.Event()
+
+        def slowly(source: Any, session: Session, card: Card) -> Answer:
+            begun.set()
+            assert told.wait(PATIENCE_S)
+            return classify(source, session, card)
+
         monkeypatch.setattr("device.serve.service.classify", slowly)
-        with serving(service_of(limits=SHORT)) as port, ThreadPoolExecutor(2) as pool:
-            statuses = sorted(one.status for one in pool.map(lambda _: post(port, PICTURE), range(2)))
-        assert statuses == [200, 503]
-
-
-def slowly(source: Any, session: Session, card: Card) -> Answer:
-    """Classify, but take longer than a request may."""
-    time.sleep(2 * SHORT.request_s)
-    return classify(source, session, card)
+        with serving(service_of(limits=SHORT)) as port, ThreadPoolExecutor(1) as pool:
+            first = pool.submit(post, port, PICTURE)
+            assert begun.wait(PATIENCE_S)
+            assert post(port, PICTURE).status == 503
+            told.set()
+            assert first.result().status == 200
 
 
 class TestFault:
