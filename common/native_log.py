@@ -16,8 +16,8 @@ def captured() -> Iterator[Callable[[], str]]:
         def so_far() -> str:
             if file.closed:
                 return text
-            file.seek(0)
-            return file.read().decode(errors="replace")
+            # Not seek and read: they move the offset that descriptor 2 shares, at which a library's thread may be writing
+            return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode(errors="replace")
 
         os.dup2(file.fileno(), 2)
         try:
