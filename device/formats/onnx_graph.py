@@ -5,6 +5,7 @@ The numbers of fields are those of onnx/onnx.proto (IR version 13).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Optional
 
@@ -162,7 +163,7 @@ def _side(message: memoryview) -> int:
 def _quantized(
     nodes: list[Node], constants: dict[Key, Constant], types: dict[Key, str]
 ) -> dict[Key, tuple[str, Quantization]]:
-    """Return type and quantization of the tensors that QuantizeLinear makes with one scale for all channels."""
+    """Return type and quantization of what QuantizeLinear makes with one scale for all channels, both being numbers."""
     found: dict[Key, tuple[str, Quantization]] = {}
     for node in nodes:
         if node.operation != "QuantizeLinear" or len(node.inputs) < 2 or not node.outputs:
@@ -170,6 +171,8 @@ def _quantized(
         scale = constants.get(node.inputs[1])
         point = constants.get(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(1)
         kind = types.get(node.inputs[2], "uint8") if len(node.inputs) > 2 else "uint8"
-        if scale is not None and point is not None and len(scale) == len(point) == 1:
+        if scale is None or point is None or not len(scale) == len(point) == 1:
+            continue
+        if math.isfinite(scale[0]) and float(point[0]).is_integer():
             found[node.outputs[0]] = (kind, Quantization(float(scale[0]), int(point[0])))
     return found

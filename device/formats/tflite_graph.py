@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -61,6 +62,8 @@ def _tensor(file: Flatbuffer, place: int, table: Mapping[int, Any]) -> TensorFac
     quantization = table.get(4, {})
     if 2 in quantization and quantization[2][1] == 1:  # one for the whole tensor
         scale = file.floats(quantization[2])[0]
+        if not math.isfinite(scale):
+            raise ValueError(f"tensor {place} has the scale {scale}")
         zero_points = _int64(file, quantization[3]) if 3 in quantization else [0]
     sides = signature if len(signature) == len(shape) else shape
     return TensorFacts(place, tuple(sides), TYPES.get(kind, f"type {kind}"), Quantization(scale, (zero_points or [0])[0]))
