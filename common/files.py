@@ -5,6 +5,7 @@ temporary file without a lock is from a dead run, and is removed. Files that bel
 journal lists the moves, and the next run finishes the moves that a killed run began.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -15,7 +16,7 @@ import shutil
 import struct
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from typing import Any
 from device.errors import EdgeproofError
 from device.files import parse_json, read_bytes
 
-TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\..+)?")  # what `_temporary` makes: hidden, tempfile's eight letters
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\..+)?")  # what `_temporary` and tempfile make: hidden, with eight letters
 SCRATCH = "edgeproof-run-"
 SETTLED_S = 60
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)  # a disk that takes no more
 JOURNAL = re.compile(r"\.[0-9a-f]{16}\.moves")
 
 
@@ -35,11 +37,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises EdgeproofError where the folder cannot be written to.
     """
-    with _telling(path), _temporary(path) as temporary:
-        yield temporary
-        _make_last(temporary)
-        temporary.replace(path)
-        _flush(path.parent)
+    with ExitStack() as stack:
+        with _telling(path):
+            temporary = stack.enter_context(_temporary(path))
+        with _telling(path, (temporary,)):
+            yield temporary
+        with _telling(path):
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
 
 
 @contextmanager
@@ -49,28 +55,33 @@ def replacing_together(*paths: Path) -> Iterator[tuple[Path, ...]]:
     A killed run leaves all old files or all new ones for those who read them within `reading_together`.
     """
     folder = paths[0].parent
-    with _telling(paths[0]), ExitStack() as stack:
-        temporaries = tuple(stack.enter_context(_temporary(path)) for path in paths)
-        yield temporaries
-        for temporary in temporaries:
-            _make_last(temporary)
-        _move(folder, {temporary.name: path.name for temporary, path in zip(temporaries, paths, strict=True)})
+    with ExitStack() as stack:
+        with _telling(paths[0]):
+            temporaries = tuple(stack.enter_context(_temporary(path)) for path in paths)
+        with _telling(paths[0], temporaries):
+            yield temporaries
+        with _telling(paths[0]):
+            for temporary in temporaries:
+                _flush(temporary)
+            _move(folder, {temporary.name: path.name for temporary, path in zip(temporaries, paths, strict=True)})
 
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
     """Yield a new folder beside `folder` that replaces it on success; a killed run leaves the old or the new one."""
-    with _telling(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-        with ExitStack() as stack:
+    with ExitStack() as stack:
+        with _telling(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
             stack.callback(_discard, temporary)
             stack.enter_context(_held(temporary, fcntl.LOCK_EX))
             new = temporary / "new"
             new.mkdir()
+        with _telling(folder, (new,)):
             yield new
+        with _telling(folder):
             for path in [file for file in new.rglob("*") if file.is_file()]:
-                _make_last(path)
+                _flush(path)
             _move(folder.parent, {f"{temporary.name}/{new.name}": folder.name})
 
 
@@ -103,9 +114,11 @@ def sweep(folder: Path) -> None:
 @contextmanager
 def held_folder(folder: Path) -> Iterator[None]:
     """Hold a folder for a short time: other processes that want it wait."""
-    with _telling(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with _held(folder, fcntl.LOCK_EX):
+    with ExitStack() as stack:
+        with _telling(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_held(folder, fcntl.LOCK_EX))
+        with _telling(folder, ()):
             yield
 
 
@@ -179,14 +192,30 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    """Turn an error of the system into a message that names the path."""
+def _telling(path: Path, written: Sequence[Path] | None = None) -> Iterator[None]:
+    """Turn an error of the system into a message that names the path.
+
+    In a block of the caller's, only errors of writing to `written` are turned: it may read other files, too, and one that
+    is missing there is no reason to free some space.
+    """
     try:
         yield
-    except OSError as error:  # h5py and zipfile raise some with only a text
+    except OSError as error:
+        if written is not None and not _is_of_writing(error, written):
+            raise
         raise EdgeproofError(
             f"{path}: cannot be written: {error.strerror or error}: free some space or choose another folder"
         ) from error
+
+
+def _is_of_writing(error: OSError, written: Sequence[Path]) -> bool:
+    """Say whether an error is about one of these paths, or is that of a full disk, which names no file.
+
+    h5py and zipfile raise some with only a text.
+    """
+    if isinstance(error.filename, str | bytes):
+        return any(Path(os.fsdecode(error.filename)).is_relative_to(path) for path in written)
+    return error.errno in FULL or (error.errno is None and any(os.strerror(number) in str(error) for number in FULL))
 
 
 @contextmanager
@@ -194,23 +223,20 @@ def _temporary(path: Path) -> Iterator[Path]:
     """Yield a new file beside `path`, locked for as long as it is written; removed unless it was moved."""
     path.parent.mkdir(parents=True, exist_ok=True)
     endings = "".join(path.suffixes)  # all of them: Keras insists on .weights.h5
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".tmp{endings}", dir=path.parent)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{endings}")
+    # Not mkstemp: its files are private, and only the kernel knows whom the user lets read new ones (umask)
+    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with suppress(OSError):  # a file system without locks
             _lock_file(handle)
-        yield Path(name)
+        yield temporary
     finally:
-        _discard(Path(name))
+        _discard(temporary)
         os.close(handle)
 
 
-def _make_last(path: Path) -> None:
-    """Make a finished file readable for all, and flush it to the disk before it gets its name."""
-    path.chmod(0o644)  # mkstemp's files are private
-    _flush(path)
-
-
 def _flush(path: Path) -> None:
+    """Flush a file or folder to the disk: a file before it gets its name."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,15 +1,27 @@
 """Atomic files: killed, full and shared."""
 
+import errno
 import json
 import os
 import shutil
 import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from bench.results.store import Results, load_results
-from common.files import reading_together, replacing, replacing_folder, replacing_together, scratch_folder, sweep
+from common.files import (
+    held_folder,
+    reading_together,
+    replacing,
+    replacing_folder,
+    replacing_together,
+    scratch_folder,
+    sweep,
+)
+from device.errors import EdgeproofError
 from tests.conftest import ROOT, Finished, run
 from tests.support.files import hidden
 
@@ -124,3 +136,61 @@ def test_together_is_for_readers_too(tmp_path: Path) -> None:
         rows.write_bytes((tmp_path / "bench.json").read_bytes())
         samples.write_bytes((tmp_path / "bench.npz").read_bytes())
     assert load_results(tmp_path / "bench.json").rows == []
+
+
+WRITERS: dict[str, Callable[[Path], AbstractContextManager[object]]] = {
+    "file": replacing,
+    "files": lambda path: replacing_together(path, path.with_suffix(".npz")),
+    "folder": replacing_folder,
+    "held folder": lambda path: held_folder(path.parent),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_missing_input_of_what_is_written_is_named_and_not_a_full_disk(tmp_path: Path, writer: str) -> None:
+    """Only errors of writing are told with "free some space": this one is about another file."""
+    with pytest.raises(FileNotFoundError) as error, WRITERS[writer](tmp_path / "out.json"):
+        (tmp_path / "input.json").read_bytes()
+    assert error.value.filename == str(tmp_path / "input.json")
+    assert hidden(tmp_path) == []
+
+
+NOT_OF_WRITING = (BrokenPipeError(errno.EPIPE, "Broken pipe"), ConnectionRefusedError(errno.ECONNREFUSED, "refused"))
+OF_WRITING = (
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError("write failed: errno = 28, 'No space left on device'"),
+)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("error", OF_WRITING, ids=str)
+def test_a_full_disk_is_told_with_the_path_although_the_error_names_no_file(
+    tmp_path: Path, writer: str, error: OSError
+) -> None:
+    """A write through an open file, and h5py, which gives only a text."""
+    with pytest.raises(EdgeproofError, match=r"cannot be written: .*No space left"), WRITERS[writer](tmp_path / "out.json"):
+        raise error
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("error", NOT_OF_WRITING, ids=str)
+def test_a_connection_that_ends_is_not_a_file_that_cannot_be_written(tmp_path: Path, writer: str, error: OSError) -> None:
+    with pytest.raises(type(error)), WRITERS[writer](tmp_path / "out.json"):
+        raise error
+
+
+@pytest.mark.parametrize("mask", [0o077, 0o022, 0o002])
+def test_a_new_file_may_be_read_by_those_whom_the_user_lets_read(tmp_path: Path, mask: int) -> None:
+    """The mode is that of any new file of the user's: a private one is not opened to all."""
+    code = "from pathlib import Path; from common.files import write_bytes, replacing_folder; write_bytes(Path('a'), b'')"
+    code += "\nwith replacing_folder(Path('new')) as new: (new / 'b').touch()"
+    assert run(["-c", f"import os; os.umask({mask}); {code}"], tmp_path).code == 0
+    modes = {(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "new/b")}
+    assert modes == {0o666 & ~mask}
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o777 & ~mask
+
+
+def test_what_may_be_executed_stays_so(tmp_path: Path) -> None:
+    with replacing_folder(tmp_path / "new") as new:
+        (new / "run.sh").touch(0o755)
+    assert (tmp_path / "new" / "run.sh").stat().st_mode & 0o100

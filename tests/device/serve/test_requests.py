@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -310,7 +311,8 @@ class TestCrowd:
             return classify(source, session, card)
 
         monkeypatch.setattr("device.serve.service.classify", slowly)
-        with serving(service_of(limits=SHORT)) as port, ThreadPoolExecutor(1) as pool:
+        patient = replace(SHORT, silence_s=PATIENCE_S, request_s=3.0)  # enough to send a picture on any machine
+        with serving(service_of(limits=patient)) as port, ThreadPoolExecutor(1) as pool:
             first = pool.submit(post, port, PICTURE)
             assert begun.wait(PATIENCE_S)
             assert post(port, PICTURE).status == 503
