@@ -54,11 +54,12 @@ class TestInputs:
         assert json.loads(piped)["file"] == "-"
         assert json.loads(piped)["top"] == json.loads(by_name)["top"]
 
-    def test_standard_input_that_is_no_picture_is_code_1(self, tiny: Tiny) -> None:
+    @pytest.mark.parametrize(("sent", "says"), [(b"", b"standard input is closed or empty"), (b"text", b"not a picture")])
+    def test_standard_input_that_is_no_picture_is_code_1(self, tiny: Tiny, sent: bytes, says: bytes) -> None:
         command = [sys.executable, str(CLASSIFY), str(tiny.artifact("int8.tflite")), "-"]
-        result = subprocess.run(command, input=b"", capture_output=True, timeout=120, check=False)
+        result = subprocess.run(command, input=sent, capture_output=True, timeout=120, check=False)
         assert result.returncode == 1
-        assert b"-: not a picture" in result.stderr
+        assert b"-: " + says in result.stderr
 
 
 PICAMERA2 = """
