@@ -32,6 +32,8 @@ FILES = (
     "/sys/class/hwmon/hwmon*/name",
     "/sys/class/hwmon/hwmon*/power*_input",
 )
+DIGITS = "[0-9]{1,18}"  # no figure of a board is longer; text that is would be infinite, or refused by int()
+DECIMAL = rf"{DIGITS}(?:\.{DIGITS})?"
 COMMANDS = (tuple(THROTTLED_COMMAND.split()), tuple(POWER_COMMAND.split()))
 NOW = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}  # bit: what it means
 SINCE_BOOT = 16  # the same bits, shifted: it has happened since boot
@@ -78,9 +80,8 @@ class Health:
 def parse(files: Mapping[str, str], commands: Mapping[str, str] | None = None) -> Health:
     """Read a board's health from files by path and outputs by command line; values without sense are unknown."""
     commands = commands or {}
-    memory = dict(re.findall(r"^(\w+):\s+(\d+) kB", files.get("/proc/meminfo", ""), re.MULTILINE))
-    kilobytes = {name: int(value) for name, value in memory.items()}
-    swap = None if "SwapFree" not in memory else (kilobytes["SwapTotal"] - kilobytes["SwapFree"]) * 1024
+    memory = re.findall(rf"^(\w+):\s+({DIGITS}) kB", files.get("/proc/meminfo", ""), re.MULTILINE)
+    kilobytes = {name: int(value) for name, value in memory}
     return Health(
         model=_model(files),
         clock_mhz=_thousandth(files.get(f"{CPUFREQ}/scaling_cur_freq")),
@@ -91,7 +92,7 @@ def parse(files: Mapping[str, str], commands: Mapping[str, str] | None = None) -
         under_voltage_alarm=_under_voltage_alarm(files),
         memory_bytes=_in_bytes(kilobytes, "MemTotal"),
         memory_available_bytes=_in_bytes(kilobytes, "MemAvailable"),
-        swap_used_bytes=swap,
+        swap_used_bytes=_swap_used_bytes(kilobytes),
         load_1min=_load(files.get("/proc/loadavg", "")),
         power_w=_power_w(files, commands),
     )
@@ -193,17 +194,21 @@ def _power_w(files: Mapping[str, str], commands: Mapping[str, str]) -> float | N
     if known:
         return sum(known) / 1e6
     text = commands.get(POWER_COMMAND, "")
-    amperes = {rail: float(value) for rail, value in re.findall(r"(\w+)_A current\(\d+\)=([\d.]+)A", text)}
-    volts = {rail: float(value) for rail, value in re.findall(r"(\w+)_V volt\(\d+\)=([\d.]+)V", text)}
+    amperes = {rail: float(value) for rail, value in re.findall(rf"(\w+)_A current\(\d+\)=({DECIMAL})A", text)}
+    volts = {rail: float(value) for rail, value in re.findall(rf"(\w+)_V volt\(\d+\)=({DECIMAL})V", text)}
     rails = amperes.keys() & volts.keys()
     return sum(amperes[rail] * volts[rail] for rail in rails) if rails else None
 
 
 def _load(text: str) -> float | None:
-    try:
-        return float(text.split()[0])
-    except (IndexError, ValueError):
+    first = text.partition(" ")[0].strip()
+    return float(first) if re.fullmatch(DECIMAL, first) else None
+
+
+def _swap_used_bytes(kilobytes: Mapping[str, int]) -> int | None:
+    if "SwapTotal" not in kilobytes or "SwapFree" not in kilobytes:
         return None
+    return (kilobytes["SwapTotal"] - kilobytes["SwapFree"]) * 1024
 
 
 def _in_bytes(kilobytes: Mapping[str, int], name: str) -> int | None:
@@ -211,7 +216,7 @@ def _in_bytes(kilobytes: Mapping[str, int], name: str) -> int | None:
 
 
 def _number(text: str | None) -> float | None:
-    return float(text) if text is not None and re.fullmatch(r"-?\d+", text.strip()) else None
+    return float(text) if text is not None and re.fullmatch(f"-?{DIGITS}", text.strip()) else None
 
 
 def _thousandth(text: str | None) -> float | None:
@@ -220,4 +225,4 @@ def _thousandth(text: str | None) -> float | None:
 
 
 def _hexadecimal(text: str) -> int | None:
-    return int(text.strip(), 16) if re.fullmatch(r"(0x)?[0-9a-fA-F]+", text.strip()) else None
+    return int(text.strip(), 16) if re.fullmatch("(0x)?[0-9a-fA-F]{1,16}", text.strip()) else None

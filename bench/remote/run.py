@@ -3,7 +3,6 @@
 import random
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,15 +19,15 @@ from bench.remote.classify_output import read_answers, read_bench
 from bench.remote.connect import reachable
 from bench.remote.deployed_program import PROCESS_LIMIT_S, DeviceProgram
 from bench.remote.device_config import Device
+from bench.remote.device_part import DevicePart
 from bench.remote.device_rows import DeviceMeasurement, describe, health_json
 from bench.remote.golden_check import compare, job, read_marked
 from bench.remote.picture_shards import SHARD, DevicePictures
 from bench.remote.provision import Place, set_up_device
 from bench.remote.reconnecting_link import Link
-from bench.remote.request import DeviceOutcome, Request, Say, outcome_of
-from bench.remote.ssh import DeviceLost
+from bench.remote.request import DeviceOutcome, Request, Say
 from bench.results.emulated import NOT_A_LATENCY
-from bench.results.measurement import NS_PER_MS, Measurement
+from bench.results.measurement import NS_PER_MS
 from bench.results.outcome import RowCrashed, RowRefused
 from bench.results.row import ArtifactFile, Golden, Skipped, Startup, Subject
 from bench.results.samples import Samples
@@ -57,41 +56,32 @@ class DeviceRow(PendingRow):
         return f"files/{self.sha256}/{self.found.path.name}"
 
 
-class DeviceRun:
+class DeviceRun(DevicePart[DeviceRow]):
     """One device's part of a run."""
 
     def __init__(self, device: Device, request: Request, say: Say, stopping: threading.Event) -> None:
-        self._device, self._request, self._say, self._stopping = device, request, say, stopping
+        super().__init__(device, request, say, stopping)
         self._link: Link | None = None
         self._program: DeviceProgram
         self._cpuinfo = ""
         self._code = device_archive()  # once: later edits of the source must not change a running run
         self._processes = request.mode.processes if device.times_count else 1
         self._environment: Environment | None = None
-        self.rows: list[DeviceRow] = []
+        self.rows = []
         self.skipped: list[Skipped] = []
-
-    def measure(self) -> DeviceOutcome:
-        """Measure everything; failures of the device are part of the outcome."""
-        lost = None
-        with ExitStack() as stack:
-            try:
-                device = stack.enter_context(reachable(self._device))
-                link = Link(device.address, device.python, device.folder, self._say, self._stopping)
-                self._link = stack.enter_context(link)
-                self._measure(device, link)
-            except DeviceLost as error:
-                lost = str(error)
-        if lost is not None and not self._stopping.is_set():
-            self._say(f"lost: {lost}")
-        return self._outcome(lost)
 
     def stop(self) -> None:
         """End what runs on the device; called from another thread."""
         if self._link is not None:
             self._link.close()
 
-    def _measure(self, device: Device, link: Link) -> None:
+    def _measure_rows(self) -> None:
+        with reachable(self._device) as device:
+            link = Link(device.address, device.python, device.folder, self._say, self._stopping)
+            with link as self._link:
+                self._measure_on(device, link)
+
+    def _measure_on(self, device: Device, link: Link) -> None:
         off_s = float(link.facts["clock_off_s"])
         if abs(off_s) > CLOCK_TOLERANCE_S:
             self._say(f"its clock is {off_s:+,.0f} s off: no figure depends on it, but correct it (timedatectl)")
@@ -257,25 +247,28 @@ class DeviceRun:
     # -- results
 
     def _outcome(self, lost: str | None) -> DeviceOutcome:
-        """Collect the finished rows; in an interrupted run the others are not skipped, only not done."""
-        if self._stopping.is_set():
-            lost = None
-        elif lost is not None and not self.rows and not self.skipped:  # it failed before the first row: every row is missing
+        """Collect the rows; a device that failed before its rows were planned lacks every one of them."""
+        if lost is not None and not self.rows and not self.skipped:
             self.skipped = [
                 Skipped(self._subject(found, wheel, threads), lost)
                 for found, wheel in self._request.wanted
                 for threads in self._request.threads
             ]
-        done = [row for row in self.rows if row.reason is None and len(row.latencies_ns) == self._processes]
-        done = [row for row in done if len(row.predictions)]
-        kept = {id(row) for row in done}
-        unfinished = [row for row in self.rows if id(row) not in kept]
-        proofs = [(row.subject.key, row.golden) for row in self.rows]
-        measured = [self._finish(row) for row in done]
-        found = outcome_of(self._device.name, measured, unfinished, proofs, lost, self._environment)
+        found = super()._outcome(lost)
         return replace(found, skipped=self.skipped + found.skipped)
 
-    def _finish(self, row: DeviceRow) -> Measurement:
+    def _golden_of(self, row: DeviceRow) -> Golden | None:
+        return row.golden
+
+    def _describe(self) -> Environment | None:
+        return self._environment
+
+    def _finished(self, row: DeviceRow) -> DeviceMeasurement | None:
+        if row.reason is not None or len(row.latencies_ns) != self._processes or not len(row.predictions):
+            return None
+        return self._finish(row)
+
+    def _finish(self, row: DeviceRow) -> DeviceMeasurement:
         pictures = self._pictures(row)
         unhealthy = [board_health.why_invalid(*process) for process in row.healths]
         return DeviceMeasurement(

@@ -4,9 +4,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
+from typing import Any
 
 from bench.remote.browser.run import BrowserRun
 from bench.remote.device_config import Device
+from bench.remote.device_part import DevicePart
 from bench.remote.microcontroller.run import InterpreterRun
 from bench.remote.request import DeviceOutcome, Request, Say
 from bench.remote.run import DeviceRun
@@ -32,7 +34,7 @@ def run(devices: Sequence[Device], request: Request, say: Say) -> Iterator[Devic
             raise KeyboardInterrupt
 
 
-AnyRun = DeviceRun | InterpreterRun | BrowserRun
+AnyRun = DevicePart[Any]
 
 
 def _deployable(request: Request, devices: Sequence[Device]) -> Request:
@@ -64,7 +66,7 @@ def _run_group(runs: Sequence[AnyRun], stopping: threading.Event) -> Iterator[De
             yield future.result()
 
 
-def _run_on(device: Device) -> type[AnyRun]:
+def _run_on(device: Device) -> type[DeviceRun | InterpreterRun | BrowserRun]:
     """Return what measures on a device: over SSH, or on this machine in a browser or a microcontroller's interpreter."""
     if device.browser:
         return BrowserRun

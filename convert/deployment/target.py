@@ -61,6 +61,8 @@ class Target:
         if self.python not in wheel.pythons:
             return f"{wheel.requirement} has no wheel for Python {self.python} (there are {', '.join(wheel.pythons)})"
         oldest = wheel.glibc[self.architecture]
+        if not VERSION.fullmatch(self.glibc):  # musl's systems, such as Alpine, have none
+            return f"{wheel.requirement} needs glibc {oldest} on {self.architecture}, found {self.glibc or 'none'}"
         if version_key(self.glibc) < version_key(oldest):
             return f"{wheel.requirement} needs glibc {oldest} on {self.architecture}, there is {self.glibc}"
         return None

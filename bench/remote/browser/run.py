@@ -24,15 +24,16 @@ from bench.remote.browser.packages import version_of
 from bench.remote.browser.page_server import serving
 from bench.remote.connect import filled_in
 from bench.remote.device_config import Device
+from bench.remote.device_part import DevicePart
 from bench.remote.device_rows import DeviceMeasurement
-from bench.remote.request import DeviceOutcome, Request, Say, outcome_of
+from bench.remote.request import Request, Say
 from bench.results.browser_figures import BrowserFigures
 from bench.results.measurement import NS_PER_MS
-from bench.results.row import ArtifactFile, Subject
+from bench.results.row import ArtifactFile, Golden, Subject
 from bench.results.samples import Samples
 from bench.runtimes.browser import browser_runtime_names, browser_runtimes_by_default, find_browser_runtime, on_webgpu
 from common.files import scratch_folder, sha256_of
-from device.errors import EdgeproofError, RuntimeMissing
+from device.errors import EdgeproofError
 from device.formats.model_file import model_size_bytes
 
 LEAST_PAGES = 5  # pages differ more than the calls in one
@@ -46,7 +47,7 @@ class BrowserRow(PendingRow):
     native: Mapping[str, Any] | None = None  # what the runtime of this machine answered
 
 
-class BrowserRun:
+class BrowserRun(DevicePart[BrowserRow]):
     """A browser's part of a run."""
 
     def __init__(self, device: Device, request: Request, say: Say, stopping: threading.Event) -> None:
@@ -58,7 +59,7 @@ class BrowserRun:
                 f"--device {device.name}: its runtimes are {', '.join(names)}: name one of them, or none for those on "
                 "WebAssembly"
             )
-        self._device, self._request, self._say, self._stopping = device, request, say, stopping
+        super().__init__(device, request, say, stopping)
         self._packages = Path(filled_in(device.packages))
         mode = request.mode
         pages = max(LEAST_PAGES, mode.processes)
@@ -74,23 +75,15 @@ class BrowserRun:
         if not self.rows:
             raise EdgeproofError(f"--device {device.name}: none of the given files runs in {' or '.join(wanted)}")
 
-    def measure(self) -> DeviceOutcome:
-        """Measure every row; failures are part of the outcome."""
-        missing = None
-        try:
-            browser = find_browser(self._device.browser)
-            for name in sorted({row.subject.runtime for row in self.rows}):
-                version_of(self._packages, name)
-        except RuntimeMissing as error:
-            missing = str(error)
-            self._say(f"lost: {missing}")
-        else:
-            with scratch_folder() as scratch, serving(self._packages) as server:
-                pages = Pages(server, browser, scratch, self._stopping)
-                for row in self.rows:
-                    if not self._stopping.is_set():
-                        guarded(row, partial(self._measure_row, row, pages), self._say)
-        return self._outcome(missing)
+    def _measure_rows(self) -> None:
+        browser = find_browser(self._device.browser)
+        for name in sorted({row.subject.runtime for row in self.rows}):
+            version_of(self._packages, name)
+        with scratch_folder() as scratch, serving(self._packages) as server:
+            pages = Pages(server, browser, scratch, self._stopping)
+            for row in self.rows:
+                if not self._stopping.is_set():
+                    guarded(row, partial(self._measure_row, row, pages), self._say)
 
     def stop(self) -> None:
         """Do nothing: once `stopping` is set, no page is awaited any more, and its browser is ended."""
@@ -140,12 +133,11 @@ class BrowserRun:
 
     # -- results
 
-    def _outcome(self, missing: str | None) -> DeviceOutcome:
-        measured = [self._finish(row, row.measured) for row in self.rows if row.measured is not None]
-        unfinished = [row for row in self.rows if row.measured is None]
-        proofs = [(one.subject.key, one.golden) for one in measured]
-        described = self._describe() if missing is None else None
-        return outcome_of(self._device.name, measured, unfinished, proofs, missing, described)
+    def _golden_of(self, row: BrowserRow) -> Golden | None:
+        return None if row.measured is None else row.measured.golden
+
+    def _finished(self, row: BrowserRow) -> DeviceMeasurement | None:
+        return None if row.measured is None else self._finish(row, row.measured)
 
     def _describe(self) -> Environment:
         here = environment.describe()

@@ -15,17 +15,18 @@ from bench.measure.row import PendingRow, guarded
 from bench.measure.worker_pool import Workers
 from bench.remote.connect import filled_in
 from bench.remote.device_config import INTERPRETER, Device
+from bench.remote.device_part import DevicePart
 from bench.remote.device_rows import DeviceMeasurement
 from bench.remote.microcontroller.measuring import Interpreters, Measured
-from bench.remote.request import DeviceOutcome, Request, Say, outcome_of
+from bench.remote.request import Request, Say
 from bench.results.measurement import NS_PER_MS
 from bench.results.outcome import RowRefused
-from bench.results.row import ArtifactFile, Startup, Subject
+from bench.results.row import ArtifactFile, Golden, Startup, Subject
 from bench.results.samples import Samples
 from common.files import scratch_folder, sha256_of
 from common.micro_figures import how_to_set_up
 from common.python_process import module_command
-from device.errors import EdgeproofError
+from device.errors import EdgeproofError, RuntimeMissing
 from device.formats.model_file import model_size_bytes
 
 WORKERS = "bench.remote.microcontroller"
@@ -39,7 +40,7 @@ class MicroRow(PendingRow):
     measured: Measured | None = None
 
 
-class InterpreterRun:
+class InterpreterRun(DevicePart[MicroRow]):
     """The interpreter's part of a run."""
 
     def __init__(self, device: Device, request: Request, say: Say, stopping: threading.Event) -> None:
@@ -49,21 +50,16 @@ class InterpreterRun:
                 f"--device {device.name}: its only runtime is the interpreter, with one thread: leave out --runtime and "
                 "--threads, or measure it in a run of its own"
             )
-        self._device, self._request, self._say, self._stopping = device, request, say, stopping
+        super().__init__(device, request, say, stopping)
         self._pools: tuple[Workers, ...] = ()
         self.rows = [self._row(found) for found in request.artifacts]
 
-    def measure(self) -> DeviceOutcome:
-        """Measure every row; failures are part of the outcome."""
+    def _measure_rows(self) -> None:
         python = [filled_in(word) for word in self._device.python]
-        missing = None
         if shutil.which(python[0]) is None:
-            missing = f"{python[0]} is not there: {how_to_set_up()}"
-            self._say(f"lost: {missing}")
-        else:
-            with scratch_folder() as scratch:
-                self._measure(python, scratch)
-        return self._outcome(missing)
+            raise RuntimeMissing(f"{python[0]} is not there: {how_to_set_up()}")
+        with scratch_folder() as scratch:
+            self._measure(python, scratch)
 
     def stop(self) -> None:
         """End the processes; called from another thread."""
@@ -105,12 +101,11 @@ class InterpreterRun:
 
     # -- results
 
-    def _outcome(self, missing: str | None) -> DeviceOutcome:
-        measured = [self._finish(row, row.measured) for row in self.rows if row.measured is not None]
-        unfinished = [row for row in self.rows if row.measured is None]
-        proofs = [(one.subject.key, one.golden) for one in measured]
-        described = self._describe() if missing is None else None
-        return outcome_of(self._device.name, measured, unfinished, proofs, missing, described)
+    def _golden_of(self, row: MicroRow) -> Golden | None:
+        return None if row.measured is None else row.measured.golden
+
+    def _finished(self, row: MicroRow) -> DeviceMeasurement | None:
+        return None if row.measured is None else self._finish(row, row.measured)
 
     def _describe(self) -> Environment:
         here = environment.describe()

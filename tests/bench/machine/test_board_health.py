@@ -148,7 +148,14 @@ def test_what_a_board_does_not_tell_is_unknown_and_never_fine() -> None:
         ({f"{CPUFREQ}/scaling_cur_freq": "<unknown>", "/proc/loadavg": "", "/proc/meminfo": "rubbish"}, {}),
         ({"/sys/class/thermal/thermal_zone0/temp": "hot", THROTTLED_FILE: "yes"}, {}),
         ({}, {"vcgencmd get_throttled": "VCHI initialization failed", "vcgencmd pmic_read_adc": "error=2"}),
+        ({}, {"vcgencmd pmic_read_adc": "A_A current(1)=1.2.3A A_V volt(1)=1.0V B_A current(1)=.A B_V volt(2)=1V"}),
+        ({"/proc/meminfo": "SwapFree: 5 kB", "/proc/loadavg": "nan 0 0"}, {}),
+        ({"/proc/meminfo": "SwapTotal: 5 kB", "/proc/loadavg": "1e999 0 0"}, {}),
+        ({"/proc/meminfo": f"MemTotal: {'9' * 5000} kB", "/proc/loadavg": f"{'9' * 5000} 0 0"}, {}),
+        ({f"{CPUFREQ}/scaling_cur_freq": "9" * 5000, THROTTLED_FILE: "f" * 5000}, {}),
+        ({f"{CPUFREQ}/scaling_cur_freq": "²"}, {"vcgencmd pmic_read_adc": f"A_A current(1)={'9' * 400}A A_V volt(1)=1V"}),
     ],
+    ids=["words", "heat", "commands", "points", "no swap total", "no swap free", "long figures", "long bits", "no digits"],
 )
 def test_a_reading_that_makes_no_sense_is_unknown(files: dict[str, str], commands: dict[str, str]) -> None:
     assert parse(files, commands) == Health()

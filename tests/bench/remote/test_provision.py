@@ -33,9 +33,10 @@ class TestProvision:
         [
             ({"machine": "riscv64"}, "has no wheel for riscv64"),
             ({"python": "3.9.2", "glibc": "2.28"}, "no runtime can be installed there"),
+            ({"glibc": ""}, "needs glibc 2.34 on aarch64, found none"),
             ({"free_bytes": 50_000_000}, "has 50 MB free"),
         ],
-        ids=["architecture", "old system", "full disk"],
+        ids=["architecture", "old system", "musl", "full disk"],
     )
     def test_what_cannot_be_installed_is_said_before_anything_is_done(self, facts: dict[str, Any], found: str) -> None:
         link: Any = FakeLink(**facts)

@@ -225,6 +225,13 @@ class TestTargets:
         assert "no wheel for armv7l" in str(find_target("pi_zero_2w").misfit(wheel_of("ai-edge-litert")))
         assert find_target("pi3").misfit(wheel_of("tflite-runtime")) is None
 
+    @pytest.mark.parametrize(("glibc", "found"), [("", "none"), ("musl 1.2", "musl 1.2")])
+    def test_another_c_library_than_glibc_is_a_reason_and_no_error(self, glibc: str, found: str) -> None:
+        """Alpine's musl reports no version of glibc."""
+        alpine = replace(find_target("aarch64_linux"), glibc=glibc)
+        wanted = f"tflite-runtime==2.14.0 needs glibc 2.34 on aarch64, found {found}"
+        assert alpine.misfit(wheel_of("tflite-runtime")) == wanted
+
     def test_only_one_with_a_new_runtime_gets_per_channel_dense_layers(self) -> None:
         assert runs_per_channel_dense(find_target("pi4_bookworm"))
         assert not runs_per_channel_dense(find_target("pi_zero_2w"))
