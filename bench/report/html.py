@@ -169,12 +169,15 @@ def _scores_note(row: ResultRow, scores: npt.NDArray[np.float32] | None) -> str:
 
 
 def _entries(table: npt.NDArray[np.int64]) -> list[list[int]]:
-    """Return the non-zero entries (class, answer, pictures): all of a small table, the largest confusions of a large one."""
+    """Return the non-zero entries (class, answer, pictures): all of a small table, the largest confusions of a large one.
+
+    The answer after the last class is none at all.
+    """
     if len(table) > CLASSES_DRAWN:
         off = table.copy()
         np.fill_diagonal(off, 0)
         flat = np.argsort(-off, axis=None, kind="stable")[:CONFUSIONS_LISTED]
-        places = [divmod(int(place), len(table)) for place in flat]
+        places = [divmod(int(place), table.shape[1]) for place in flat]
         return [[i, j, int(off[i, j])] for i, j in places if off[i, j]]
     return [[int(i), int(j), int(table[i, j])] for i, j in np.argwhere(table)]
 

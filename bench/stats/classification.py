@@ -65,15 +65,18 @@ class LeastScore:
 
 
 def confusion(truth: Answers, answers: Answers, classes: int) -> npt.NDArray[np.int64]:
-    """Count pictures by class and answer: (classes, classes), a row a class; pictures without a class (-1) are left out."""
+    """Count pictures by class and answer: (classes, classes + 1), a row a class, the last column those not answered.
+
+    Pictures without a class (-1) are left out. A device that cannot read a picture answers none of the classes.
+    """
     known = truth >= 0
-    table = np.zeros((classes, classes), np.int64)
-    np.add.at(table, (truth[known], answers[known].astype(np.int64)), 1)
+    table = np.zeros((classes, classes + 1), np.int64)
+    np.add.at(table, (truth[known], np.minimum(answers[known].astype(np.int64), classes)), 1)
     return table
 
 
 def by_class(table: npt.NDArray[np.int64], names: tuple[str, ...]) -> list[ClassFigures]:
-    """Return the figures of each class from a confusion table (classes, classes)."""
+    """Return the figures of each class from a confusion table (classes, classes + 1); what is not answered is wrong."""
     pictures, answered = table.sum(axis=1), table.sum(axis=0)
     return [ClassFigures(name, int(pictures[i]), int(table[i, i]), int(answered[i])) for i, name in enumerate(names)]
 

@@ -96,13 +96,18 @@
     }
   };
 
+  /* A device that could not read a picture has answered none of the classes: its number is after the last one. */
+  const NOT_ANSWERED = "not answered";
+  const nameOf = (detail, index) => (index < 0 ? "none" : detail.names[index] ?? NOT_ANSWERED);
+
   const confusionSpec = (detail, side) => {
-    const names = detail.names;
+    const unanswered = detail.confusions.some(([, answer]) => answer >= detail.names.length);
+    const names = unanswered ? [...detail.names, NOT_ANSWERED] : detail.names;
     const cells = detail.confusions.map(([i, j, n]) => ({ label: i, answer: j, was: names[i], is: names[j], n, kind: i === j ? "right" : "wrong" }));
     const worst = Math.max(1, ...cells.filter((cell) => cell.kind === "wrong").map((cell) => cell.n));
-    const axis = (title) => ({ type: "ordinal", title, scale: { domain: names.map((_, i) => i) }, axis: { labelExpr: "names[datum.value]", labelAngle: names.some((n) => n.length > 2) && title === "answer" ? -40 : 0, labelLimit: 90, ticks: false, domain: false, grid: false } });
+    const axis = (title, shown) => ({ type: "ordinal", title, scale: { domain: shown.map((_, i) => i) }, axis: { labelExpr: "names[datum.value]", labelAngle: names.some((n) => n.length > 2) && title === "answer" ? -40 : 0, labelLimit: 90, ticks: false, domain: false, grid: false } });
     const tooltip = [{ field: "was", title: "class" }, { field: "is", title: "answer" }, { field: "n", title: "pictures" }];
-    const x = { field: "answer", ...axis("answer") }, y = { field: "label", ...axis("class") };
+    const x = { field: "answer", ...axis("answer", names) }, y = { field: "label", ...axis("class", detail.names) };
     const layers = [
       { transform: [{ filter: "datum.kind == 'right'" }], mark: { type: "rect", opacity: 0.16, cornerRadius: 3 }, encoding: { x, y, color: { value: color("--c3") }, tooltip } },
       { transform: [{ filter: "datum.kind == 'wrong'" }], mark: { type: "rect", cornerRadius: 3, color: color("--c2") }, encoding: { x, y, opacity: { field: "n", type: "quantitative", scale: { type: "sqrt", domain: [0, worst], range: [0.15, 1] }, legend: null }, tooltip } },
@@ -148,11 +153,10 @@
     const shown = flips.shown.length < flips.count ? `, ${flips.shown.length} of them shown` : "";
     host.append(make("p", `${flips.count.toLocaleString("en")} of ${flips.of.toLocaleString("en")} pictures are answered otherwise than by ${flips.against}${shown}.`, { class: "note" }));
     const list = make("ul", undefined, { class: "flips" });
-    const name = (index) => (index < 0 ? "none" : detail.names[index]);
     for (const [place, truth, before, now] of flips.shown) {
       const item = make("li");
-      item.append(make("img", undefined, { src: data.pictures[flips.pool][place], alt: `test picture ${place}, class ${name(truth)}` }));
-      item.append(make("span", `${name(before)} → ${name(now)}`, { class: now === truth ? "better" : before === truth ? "worse" : "" }), make("br"), make("span", `is ${name(truth)}`));
+      item.append(make("img", undefined, { src: data.pictures[flips.pool][place], alt: `test picture ${place}, class ${nameOf(detail, truth)}` }));
+      item.append(make("span", `${nameOf(detail, before)} → ${nameOf(detail, now)}`, { class: now === truth ? "better" : before === truth ? "worse" : "" }), make("br"), make("span", `is ${nameOf(detail, truth)}`));
       list.append(item);
     }
     host.append(list);
@@ -186,7 +190,7 @@
     if (detail.missing) return element.append(make("p", `No confusion matrix: ${detail.missing}.`, { class: "note" }));
     if (detail.drawn) return draw(element, confusionSpec(detail, Math.min(element.clientWidth - 20, 460)));
     const list = make("ol");
-    for (const [i, j, n] of detail.confusions) list.append(make("li", `${detail.names[i]} answered as ${detail.names[j]}: ${n}`));
+    for (const [i, j, n] of detail.confusions) list.append(make("li", j < detail.names.length ? `${detail.names[i]} answered as ${detail.names[j]}: ${n}` : `${detail.names[i]} ${NOT_ANSWERED}: ${n}`));
     element.append(make("p", "The most frequent confusions:", { class: "note" }), list);
   };
 

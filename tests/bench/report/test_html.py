@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.measure.phase_worker import NO_ANSWER
 from bench.report import html as page, overview_chart
 from bench.report.console import console_lines
 from bench.report.markdown import COLUMNS, markdown
@@ -122,6 +123,12 @@ class TestPage:
         table = np.eye(50, dtype=np.int64) * 9
         table[3, 4], table[7, 1] = 2, 5
         assert page._entries(table) == [[7, 1, 5], [3, 4, 2]]
+
+    def test_pictures_that_a_device_did_not_answer_are_an_answer_of_their_own(self) -> None:
+        """It comes after the last class, in small tables and in large ones."""
+        small, large = np.zeros((3, 4), np.int64), np.zeros((50, 51), np.int64)
+        small[1, 3] = large[49, 50] = 2
+        assert (page._entries(small), page._entries(large)) == ([[1, 3, 2]], [[49, 50, 2]])
 
     def test_every_chart_is_valid_vega_lite(self, report: Path) -> None:
         import vl_convert
@@ -305,6 +312,21 @@ class TestInChromium:
         desktop.page.locator("#flips").scroll_into_view_if_needed()
         desktop.page.wait_for_function(loaded)
         assert len(desktop.texts("#classes tbody tr")) == 10
+
+    def test_a_picture_without_an_answer_is_said_to_have_none(self, browser: Any, tmp_path: Path) -> None:
+        """Its answer is "not answered" in the confusion matrix and among the flips, and nowhere undefined."""
+        rows = [make_row(), make_row("int8", wrong=[3])]
+        rows[1].samples.predictions[3] = NO_ANSWER
+        path = tmp_path / "report.html"
+        path.write_text(page.page(make_results(rows), History((), 0)), encoding="utf-8")
+        with opened(browser, path) as shown:
+            shown.page.locator("#row").select_option("m/int8.tflite/litert/host/cpu/1")
+            shown.page.wait_for_function("document.querySelectorAll('.flips img').length === 1")
+            shown.settle()
+            assert "3 → not answered" in shown.page.inner_text("#flips")
+            assert "not answered" in " ".join(shown.page.locator("#confusion svg text").all_text_contents())
+            assert "undefined" not in shown.page.inner_text("main")
+            assert shown.problems == []
 
     def test_pointing_at_a_mark_shows_its_figures(self, desktop: Opened) -> None:
         desktop.page.locator("#overview svg .mark-symbol.role-mark path").first.hover(force=True)

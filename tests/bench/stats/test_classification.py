@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.measure.phase_worker import NO_ANSWER
 from bench.measure.worker import ScoresWatched
 from bench.stats import classification
 
@@ -15,7 +16,15 @@ class TestClasses:
 
     def test_confusion_counts_the_class_down_and_leaves_out_what_has_none(self) -> None:
         table = classification.confusion(self.truth, self.answers, 3)
-        assert table.tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
+        assert table.tolist() == [[1, 1, 0, 0], [0, 2, 0, 0], [1, 0, 0, 0]]
+
+    def test_a_picture_that_a_device_could_not_read_is_not_answered_and_wrong(self) -> None:
+        """It counts among the pictures of its class, and among the answers of none."""
+        answers = np.array([0, NO_ANSWER, 1, NO_ANSWER, NO_ANSWER, NO_ANSWER], np.uint16)
+        table = classification.confusion(self.truth, answers, 3)
+        assert table.tolist() == [[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 0, 1]]
+        found = classification.by_class(table, ("a", "b", "c"))
+        assert [(one.pictures, one.right, one.answered) for one in found] == [(2, 1, 1), (2, 1, 1), (1, 0, 0)]
 
     def test_each_class_has_recall_and_precision_or_none(self) -> None:
         zero, one, two = classification.by_class(classification.confusion(self.truth, self.answers, 3), ("a", "b", "c"))
