@@ -40,7 +40,10 @@ def answer_document(file: str, answer: Answer, labels: Sequence[str], top: int, 
         "postprocess": answer.postprocess_ns,
         "total": answer.total_ns,
     }
-    best = [{"label": labels[index], "score": round(float(answer.scores[index]), 6)} for index in top_k(answer.scores, top)]
+    best = [
+        {"label": labels[index], "index": index, "score": round(float(answer.scores[index]), 6)}
+        for index in top_k(answer.scores, top)
+    ]
     unsure = {"unsure": True} if float(answer.scores.max()) < min_score else {}
     return {"file": file, **unsure, "top": best, "latency_ms": {name: ns / 1e6 for name, ns in latency.items()}}
 

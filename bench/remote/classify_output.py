@@ -1,7 +1,7 @@
 """Reading what classify.py printed on a device. It is untrusted: every field is validated."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,6 @@ def read_answers(output: str, labels: Sequence[str], count: int) -> tuple[npt.ND
 
     A picture that could not be used is NO_ANSWER. Raises RowCrashed for anything else.
     """
-    number_of = {label: number for number, label in enumerate(labels)}
     answers, spent_ms = np.full(count, NO_ANSWER, np.uint16), 0.0
     lines = output.strip().splitlines()
     if len(lines) != count:
@@ -39,8 +38,26 @@ def read_answers(output: str, labels: Sequence[str], count: int) -> tuple[npt.ND
         try:
             answer = json.loads(line)
             if "error" not in answer:
-                answers[place] = number_of[answer["top"][0]["label"]]
+                answers[place] = _class_of(answer["top"][0], labels)
                 spent_ms += float(answer["latency_ms"]["total"])
         except (ValueError, KeyError, TypeError, IndexError):
             raise RowCrashed(f"answered {line[:60]!r} where a picture's classes were expected") from None
     return answers, spent_ms
+
+
+def _class_of(best: Mapping[str, Any], labels: Sequence[str]) -> int:
+    """Return the number of a class, by its label where an older classify.py printed no more than that.
+
+    Raises ValueError for what is no class, and RowCrashed where the label is that of several.
+    """
+    label, index = best["label"], best.get("index")
+    having_it = labels.count(label)
+    if index is None and having_it > 1:
+        raise RowCrashed(
+            f"its classify.py is older and prints labels alone, and {label!r} is that of {having_it} classes: copy a newer "
+            "classify.py there"
+        )
+    number = labels.index(label) if index is None else index
+    if type(number) is not int or not 0 <= number < len(labels) or labels[number] != label:
+        raise ValueError(f"{number!r} is not the class {label!r}")
+    return number

@@ -33,6 +33,7 @@ def test_json_is_one_line_a_picture_whose_latencies_add_up(tiny: Tiny, digit_png
     assert [line["file"] for line in lines] == [str(digit_png)] * 2
     for line in lines:
         assert {entry["label"] for entry in line["top"]} == set("0123456789")
+        assert [entry["label"] for entry in line["top"]] == [str(entry["index"]) for entry in line["top"]]
         latency = line["latency_ms"]
         parts = sum(latency[name] for name in ("decode", "prepare", "invoke", "postprocess"))
         assert latency["total"] == pytest.approx(parts)

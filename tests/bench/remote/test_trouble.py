@@ -13,11 +13,9 @@ from typing import Any
 
 import pytest
 
-from bench.remote import classify_output
 from bench.remote.device_config import read_device
 from bench.remote.loopback_sshd import Loopback
 from bench.remote.reconnecting_link import Link
-from bench.results.outcome import RowCrashed
 from convert.deployment.one_file import NAME, device_archive
 from tests.conftest import ROOT
 from tests.support.devices import arguments, device_file, measure, patched_python
@@ -240,18 +238,3 @@ class TestTrouble:
         python = patched_python(tmp_path, "import sys\nsys.version_info = (3, 7, 3)\n")
         _, results = measure(device_file(tmp_path, server, python=python), pictures=pictures)
         assert "its Python is 3.7.3, classify.py needs 3.9 or newer" in results.skipped[0].reason
-
-
-@pytest.mark.parametrize(
-    "output",
-    ["", "[]", "{}", '{"runtime": "litert", "latency_ns": [-1], "startup_ns": [1, 2, 3]}', '{"latency_ns": "x"}', "\x00"],
-)
-def test_figures_that_cannot_be_are_refused(output: str) -> None:
-    with pytest.raises(RowCrashed, match="where measurements were expected"):
-        classify_output.read_bench(output, "litert")
-
-
-@pytest.mark.parametrize("line", ["{", "[]", '{"top": []}', '{"top": [{"label": "cat"}], "latency_ms": {"total": 1}}'])
-def test_answers_that_are_none_are_refused(line: str) -> None:
-    with pytest.raises(RowCrashed, match="expected"):
-        classify_output.read_answers(line, ["0", "1"], 1)
