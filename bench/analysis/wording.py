@@ -125,8 +125,9 @@ def million_instructions(row: ResultRow) -> str:
 
 
 def peak_megabytes(row: ResultRow) -> str:
-    """Return the peak memory in 1,000,000 bytes, or a dash for a host's process that stands for a microcontroller."""
-    return NONE if row.microcontroller is not None else f"{row.memory.peak_rss_bytes / 1e6:,.0f}"
+    """Return the peak memory in 1,000,000 bytes; a dash if unknown, or if a host stands for a microcontroller."""
+    peak_bytes = row.memory.peak_rss_bytes
+    return NONE if row.microcontroller is not None or not peak_bytes else f"{peak_bytes / 1e6:,.0f}"
 
 
 def milliseconds(value: float | None) -> str:

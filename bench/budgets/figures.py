@@ -122,7 +122,12 @@ def peak_rss_mb(case: Case) -> Measured:
             reason="the memory of a host's process, not a microcontroller's: max_arena_kb limits that", skipped=True
         )
     samples = f"largest of {case.row.latency.processes} processes"
-    return Measured(Interval.exact(case.row.memory.peak_rss_bytes / 1e6), samples)
+    peak_bytes = case.row.memory.peak_rss_bytes
+    if not peak_bytes:
+        return Measured(
+            None, samples, "the system there does not say it (no VmHWM in /proc/self/status)", "measure on another system"
+        )
+    return Measured(Interval.exact(peak_bytes / 1e6), samples)
 
 
 def size_kb(case: Case) -> Measured:

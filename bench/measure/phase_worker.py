@@ -4,6 +4,8 @@ It runs here (`python -m bench.measure.phase_worker JOB`) and, copied beside dev
 needs only the standard library, numpy and classify.py. JOB is a JSON file; the result is the last line on standard output.
 """
 
+from __future__ import annotations
+
 import contextlib
 import gc
 import importlib
@@ -29,6 +31,7 @@ from device.pictures.sources import expand
 from device.preprocessing.prepare import prepare
 from device.runtimes import Session, import_tflite
 from device.self_test import self_test
+from device.timing import peak_rss_bytes
 
 EXIT_REFUSED = 3  # the runtime is missing or refuses the model
 NO_ANSWER = 0xFFFF  # a picture that cannot be used: no label has this number
@@ -185,14 +188,19 @@ def file_answers(session: Session, card: Card, files: list[str]) -> dict[str, An
     return {"predictions": predictions, "latency_ns": latency_ns}
 
 
-def own_peak_rss_bytes() -> int:
+def own_peak_rss_bytes() -> int | None:
     """Return the largest resident memory so far, without the memory of an emulator around this process.
+
+    None where the system does not say it, as gVisor.
 
     Under QEMU /proc/self/maps lists what the program itself has mapped, /proc/self/smaps everything in the process; 32-bit
     programs are at an offset there, which is found by a file that both list. Elsewhere the two agree.
     """
+    peak = peak_rss_bytes()
+    if peak is None:
+        return None
     status = dict(line.partition(":")[::2] for line in Path("/proc/self/status").read_text().splitlines())
-    peak, now = (int(status[name].split()[0]) * 1024 for name in ("VmHWM", "VmRSS"))
+    now = int(status["VmRSS"].split()[0]) * 1024
     maps = [line for line in Path("/proc/self/maps").read_text().splitlines() if line]
     smaps = Path("/proc/self/smaps").read_text().splitlines()
     offset = _offset(maps, [line for line in smaps if _is_range(line)])

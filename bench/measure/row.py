@@ -67,7 +67,7 @@ class PendingRow:
     latencies_ns: list[npt.NDArray[np.int64]] = field(default_factory=list)
     startups_ns: list[Sequence[int]] = field(default_factory=list)
     warmup_calls: int = 0
-    peak_rss_bytes: int = 0
+    peak_rss_bytes: int = 0  # 0: not known, as under gVisor, where /proc does not say it
     reason: str | None = None  # why it is skipped
     crashed: bool = False
 

@@ -182,7 +182,7 @@ class DeviceRun(DevicePart[DeviceRow]):
         pictures = self._pictures(row)
         count = self._most(pictures)
         said, brought = self._prove(row, count)
-        row.peak_rss_bytes = int(brought["peak_rss_bytes"])  # without the emulator's, which classify.py cannot separate
+        row.peak_rss_bytes = int(brought["peak_rss_bytes"] or 0)  # without the emulator's, which classify.py cannot separate
         row.runtime_version = str(brought["runtime_version"])
         if not brought["latency_ns"]:
             raise RowRefused("it can use none of its test pictures")

@@ -74,7 +74,7 @@ class Measurement:
     answers: AnswerCounts
     startup: Startup
     warmup_calls: int
-    peak_rss_bytes: int
+    peak_rss_bytes: int | None  # None: the system does not say it
     samples: Samples
     conditions: tuple[Conditions, ...] = ()  # by process
     accelerator_name: str | None = None  # of the device that computed, as the runtime reports it; None for the CPU
@@ -101,7 +101,7 @@ class Measurement:
             latency=latency if why_invalid is None else replace(latency, valid=False, why_invalid=why_invalid),
             startup=self.startup,
             path=path_of(self.samples.path_ns),
-            memory=Memory(self.peak_rss_bytes),
+            memory=Memory(self.peak_rss_bytes or None),
             conditions=self.conditions,
             samples=SampleReference(
                 file="bench.npz", key=self.subject.key, count=self.samples.queries, sha256=self.samples.sha256

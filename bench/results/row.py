@@ -184,7 +184,7 @@ class PathSpans(Record):
 class Memory(Record):
     """The largest peak of a row's processes."""
 
-    peak_rss_bytes: int
+    peak_rss_bytes: int | None  # None, or 0 in older files: the system does not say it
 
 
 @dataclass(frozen=True, kw_only=True)

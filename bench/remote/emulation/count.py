@@ -101,7 +101,7 @@ def _measured(found: Artifact, subject: Subject, device: EmulatedDevice, test: _
         answers=AnswerCounts(int((answers == test.labels).sum()), len(answers), None, len(answers), test.sha256),
         startup=Startup(*(ns / NS_PER_MS for ns in result["startup_ns"])),
         warmup_calls=0,
-        peak_rss_bytes=int(result["peak_rss_bytes"]),
+        peak_rss_bytes=result["peak_rss_bytes"],
         samples=Samples((np.array(result["latency_ns"], np.int64),), answers),
         instructions=instructions,
     )

@@ -64,7 +64,7 @@ def _answer(model: OpenModel, request: dict[str, Any]) -> dict[str, Any]:
     if "infer" in request:
         return {"output": b64encode(model.infer(b64decode(request["infer"]))).decode()}
     if "peak" in request:
-        return {"peak_rss_bytes": peak_rss_bytes()}
+        return {"peak_rss_bytes": peak_rss_bytes() or 0}
     return model.answer(request)
 
 

@@ -125,6 +125,13 @@ class TestCounts:
         assert figure("max_peak_rss_mb") == Measured(Interval.exact(50.0), "largest of 5 processes")
         assert figure("max_size_kb") == Measured(Interval.exact(100.0), "the file")
 
+    @pytest.mark.parametrize("unknown", [None, 0])
+    def test_an_unknown_peak_memory_keeps_no_limit(self, unknown: int | None) -> None:
+        """Older files have 0 for it, which is below any limit."""
+        found = figure("max_peak_rss_mb", replace(row(), peak_rss_bytes=unknown))
+        assert found.interval is None
+        assert "the system there does not say it" in found.reason
+
     def test_instructions_are_in_millions_where_they_were_counted(self) -> None:
         found = results()
         assert figure_in(found, "max_instructions_m") == Measured(reason="no instruction count in this row", skipped=True)

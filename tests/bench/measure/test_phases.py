@@ -22,7 +22,14 @@ class TestMemory:
 
         status = Path("/proc/self/status").read_text()
         peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
-        assert 0.9 * peak < own_peak_rss_bytes() < 1.1 * peak
+        assert 0.9 * peak < (own_peak_rss_bytes() or 0) < 1.1 * peak
+
+    def test_is_unknown_where_the_system_does_not_say_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """gVisor's /proc/self/status has no VmHWM."""
+        from bench.measure import phase_worker
+
+        monkeypatch.setattr(phase_worker, "peak_rss_bytes", lambda: None)
+        assert phase_worker.own_peak_rss_bytes() is None
 
     def test_of_a_32_bit_program_is_found_at_its_offset(self) -> None:
         from bench.measure.phase_worker import _offset

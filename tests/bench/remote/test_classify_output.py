@@ -15,6 +15,11 @@ def line(best: dict[str, Any]) -> str:
     return json.dumps({"file": "p.png", "top": [best], "latency_ms": {"total": 2.0}})
 
 
+def bench_output(**changes: object) -> str:
+    document = {"runtime": "litert", "runtime_version": "1", "warmup_calls": 1, "startup_ns": [1, 2, 3, 4]}
+    return json.dumps({**document, "latency_ns": [5], "peak_rss_bytes": 7, **changes})
+
+
 @pytest.mark.parametrize(
     "output",
     ["", "[]", "{}", '{"runtime": "litert", "latency_ns": [-1], "startup_ns": [1, 2, 3]}', '{"latency_ns": "x"}', "\x00"],
@@ -22,6 +27,18 @@ def line(best: dict[str, Any]) -> str:
 def test_figures_that_cannot_be_are_refused(output: str) -> None:
     with pytest.raises(RowCrashed, match="where measurements were expected"):
         read_bench(output, "litert")
+
+
+@pytest.mark.parametrize(("printed", "found"), [(None, 0), (5_000_000, 5_000_000)])
+def test_a_memory_that_the_system_there_does_not_say_is_unknown(printed: int | None, found: int) -> None:
+    """gVisor does not: its latencies are as good as any."""
+    assert read_bench(bench_output(peak_rss_bytes=printed), "litert")["peak_rss_bytes"] == found
+
+
+@pytest.mark.parametrize("odd", [-1, 1.5, "many", [], False])
+def test_a_memory_that_cannot_be_is_refused(odd: object) -> None:
+    with pytest.raises(RowCrashed, match="where measurements were expected"):
+        read_bench(bench_output(peak_rss_bytes=odd), "litert")
 
 
 @pytest.mark.parametrize(

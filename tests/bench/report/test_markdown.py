@@ -1,12 +1,15 @@
 """The report as Markdown."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from bench.machine.conditions import Conditions
 from bench.machine.environment import Environment
-from bench.report.markdown import markdown
+from bench.report.markdown import COLUMNS, markdown, table
 from bench.results.measurement import AnswerCounts, Measurement
-from bench.results.row import ArtifactFile, Startup, Subject
+from bench.results.row import ArtifactFile, ResultRow, Startup, Subject
 from bench.results.samples import Samples
 from bench.results.store import Results
 
@@ -20,6 +23,15 @@ class TestReport:
         assert "Use 2 where a core is free: 2.00 times as fast" in text
         assert "Unknown, since this machine does not report it: frequency changed, throttled, waited." in text
         assert "| m on board | int8.tflite | litert 1.0, 2 threads | 1.00 | 2.00 | 3.00 | 4.00 | 0.100 |" in text
+
+
+@pytest.mark.parametrize("unknown", [None, 0])
+def test_a_peak_memory_that_nobody_knows_is_a_dash(unknown: int | None) -> None:
+    """It is kept as null: 0 MB would be the best of all."""
+    row = replace(whole_row(1, 2_000_000), peak_rss_bytes=unknown).row
+    assert dict(zip(COLUMNS, table([row])[0], strict=True))["peak MB"] == "–"
+    assert ResultRow.from_json(row.to_json()).memory.peak_rss_bytes is None
+    assert row.to_json()["memory"] == {"peak_rss_bytes": None}
 
 
 def whole_row(threads: int, ns: int) -> Measurement:
