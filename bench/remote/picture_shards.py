@@ -4,15 +4,17 @@ import hashlib
 import io
 import threading
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from bench.artifacts.find import Artifact
-from device.errors import EdgeproofError
-from device.pictures.picture_files import PICTURE_ENDINGS
+from device.errors import EdgeproofError, PictureError
+from device.pictures.picture_files import HEIC_ENDINGS, PICTURE_ENDINGS
 from train.data.dataset import DataReference, Split, stratified_order
 from train.data.folders import labelled_split
 from train.data.open_dataset import open_dataset
@@ -75,14 +77,22 @@ class DevicePictures:
         return self._shards[number]
 
     def _file(self, index: int) -> tuple[str, bytes]:
-        """Return a picture's file as it is, or as PNG where the data set has no files, such as MNIST."""
+        """Return a picture's file as it is; as PNG where there is no file, such as in MNIST, or none that devices read."""
         source = self.split.sources[index]
-        if isinstance(source, Path):
-            suffix = source.suffix.lower()
-            return suffix if suffix in PICTURE_ENDINGS else ".png", source.read_bytes()  # Pillow ignores endings
-        buffer = io.BytesIO()
-        self.split.open(index).save(buffer, "PNG")
-        return ".png", buffer.getvalue()
+        if not isinstance(source, Path):
+            return ".png", _png(self.split.open(index))
+        suffix = source.suffix.lower()
+        if suffix in HEIC_ENDINGS:
+            with suppress(PictureError):  # what is no picture here must be none there
+                return ".png", _png(self.split.open(index))
+        return suffix if suffix in PICTURE_ENDINGS else ".png", source.read_bytes()  # Pillow ignores endings
+
+
+def _png(picture: Image.Image) -> bytes:
+    """Return a picture as PNG, which needs no more than Pillow, with the tags that say how to turn it."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", exif=picture.getexif())
+    return buffer.getvalue()
 
 
 class DevicePictureStore:
