@@ -286,10 +286,17 @@
     clearTimeout(waiting);
     waiting = setTimeout(() => { if (innerWidth !== width) { width = innerWidth; all(); } }, 200);
   });
-  /* A row can be linked to: report.html#MODEL/VARIANT... */
+  /* A row can be linked to: report.html#MODEL/VARIANT... A link that was typed may be no encoding of anything. */
+  const decoded = (text) => {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text;
+    }
+  };
   const fromLink = () => {
-    const key = decodeURIComponent(location.hash.slice(1));
-    if (!data.details[key]) return;
+    const key = decoded(location.hash.slice(1));
+    if (!Object.hasOwn(data.details, key)) return;
     state.model = "";
     state.key = key;
   };

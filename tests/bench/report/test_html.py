@@ -362,6 +362,33 @@ class TestInChromium:
             shown.page.wait_for_function(f"document.getElementById('row').value === '{key}'")
             assert shown.problems == []
 
+    @pytest.mark.parametrize("model", ["m%", "m%41", "50%25", "a b#c"])
+    def test_a_row_of_any_name_can_be_linked_to(self, browser: Any, tmp_path: Path, model: str) -> None:
+        """A name with a per cent sign is neither decoded twice nor in the way of the charts."""
+        rows = [make_row("float32", model=model), make_row("int8", model=model)]
+        path = tmp_path / "report.html"
+        path.write_text(page.page(make_results(rows), History((), 0)), encoding="utf-8")
+        key = f"{model}/int8.tflite/litert/host/cpu/1"
+        with opened(browser, path) as shown:
+            shown.page.locator(f'tr[data-key="{key}"] .anchor').click()
+            assert shown.page.evaluate("document.querySelector('tr:target').dataset.key") == key
+            shown.page.wait_for_function(f"document.getElementById('row').value === '{key}'")
+            shown.page.reload()
+            shown.settle()
+            assert shown.page.locator("#row").input_value() == key
+            assert shown.problems == []
+
+    @pytest.mark.parametrize("typed", ["m%/int8", "%E0%A4%A", "constructor", "__proto__", "nothing"])
+    def test_a_link_to_no_row_leaves_the_page_as_it_is(self, browser: Any, report: Path, typed: str) -> None:
+        with opened(browser, report) as shown:
+            first = shown.page.locator("#row").input_value()
+            shown.page.goto(f"{shown.page.url.partition('#')[0]}#{typed}")
+            shown.page.reload()
+            shown.settle()
+            assert shown.page.locator("#row").input_value() == first
+            assert shown.page.locator("#overview svg").count() == 1
+            assert shown.problems == []
+
     def test_every_chart_says_in_its_title_what_it_shows(self, desktop: Opened) -> None:
         titles = desktop.texts("details.chart > summary")
         assert all(re.fullmatch(r"(m|big): \S.+", title) for title in titles), titles
