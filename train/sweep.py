@@ -12,6 +12,7 @@ from typing import Any
 from common.files import read_json, replacing, write_bytes, write_json
 from common.paths import BUILD
 from common.progress import task_progress
+from common.tables import markdown_table, markdown_text
 from device.errors import EdgeproofError
 from train.data.dataset import DataReference
 from train.points import train_settings
@@ -143,9 +144,8 @@ def table(points: Sequence[Point]) -> tuple[list[str], list[list[str]]]:
 def write_summary(model: str, points: Sequence[Point], folder: Path) -> None:
     """Write sweep.md, sweep.json and sweep.png."""
     header, rows = table(points)
-    lines = [header, ["---"] * len(header), *rows]
-    text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    write_bytes(folder / "sweep.md", f"# {model}: validation accuracy\n\n{text}\n".encode())
+    text = "\n".join(markdown_table(header, rows, ["---"] * len(header)))
+    write_bytes(folder / "sweep.md", f"# {markdown_text(model)}: validation accuracy\n\n{text}\n".encode())
     write_json(folder / "sweep.json", [vars(point) for point in points])
     _plot(model, [point for point in points if point.error is None], folder / "sweep.png")
 
