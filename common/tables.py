@@ -2,13 +2,19 @@
 
 import io
 import os
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 from device.safe_text import printable
 
 WIDTH = 120  # where there is no terminal
 BETWEEN = 2  # spaces between two columns
+# What Markdown would act on: an underscore inside a word it does not, and "(" only after "]"
+SPECIAL = re.compile(r"[\\*|<`]|&(?=#?\w+;)|(?<=\])\(|(?<![^\W_])_|_(?![^\W_])|~(?=~)|^[#>]")
+COMMAND = re.compile(r"(?<![^\s(])(`[^`\s](?:[^`]*[^`\s])?`)(?![\w`])")  # "run `make x`"; nothing else is left to end one
+ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
 def table_width() -> int:
@@ -54,9 +60,44 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], least_nee
     return [*lines, *textwrap.wrap(f"(at {width} columns without {', '.join(left_out)})", width)] if left_out else lines
 
 
+def markdown_text(text: str) -> str:
+    """Return text from elsewhere on one line so that Markdown shows it as it is, in a sentence or in a table's cell.
+
+    No tag, link, picture, emphasis, heading or further cell begins in it. A command between backticks is shown as code.
+    """
+    parts = COMMAND.split(_on_one_line(text))  # text and commands in turn
+    return "".join(_in_cell(part) if place % 2 else SPECIAL.sub(_escaped, part) for place, part in enumerate(parts))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return ENTITIES.get(found[0], f"\\{found[0]}")
+
+
+def _in_cell(code: str) -> str:
+    return code.replace("|", "\\|")
+
+
+def markdown_code(text: str) -> str:
+    """Return text from elsewhere as code in a table's cell: it ends with the text, whatever backticks are inside."""
+    shown = _in_cell(_on_one_line(text))
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    space = " " if shown[:1] == "`" or shown[-1:] == "`" else ""
+    return f"{fence}{space}{shown}{space}{fence}"
+
+
+def markdown_link(text: str, path: str) -> str:
+    """Return a link to a file, whatever is in its name; after "!" it is a picture."""
+    shown = re.sub(r"[\[\]]", r"\\\g<0>", markdown_text(text))
+    return f"[{shown}]({quote(path, safe='/@')})"
+
+
+def _on_one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
+
+
 def markdown_line(cells: Sequence[str]) -> str:
     """Return a row of a table in Markdown."""
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ") for cell in cells) + " |"
+    return f"| {' | '.join(map(markdown_text, cells))} |"
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], aligned: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from common.files import read_json, replacing, write_bytes, write_json
 from common.json_record import Damaged, Record
 from common.paths import BUILD
 from common.progress import task_progress
+from common.tables import markdown_table, markdown_text
 from device.errors import EdgeproofError
 from train.data.dataset import DataReference
 from train.points import train_settings
@@ -162,9 +163,8 @@ def table(points: Sequence[Point]) -> tuple[list[str], list[list[str]]]:
 def write_summary(model: str, points: Sequence[Point], folder: Path) -> None:
     """Write sweep.md, sweep.json and sweep.png."""
     header, rows = table(points)
-    lines = [header, ["---"] * len(header), *rows]
-    text = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    write_bytes(folder / "sweep.md", f"# {model}: validation accuracy\n\n{text}\n".encode())
+    text = "\n".join(markdown_table(header, rows, ["---"] * len(header)))
+    write_bytes(folder / "sweep.md", f"# {markdown_text(model)}: validation accuracy\n\n{text}\n".encode())
     write_json(folder / "sweep.json", [point.to_json() for point in points])
     _plot(model, [point for point in points if point.error is None], folder / "sweep.png")
 

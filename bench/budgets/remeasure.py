@@ -56,8 +56,10 @@ def measure_and_check(path: Path, budgets: Budgets, max_time_s: float, say: Say)
     outcome = run(compared, runtimes, replace(MODES["rapid"], processes=PROCESSES), (THREADS,), say)
     results = results_so_far(path)
     skipped = [*absent, *outcome.skipped]
-    results.merge(outcome.measured, skipped, environment.describe(), outcome.evaluation_sets)
+    removed = results.merge(outcome.measured, skipped, environment.describe(), outcome.evaluation_sets)
     results.save(path)
+    for line in removed:
+        say(line)
     if outcome.interrupted:
         raise KeyboardInterrupt
     by_path = {str(found.path): found for found in compared}

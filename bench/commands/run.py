@@ -135,8 +135,10 @@ def _on_this_machine(options: RunOptions) -> int:
     outcome = measure(
         _artifacts(options), options.runtimes, _mode(options), options.threads, click.echo, options.data, extras=extras
     )
-    results.merge(outcome.measured, outcome.skipped, current, outcome.evaluation_sets)
+    removed = results.merge(outcome.measured, outcome.skipped, current, outcome.evaluation_sets)
     results.save(output)
+    for line in removed:
+        click.echo(line)
     history.append(history.path_beside(output), history.lines_of([measured.row for measured in outcome.measured], current))
     write_report(results, output, search_sections(output))
     if outcome.interrupted:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.machine.kernel_files import DIGITS, hexadecimal_in
+
 CPUFREQ = "/sys/devices/system/cpu/cpu0/cpufreq"
 THROTTLED_FILE = "/sys/devices/platform/soc/soc:firmware/get_throttled"
 THROTTLED_COMMAND = "vcgencmd get_throttled"
@@ -32,7 +34,6 @@ FILES = (
     "/sys/class/hwmon/hwmon*/name",
     "/sys/class/hwmon/hwmon*/power*_input",
 )
-DIGITS = "[0-9]{1,18}"  # no figure of a board is longer; text that is would be infinite, or refused by int()
 DECIMAL = rf"{DIGITS}(?:\.{DIGITS})?"
 COMMANDS = (tuple(THROTTLED_COMMAND.split()), tuple(POWER_COMMAND.split()))
 NOW = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit"}  # bit: what it means
@@ -162,8 +163,8 @@ def _hottest(files: Mapping[str, str]) -> float | None:
 def _throttled_bits(files: Mapping[str, str], commands: Mapping[str, str]) -> int | None:
     """Join the file (bare hexadecimal) and the command (`throttled=0x50005`)."""
     found = [
-        _hexadecimal(files.get(THROTTLED_FILE, "")),
-        _hexadecimal(commands.get(THROTTLED_COMMAND, "").partition("=")[2]),
+        hexadecimal_in(files.get(THROTTLED_FILE, "")),
+        hexadecimal_in(commands.get(THROTTLED_COMMAND, "").partition("=")[2]),
     ]
     known = [bits for bits in found if bits is not None]
     if not known:
@@ -222,7 +223,3 @@ def _number(text: str | None) -> float | None:
 def _thousandth(text: str | None) -> float | None:
     number = _number(text)
     return None if number is None else number / 1000
-
-
-def _hexadecimal(text: str) -> int | None:
-    return int(text.strip(), 16) if re.fullmatch("(0x)?[0-9a-fA-F]{1,16}", text.strip()) else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from bench.machine.kernel_files import hexadecimal_in, number_of, text_of
 from common.json_record import Omitted, Record
 
 ROOT = Path("/")
@@ -59,7 +60,7 @@ def read(root: Path = ROOT) -> Reading:
         busy_cpu_ns=None if stat is None else sum(stat[at] for at in BUSY_FIELDS) * 1_000_000_000 // hertz,
         stolen_cpu_ns=None if stat is None else stat[STEAL_FIELD] * 1_000_000_000 // hertz,
         cores=os.cpu_count() or 1,
-        frequency_khz=_number(root / CPU / f"cpu{_this_core(root)}" / "cpufreq/scaling_cur_freq"),
+        frequency_khz=number_of(root / CPU / f"cpu{_this_core(root)}" / "cpufreq/scaling_cur_freq"),
         throttle_events=_sum_of((root / CPU).glob("cpu[0-9]*/thermal_throttle/*_throttle_count")),
         throttled_now=_throttled_now(root),
         temperature_c=temperature_c(root),
@@ -84,7 +85,7 @@ def waited_ns(root: Path = ROOT) -> int | None:
     The second number of /proc/PID/task/*/schedstat (Linux: Documentation/scheduler/sched-stats.rst); None where the
     system does not say it.
     """
-    threads = [_text(path) for path in (root / "proc/self/task").glob("*/schedstat")]
+    threads = [text_of(path) for path in (root / "proc/self/task").glob("*/schedstat")]
     waits = [int(fields[1]) for fields in (text.split() for text in threads if text) if len(fields) > 1]
     return sum(waits) if waits else None
 
@@ -108,7 +109,7 @@ def _throttled(before: Reading, after: Reading) -> bool | None:
 
 def temperature_c(root: Path = ROOT) -> float | None:
     """Return the hottest thermal zone in degrees Celsius."""
-    zones = [_number(path) for path in (root / "sys/class/thermal").glob("thermal_zone*/temp")]
+    zones = [number_of(path) for path in (root / "sys/class/thermal").glob("thermal_zone*/temp")]
     known = [zone / 1000 for zone in zones if zone is not None]
     return max(known) if known else None
 
@@ -116,38 +117,26 @@ def temperature_c(root: Path = ROOT) -> float | None:
 def _throttled_now(root: Path) -> bool | None:
     """Ask the Raspberry Pi's firmware and the kernel's processor cooling devices."""
     signs = []
-    firmware = _text(root / PI_THROTTLED)
+    firmware = hexadecimal_in(text_of(root / PI_THROTTLED) or "")
     if firmware is not None:
-        signs.append(bool(int(firmware, 16) & PI_THROTTLED_NOW))
+        signs.append(bool(firmware & PI_THROTTLED_NOW))
     for device in (root / "sys/class/thermal").glob("cooling_device*"):
-        kind, state = (_text(device / "type") or "").lower(), _number(device / "cur_state")
+        kind, state = (text_of(device / "type") or "").lower(), number_of(device / "cur_state")
         if state is not None and (kind == "processor" or "cpufreq" in kind):
             signs.append(state > 0)
     return any(signs) if signs else None
 
 
 def _stat(root: Path) -> list[int] | None:
-    line = (_text(root / "proc/stat") or "").partition("\n")[0].split()
+    line = (text_of(root / "proc/stat") or "").partition("\n")[0].split()
     return [int(field) for field in line[1:]] if line[:1] == ["cpu"] and len(line) > STEAL_FIELD + 1 else None
 
 
 def _this_core(root: Path) -> int:
-    fields = (_text(root / "proc/self/stat") or "").rpartition(")")[2].split()
+    fields = (text_of(root / "proc/self/stat") or "").rpartition(")")[2].split()
     return int(fields[36]) if len(fields) > 36 else 0  # field 39, "processor", by proc(5); the name in brackets is field 2
 
 
 def _sum_of(paths: Iterator[Path]) -> int | None:
-    known = [number for number in map(_number, paths) if number is not None]
+    known = [number for number in map(number_of, paths) if number is not None]
     return sum(known) if known else None
-
-
-def _number(path: Path) -> int | None:
-    text = _text(path)
-    return int(text) if text is not None and text.lstrip("-").isdigit() else None
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+from bench.machine.kernel_files import text_of
 from common.json_record import Omitted, Record
 from common.version import VERSION
 
@@ -37,7 +38,7 @@ KERNEL_FLAGS = frozenset(
 
 def describe() -> Environment:
     """Describe this machine."""
-    cpuinfo = _text(Path("/proc/cpuinfo")) or ""
+    cpuinfo = text_of(Path("/proc/cpuinfo")) or ""
     fields = dict(line.partition(":")[::2] for line in cpuinfo.splitlines() if ":" in line)
     fields = {name.strip(): value.strip() for name, value in fields.items()}
     flags = (fields.get("flags") or fields.get("Features") or "").split()
@@ -49,18 +50,11 @@ def describe() -> Environment:
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         os=platform.platform(),
         python=platform.python_version(),
-        governor=_text(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        governor=text_of(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
         git_commit=git_commit(),
         edgeproof=VERSION,
         health={"load_1min": os.getloadavg()[0]},
     )
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return None
 
 
 def git_commit() -> str | None:

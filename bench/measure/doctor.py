@@ -14,6 +14,8 @@ from typing import Any
 
 from bench.machine import environment
 from bench.machine.accelerators import probe
+from bench.machine.conditions import PI_THROTTLED
+from bench.machine.kernel_files import hexadecimal_in, number_of, text_of
 from bench.runtimes import Accelerated, check_installed, find_accelerator, find_runtime, runtime_names
 from device.errors import RuntimeMissing
 
@@ -103,38 +105,38 @@ def _cpu() -> Iterator[Item]:
 
 def _frequency(root: Path) -> Iterator[Item]:
     cpufreq = root / "sys/devices/system/cpu/cpu0/cpufreq"
-    governor = _text(cpufreq / "scaling_governor")
+    governor = text_of(cpufreq / "scaling_governor")
     fix = "`sudo cpupower frequency-set -g performance`" if governor not in (None, "performance") else None
     yield Item("frequency", "governor", governor or f"{UNKNOWN}: /sys has no cpufreq, as in most virtual machines", fix)
-    least, most = _number(cpufreq / "scaling_min_freq"), _number(cpufreq / "scaling_max_freq")
+    least, most = number_of(cpufreq / "scaling_min_freq"), number_of(cpufreq / "scaling_max_freq")
     if least is None or most is None:
         yield Item("frequency", "scaling", UNKNOWN)
     else:
         yield Item("frequency", "scaling", "fixed" if least == most else f"{least / 1e6:.2f} to {most / 1e6:.2f} GHz")
     off, boost = (
-        _text(root / "sys/devices/system/cpu/intel_pstate/no_turbo"),
-        _text(root / "sys/devices/system/cpu/cpufreq/boost"),
+        text_of(root / "sys/devices/system/cpu/intel_pstate/no_turbo"),
+        text_of(root / "sys/devices/system/cpu/cpufreq/boost"),
     )
     turbo = {"0": "on", "1": "off"}.get(off or "") or {"1": "on", "0": "off"}.get(boost or "", UNKNOWN)
     yield Item("frequency", "turbo", turbo + (": short runs are faster than long ones" if turbo == "on" else ""))
 
 
 def _thermal(root: Path) -> Iterator[Item]:
-    zones = [_number(zone / "temp") for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*"))]
+    zones = [number_of(zone / "temp") for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*"))]
     celsius = max((value / 1000 for value in zones if value is not None), default=None)
     hot = celsius is not None and celsius >= HOT_CELSIUS
     fix = f"over {HOT_CELSIUS} °C it throttles soon: cool it, or wait" if hot else None
     yield Item("thermal", "hottest zone", UNKNOWN if celsius is None else f"{celsius:.0f} °C", fix)
     cpus = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count"))
-    counts = [count for count in map(_number, cpus) if count is not None]
-    pi = _text(root / "sys/devices/platform/soc/soc:firmware/get_throttled")  # Raspberry Pi's firmware: bits, hexadecimal
-    throttled = sum(counts) if counts else None if pi is None else int(pi, 16)
+    counts = [count for count in map(number_of, cpus) if count is not None]
+    pi = text_of(root / PI_THROTTLED)
+    throttled = sum(counts) if counts else hexadecimal_in(pi or "")
     fix = "it throttled since it was started: cool it, or give it a stronger power supply" if throttled else None
     yield Item("thermal", "throttled", UNKNOWN if throttled is None else "yes" if throttled else "never", fix)
 
 
 def _timer(root: Path) -> Iterator[Item]:
-    source = _text(root / "sys/devices/system/clocksource/clocksource0/current_clocksource")
+    source = text_of(root / "sys/devices/system/clocksource/clocksource0/current_clocksource")
     slow = source in SLOW_CLOCKS
     fix = "its readings are slow: boot with clocksource=tsc if the processor's is stable" if slow else None
     yield Item("timer", "clock source", source or UNKNOWN, fix)
@@ -170,7 +172,7 @@ def _load(root: Path, sleep: Callable[[float], None]) -> Iterator[Item]:
 
 def _jiffies(root: Path) -> list[int] | None:
     """Return user, nice, system, idle, iowait, irq, softirq, steal of all cores, from /proc/stat."""
-    fields = (_text(root / "proc/stat") or "").split("\n")[0].split()
+    fields = (text_of(root / "proc/stat") or "").split("\n")[0].split()
     return [int(field) for field in fields[1:9]] if len(fields) >= 9 and fields[0] == "cpu" else None
 
 
@@ -178,7 +180,7 @@ def _process_jiffies(root: Path) -> dict[str, tuple[int, str]]:
     """Return the processor time and name of each process. The name is in brackets and may contain any character."""
     found = {}
     for path in (root / "proc").glob("[0-9]*/stat"):
-        text = _text(path)
+        text = text_of(path)
         if text and ")" in text:
             name, fields = text[text.index("(") + 1 : text.rindex(")")], text[text.rindex(")") + 2 :].split()
             found[path.parent.name] = (int(fields[11]) + int(fields[12]), name)
@@ -191,7 +193,7 @@ def _limits(root: Path) -> Iterator[Item]:
     short = quota is not None and quota < cores
     fix = f"the control group pauses {cores} busy cores: raise it (docker run --cpus), or use --threads 1" if short else None
     yield Item("limits", "cgroup CPU limit", "none" if quota is None else f"{quota:.2f} CPUs", fix)
-    available = next((line for line in (_text(root / "proc/meminfo") or "").splitlines() if "MemAvailable" in line), None)
+    available = next((line for line in (text_of(root / "proc/meminfo") or "").splitlines() if "MemAvailable" in line), None)
     yield Item(
         "limits", "memory available", UNKNOWN if available is None else f"{int(available.split()[1]) / 2**20:.1f} GiB"
     )
@@ -199,28 +201,16 @@ def _limits(root: Path) -> Iterator[Item]:
 
 def _cpu_quota(root: Path) -> float | None:
     """Return the least CPU limit of this process's control group and those above it (cgroup 2, then 1), or None."""
-    own = (_text(root / "proc/self/cgroup") or "").rpartition("::")[2].strip("/\n")
+    own = (text_of(root / "proc/self/cgroup") or "").rpartition("::")[2].strip("/\n")
     top = root / "sys/fs/cgroup"
     limits = []
     for folder in (top / own, *(top / own).parents):
-        quota, _, period = (_text(folder / "cpu.max") or "max").partition(" ")
+        quota, _, period = (text_of(folder / "cpu.max") or "max").partition(" ")
         if quota != "max":
             limits.append(int(quota) / int(period))
         if folder == top:
             break
-    quota_us, period_us = (_number(top / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+    quota_us, period_us = (number_of(top / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
     if quota_us is not None and quota_us > 0 and period_us:
         limits.append(quota_us / period_us)
     return min(limits, default=None)
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def _number(path: Path) -> int | None:
-    text = _text(path)
-    return int(text) if text is not None and text.lstrip("-").isdigit() else None

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -64,7 +65,7 @@ class Workers:
                 except subprocess.TimeoutExpired as error:
                     raise RowCrashed(f"its process was stopped after {TIMEOUT_S} s") from error
             self.check(process.returncode, errors)
-            with np.load(result.name, allow_pickle=False) as arrays:
+            with _arrays_in(result.name) as arrays:
                 yield arrays
 
     def lines_of(self, job: Job) -> Iterator[Any]:
@@ -72,11 +73,12 @@ class Workers:
 
         Raises RowRefused or RowCrashed; KeyboardInterrupt after the last lines.
         """
-        with tempfile.TemporaryFile("w+", dir=self.scratch) as errors, self._started(errors) as process:
+        with self._error_file() as errors, self._started(errors) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.write(job_json(job, "", self.memory_bytes))
-            process.stdin.close()
+            with suppress(BrokenPipeError):  # it has ended: its code says how
+                process.stdin.write(job_json(job, "", self.memory_bytes))
+                process.stdin.close()
             interrupted = False
             while True:
                 try:
@@ -87,12 +89,14 @@ class Workers:
                     continue
                 if not line:
                     break
-                if line.startswith("{"):  # the libraries may print other lines
-                    yield json.loads(line)
-            code = process.wait(STOP_S)
-            errors.seek(0)
+                if (answer := _answer_in(line)) is not None:
+                    yield answer
             if interrupted:
+                with suppress(RowCrashed):
+                    _code_at_the_end(process)
                 raise KeyboardInterrupt
+            code = _code_at_the_end(process)
+            errors.seek(0)
             self.check(code, errors.read())
 
     @contextmanager
@@ -107,11 +111,15 @@ class Workers:
     @contextmanager
     def talking(self, first_line: str, wait: bool = True) -> Iterator["Talk"]:
         """Start a process with the line that says what it is to do, and end it. Raises RowRefused or RowCrashed."""
-        with tempfile.TemporaryFile("w+", dir=self.scratch) as errors, self._started(errors) as process:
+        with self._error_file() as errors, self._started(errors) as process:
             talk = Talk(self, process, errors, first_line)
             if wait:
                 _ = talk.ready
             yield talk
+
+    def _error_file(self) -> IO[str]:
+        """Open a file for what a process writes on standard error: a library's text may be in any encoding."""
+        return tempfile.TemporaryFile("w+", dir=self.scratch, encoding="utf-8", errors="replace")
 
     @contextmanager
     def _started(self, errors: IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
@@ -124,6 +132,8 @@ class Workers:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE if errors is None else errors,
                 text=True,
+                encoding="utf-8",
+                errors="replace",
                 cwd=PROGRAM,
                 env={**os.environ, "TMPDIR": str(self.scratch)},  # the process ends at once, and TensorFlow's files stay
                 start_new_session=True,
@@ -192,15 +202,14 @@ class Talk:
         watch.daemon = True
         watch.start()
         try:
-            for answer in self._process.stdout:
-                if answer.startswith("{"):  # the libraries may print other lines
-                    found: dict[str, Any] = json.loads(answer)
-                    return found
+            for line in self._process.stdout:
+                if (answer := _answer_in(line)) is not None:
+                    return answer
         finally:
             watch.cancel()
-        code = self._process.wait(STOP_S)
         if self._late:
             raise RowCrashed(f"its process was stopped: no answer in {self._limit_s:g} s")
+        code = _code_at_the_end(self._process)
         self._errors.seek(0)
         self._workers.check(code, self._errors.read())
         raise RowCrashed("its process ended before it answered")
@@ -208,6 +217,34 @@ class Talk:
     def _stop(self) -> None:
         self._late = True
         self._process.kill()
+
+
+def _answer_in(line: str) -> dict[str, Any] | None:
+    """Return the answer in a line, or None: the libraries may print other lines, some of which begin with a brace."""
+    if not line.startswith("{"):
+        return None
+    try:
+        found: dict[str, Any] = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found
+
+
+def _code_at_the_end(process: "subprocess.Popen[str]") -> int:
+    """Return the exit code of a process that has closed its output. Raises RowCrashed where it hangs nevertheless."""
+    try:
+        return process.wait(STOP_S)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        raise RowCrashed(f"its process was stopped: it closed its output and had not ended {STOP_S} s later") from error
+
+
+def _arrays_in(path: str) -> Any:
+    """Open the arrays that a process wrote. Raises RowCrashed where it ended well and wrote none."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise RowCrashed(f"its process ended without a result ({error})") from error
 
 
 def reason(errors: str) -> str:

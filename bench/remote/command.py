@@ -50,8 +50,10 @@ def measure_devices(
     )
     failures: list[str] = []
     for outcome in run(devices, request, click.echo):
-        results.merge(outcome.measured, outcome.skipped, outcome.environment, device=outcome.device)
+        removed = results.merge(outcome.measured, outcome.skipped, outcome.environment, device=outcome.device)
         results.save(output)
+        for line in removed:
+            click.echo(line)
         failures += outcome.failures
     return failures
 

@@ -14,13 +14,13 @@ from bench.remote.request import DeviceOutcome, Request, Say, outcome_of
 from bench.results.row import Golden
 from device.errors import EdgeproofError
 
-AnyRow = TypeVar("AnyRow", bound=PendingRow)
+PartRow = TypeVar("PartRow", bound=PendingRow)
 
 
-class DevicePart(ABC, Generic[AnyRow]):
+class DevicePart(ABC, Generic[PartRow]):
     """What all kinds of devices do with their rows, and with what they do not survive."""
 
-    rows: list[AnyRow]
+    rows: list[PartRow]
 
     def __init__(self, device: Device, request: Request, say: Say, stopping: threading.Event) -> None:
         self._device, self._request, self._say, self._stopping = device, request, say, stopping
@@ -46,7 +46,7 @@ class DevicePart(ABC, Generic[AnyRow]):
         """Measure every row. Raises EdgeproofError where the device cannot be used, or no longer."""
 
     @abstractmethod
-    def _finished(self, row: AnyRow) -> DeviceMeasurement | None:
+    def _finished(self, row: PartRow) -> DeviceMeasurement | None:
         """Return what was measured of a row, or None where it is not finished."""
 
     @abstractmethod
@@ -54,7 +54,7 @@ class DevicePart(ABC, Generic[AnyRow]):
         """Return the device's environment; None where it was never reached."""
 
     @abstractmethod
-    def _golden_of(self, row: AnyRow) -> Golden | None:
+    def _golden_of(self, row: PartRow) -> Golden | None:
         """Return how a row answered its golden pictures; None where it has not, or has none."""
 
     def _why_lost(self) -> str | None:

@@ -70,7 +70,7 @@ def page(results: Results, past: History, sections: Sequence[Section] = ()) -> s
         max_drop_points=f"{100 * MAX_DROP:g}",
         environments={name: environment.to_json() for name, environment in results.environments.items()},
         skipped=results.skipped,
-        notes=[note.removeprefix("- ") for note in notes(results) if not note.startswith("- Skipped")],
+        notes=notes(results),
         past=past,
         sections=sections,
     )

@@ -22,7 +22,7 @@ from bench.report.section import Section
 from bench.results.instruction_counts import CANNOT_SEE
 from bench.results.row import ANY, HOST, PathSpans, ResultRow
 from bench.results.store import Results
-from common.tables import markdown_line, markdown_table
+from common.tables import markdown_line, markdown_table, markdown_text
 
 COLUMNS = (
     "model",
@@ -104,9 +104,9 @@ def markdown(results: Results, sections: Sequence[Section] = ()) -> str:
     """Return the report."""
     found = pairs(results)
     lines = ["# edgeproof: measurements", "", "## What to ship", "", *_advice_lines(results, found), "", "## All rows", ""]
-    lines += [_machine(name, environment) for name, environment in results.environments.items()]
+    lines += [markdown_text(_machine(name, environment)) for name, environment in results.environments.items()]
     lines += ["", *markdown_table(COLUMNS, table(results.rows), ["---"] * 3 + ["---:"] * (len(COLUMNS) - 3))]
-    lines += ["", *notes(results)]
+    lines += ["", *(f"- {markdown_text(note)}" for note in (*notes(results), *_skipped(results)))]
     lines += [line for section in sections for line in section.markdown()]
     if whole := path_table(results.rows):
         lines += [
@@ -134,13 +134,12 @@ PAIR_COLUMNS = ("model", "variant", "speed [95 %]", "smaller", "top-1, points [9
 def _advice_lines(results: Results, found: Sequence[Pair]) -> list[str]:
     lines = []
     for one in advise(results, found):
-        text = f"- **{one.model}: {artifact_name(one.row.subject)}**: {one.why}."
-        text += f" {one.faster_but}." if one.faster_but else ""
-        confidence = one.confidence
-        lines.append(f"{text} **{confidence.word}:** {confidence.because}.")
+        name, confidence = markdown_text(f"{one.model}: {artifact_name(one.row.subject)}"), one.confidence
+        why = markdown_text(f"{one.why}. {one.faster_but}." if one.faster_but else f"{one.why}.")
+        lines.append(f"- **{name}**: {why} **{confidence.word}:** {markdown_text(confidence.because)}.")
         if confidence.surer:
-            lines.append(f"  - What would make it surer: {confidence.surer}.")
-        lines += [f"  - {line}." for line in one.quantized]
+            lines.append(f"  - What would make it surer: {markdown_text(confidence.surer)}.")
+        lines += [f"  - {markdown_text(line)}." for line in one.quantized]
     return lines or ["No file that can be shipped has been measured."]
 
 
@@ -163,38 +162,42 @@ def _pair_line(pair: Pair, results: Results) -> str:
 
 
 def notes(results: Results) -> list[str]:
-    """Return a Markdown list of what the table's figures mean and which of them cannot be trusted."""
+    """Return what the table's figures mean and which of them cannot be trusted: sentences, not yet Markdown."""
     threads = sorted({row.subject.threads for row in results.rows})
     lines = [
         (
-            f"- Latency of single pictures after warm-up: set input, invoke, get output; {', '.join(map(str, threads))} "
+            f"Latency of single pictures after warm-up: set input, invoke, get output; {', '.join(map(str, threads))} "
             "thread(s). p50 with its 95 % interval over processes and queries; p90 is MLPerf's early-stopping "
             f"estimate; {NONE} marks figures for which the sample is too small."
         ),
-        "- Top-1 on the test part with its 95 % Wilson interval; slow rows answer a stratified part of it.",
+        "Top-1 on the test part with its 95 % Wilson interval; slow rows answer a stratified part of it.",
     ]
-    lines += [f"- {sentence}" for sentence in advice(results.rows)]
+    lines += advice(results.rows)
     lines += _unknown_flags(results.rows)
     lines += [
-        f"- Answers, memory and instruction counts are real where the time is: {reason}."
+        f"Answers, memory and instruction counts are real where the time is: {reason}."
         for reason in sorted({row.why_no_latency for row in results.rows if row.why_no_latency})
     ]
     if any(row.instructions for row in results.rows):
-        lines.append(f"- M instr.: million instructions a steady inference, counted (`edgeproof bench count`). {CANNOT_SEE}")
+        lines.append(f"M instr.: million instructions a steady inference, counted (`edgeproof bench count`). {CANNOT_SEE}")
     doubtful = [row for row in results.rows if not row.latency.valid and row.why_no_latency is None]
-    lines += [f"- ! {row.key}: {row.latency.why_invalid}" for row in doubtful]
+    return [*lines, *(f"! {row.key}: {row.latency.why_invalid}" for row in doubtful)]
+
+
+def _skipped(results: Results) -> list[str]:
+    lines = []
     for skip in results.skipped:
         subject = skip.subject
         what = "everything" if subject.model == ANY else f"{subject.model} {subject.variant}.{subject.format}"
         where = "" if subject.device == HOST else f" on {subject.device}"
-        lines.append(f"- Skipped: {what} in {subject.runtime}{where}: {skip.reason}")
+        lines.append(f"Skipped: {what} in {subject.runtime}{where}: {skip.reason}")
     return lines
 
 
 def _unknown_flags(rows: Sequence[ResultRow]) -> list[str]:
     """Say which conditions are unknown for all rows."""
     names = sorted({name for row in rows for name in row.latency.flags_unknown or ()})
-    return [f"- Unknown, since this machine does not report it: {', '.join(names).replace('_', ' ')}."] if names else []
+    return [f"Unknown, since this machine does not report it: {', '.join(names).replace('_', ' ')}."] if names else []
 
 
 def path_table(rows: Sequence[ResultRow]) -> list[list[str]]:

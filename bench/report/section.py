@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.report.overview_chart import Spec
-from common.tables import markdown_table
+from common.tables import markdown_link, markdown_table, markdown_text
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Section:
 
     def markdown(self) -> list[str]:
         """Return the section's lines in Markdown."""
-        lines = ["", f"## {self.title}", "", *(f"- {text.replace('<', '&lt;')}." for text in self.sentences)]
+        lines = ["", f"## {markdown_text(self.title)}", "", *(f"- {markdown_text(text)}." for text in self.sentences)]
         if self.picture is not None:
-            lines += ["", f"![{self.title}]({self.picture})", "", self.caption]
+            lines += ["", f"!{markdown_link(self.title, self.picture)}", "", self.caption]
         if self.rows:
             aligned = ["---:" if place in self.numbers else "---" for place in range(len(self.columns))]
             lines += ["", *markdown_table(self.columns, self.rows, aligned)]
         if self.files:
-            lines += ["", "Files: " + ", ".join(f"[{file}]({file})" for file in self.files)]
+            lines += ["", "Files: " + ", ".join(markdown_link(file, file) for file in self.files)]
         return lines
 
     def console(self) -> list[str]:

@@ -20,6 +20,7 @@ from bench.results.samples import Samples
 from common.files import json_bytes, reading_together, replacing_together
 from device.errors import EdgeproofError
 from device.files import archive_errors
+from device.safe_text import printable
 
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 # numpy raises SyntaxError for the head of an array
@@ -48,16 +49,20 @@ class Results:
         environment: Environment | None,
         evaluation_sets: Iterable[EvaluationSet] = (),
         device: str = HOST,
-    ) -> None:
-        """Merge a new run's rows; each replaces the row with its key. `environment` None: the device was never reached."""
+    ) -> list[str]:
+        """Merge a new run's rows; each replaces the row with its key. `environment` None: the device was never reached.
+
+        Rows of files that are no longer beside the results are removed; returns a line for each that says so.
+        """
         new_rows, new_skipped = list(measured), list(skipped)
         run = secrets.token_hex(8)  # rows of one run were measured interleaved, so that their ratios are meaningful
         keys = {measurement.subject.key for measurement in new_rows}
         self.new_keys |= keys
         self.new_skipped += new_skipped
         seen = {subject.combination for subject in (*(m.subject for m in new_rows), *(s.subject for s in new_skipped))}
-        replaced = [row for row in self.rows if row.subject.key in keys or _artifact_is_gone(row)]
-        for row in replaced:
+        replaced = [row for row in self.rows if row.subject.key in keys]
+        gone = [row for row in self.rows if row.subject.key not in keys and self._artifact_is_gone(row)]
+        for row in (*replaced, *gone):
             self._drop(row)
         self.skipped = [skip for skip in self.skipped if skip.subject.combination not in seen] + new_skipped
         for measurement in new_rows:
@@ -73,6 +78,19 @@ class Results:
         if environment is not None:
             self.environments[device] = environment
         merge_evaluation_sets(self.arrays, evaluation_sets, self.rows)
+        return [printable(f"removed {row.key} from {self.path}: its file {row.artifact.path} is gone") for row in gone]
+
+    def _artifact_is_gone(self, row: ResultRow) -> bool:
+        """Say whether the file of a row of this machine was in the results' own folder, and is certainly no longer there.
+
+        Its model's folder has to be there still. Of any other file nothing is known here: the run may have been started
+        elsewhere, or on another machine.
+        """
+        if self.path is None or row.subject.device != HOST:
+            return False
+        own, file = self.path.resolve().parent, Path(row.artifact.path)
+        file = (own.parent / file).resolve()  # build/MODEL/FILE beside build/bench.json, whatever the working directory is
+        return own in file.parent.parents and file.parent.is_dir() and not file.exists()
 
     def _drop(self, row: ResultRow) -> None:
         self.rows.remove(row)
@@ -146,10 +164,6 @@ def _with_counts(new: ResultRow, old: Iterable[ResultRow]) -> ResultRow:
         if same and row.artifact.sha256 == new.artifact.sha256 and row.instructions is not None:
             return replace(new, instructions=row.instructions)
     return new
-
-
-def _artifact_is_gone(row: ResultRow) -> bool:
-    return row.subject.device == HOST and not Path(row.artifact.path).exists()
 
 
 def results_so_far(path: Path) -> Results:

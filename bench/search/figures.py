@@ -25,6 +25,7 @@ from bench.remote.emulation.run_phases import run_emulated
 from bench.remote.emulation.user_space import find_user_space
 from bench.remote.microcontroller.measuring import Interpreters
 from bench.remote.microcontroller.run import WORKERS
+from bench.results.measurement import NS_PER_MS
 from bench.results.row import HOST
 from bench.search.budget_line import NOISY
 from bench.search.question import Question
@@ -38,7 +39,6 @@ from device.formats.model_file import model_size_bytes, read_model_bytes, split_
 
 ROUNDS = 3  # of fresh processes that take turns
 FINAL_ROUNDS = 8  # of those that may win
-NS_PER_MS = 1e6
 BYTES_PER_MB = 1e6
 MEMORY_SHARE = 4  # of what is free, for the interpreter's processes
 Figures = dict[str, float]

@@ -1,8 +1,11 @@
 """Tables: they use the allowed width, and say what they leave out; in Markdown no cell ends its row or begins a tag."""
 
+from urllib.parse import unquote
+
 import pytest
 
-from common.tables import markdown_table, table_lines
+from common.tables import markdown_code, markdown_link, markdown_table, markdown_text, table_lines
+from tests.support.markdown import HOSTILE_TEXTS, as_shown, shown
 
 COLUMNS = ("model", "p50 ms", "size kB", "note")
 ROWS = [["mnist_cnn", "0.0471", "114", "a note of some words"], ["mobilenet_v2", "1.02", "2,729", "[red]no markup[/red]"]]
@@ -47,3 +50,30 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
 def test_a_cell_in_markdown_neither_ends_its_column_or_row_nor_begins_a_tag() -> None:
     lines = markdown_table(("model", "kB"), [["a|b\nc<i>", "1"]], ("---", "---:"))
     assert lines == ["| model | kB |", "| --- | ---: |", "| a\\|b c&lt;i> | 1 |"]
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+def test_markdown_shows_text_from_elsewhere_as_it_is(text: str) -> None:
+    """In a sentence and in a cell, and nothing but the sentence and the table is in the document."""
+    table = "\n".join(markdown_table(("a", "b"), [[text, "1"]], ("---", "---")))
+    for document in (f"It is {markdown_text(text)}.", f"- {markdown_text(text)}", table):
+        seen = shown(document)
+        assert seen.acts == []
+        assert as_shown(text) in seen.text
+    assert shown(table).kinds.count("td_open") == 2
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+def test_code_and_links_hold_text_from_elsewhere_whole(text: str) -> None:
+    """Code ends after it, and a link leads to the file of this name."""
+    code, link = shown(f"{markdown_code(text)} end"), shown(f"{markdown_link(text, text)} end")
+    assert (code.text.replace("\\|", "|"), code.acts) == (f"{as_shown(text)} end", [])
+    assert (link.text, [unquote(target) for target in link.acts]) == (f"{as_shown(text)} end", [text])
+
+
+@pytest.mark.parametrize(
+    "text", ["mnist_cnn_crop", "0.05 [0.04, 0.06]", "-0.2", "a & b", "~5 %", "use `--mode quick`", "litert 2.1 (x86)", "C#"]
+)
+def test_usual_text_is_the_same_in_markdown(text: str) -> None:
+    """Markdown is read as it is, too."""
+    assert markdown_text(text) == text

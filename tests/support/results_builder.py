@@ -62,7 +62,7 @@ def make_row(
     file_format = {"onnxruntime": "onnx", "keras": "keras"}.get(runtime, "tflite")
     return Measurement(
         subject=Subject(model, None, variant, file_format, runtime, "host", "cpu", threads),
-        artifact=ArtifactFile(__file__, "0" * 64, size_bytes),  # a file that exists: rows of files that are gone are dropped
+        artifact=ArtifactFile(__file__, "0" * 64, size_bytes),
         runtime_version=version,
         answers=AnswerCounts(total - len(missed), total, None, 0, "d" * 64),
         startup=Startup(10.0, 5.0, 2.0),

@@ -12,6 +12,7 @@ import pytest
 
 from device.errors import EdgeproofError
 from tests.conftest import run_module
+from tests.support.markdown import HOSTILE_TEXTS, as_shown, shown
 from tests.support.searching.dask_cluster import dask_cluster
 from train import sweep as sweeps
 from train.data.dataset import DataReference
@@ -125,6 +126,16 @@ class TestSweep:
         assert "the loss is nan" in lines[-1]
         assert (tmp_path / "sweep.png").stat().st_size > 10_000
         assert len(json.loads((tmp_path / "sweep.json").read_text())) == 4
+
+    @pytest.mark.parametrize("text", HOSTILE_TEXTS)
+    def test_shows_what_a_library_said_as_it_is(self, tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The reason of a point that failed, its settings and the name of the model."""
+        monkeypatch.setattr(sweeps, "_plot", lambda *_: None)
+        sweeps.write_summary(text, [sweeps.Point({text: text}, error=f"reason {text}")], tmp_path)
+        seen = shown((tmp_path / "sweep.md").read_text())
+        assert seen.acts == []
+        assert f"{as_shown(text)}: validation accuracy" in seen.text
+        assert f"reason {as_shown(text)}" in seen.text
 
     def test_another_data_set_is_another_point(self, tmp_path: Path) -> None:
         points = parse_grid("mnist_cnn", ["epochs=5"])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bench.budgets.export.lines import details, limit, measured, summary
 from bench.budgets.finding import Finding, NotJudged
+from common.tables import markdown_code, markdown_line, markdown_text
 from common.verdict import Verdict
 
 MARKS = {
@@ -21,7 +22,7 @@ def markdown(findings: Sequence[Finding], title: str) -> str:
     ordered = sorted(findings, key=lambda finding: order.index(finding.verdict))
     urgent = [finding for finding in ordered if finding.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)]
     others = [finding for finding in ordered if finding not in urgent]
-    parts = [f"### {title}", "", summary(findings), ""]
+    parts = [f"### {markdown_text(title)}", "", summary(findings), ""]
     if urgent:
         parts += [*_table(urgent), ""]
     if others:
@@ -30,27 +31,12 @@ def markdown(findings: Sequence[Finding], title: str) -> str:
 
 
 def _table(findings: Sequence[Finding]) -> list[str]:
-    rows = [_row(("verdict", "row", "budget", "measured [99 %]", "on what")), _row(["---"] * 5)]
-    for finding in findings:
-        on_what = "; ".join(part for part in (details(finding), finding.advice) if part)
-        rows.append(
-            _row(
-                (
-                    MARKS[finding.verdict],
-                    f"`{finding.subject}`",
-                    f"{finding.limit.name} {limit(finding)}",
-                    measured(finding),
-                    on_what,
-                )
-            )
-        )
-    return rows
+    columns = ("verdict", "row", "budget", "measured [99 %]", "on what")
+    return [markdown_line(columns), markdown_line(["---"] * len(columns)), *map(_row, findings)]
 
 
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
-
-
-def _cell(text: str) -> str:
-    """Return the text of one cell: without line breaks, bars and HTML."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+def _row(finding: Finding) -> str:
+    on_what = "; ".join(part for part in (details(finding), finding.advice) if part)
+    texts = (f"{finding.limit.name} {limit(finding)}", measured(finding), on_what)
+    cells = [MARKS[finding.verdict], markdown_code(finding.subject), *map(markdown_text, texts)]
+    return f"| {' | '.join(cells)} |"

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.results.measurement import NS_PER_MS
 from bench.results.outcome import RowCrashed, RowRefused
 from common.json_record import Damaged, Defect, Omitted, Record
 from device.safe_text import printable
@@ -20,7 +21,6 @@ REFUSALS = {
     "run": "cannot run the model",
 }  # by the page's stage in which an error came
 MOST_TEXT = 400  # of an error
-NS_PER_MS = 1e6
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,9 @@ def save_counts(counted: Counted, path: Path) -> list[str]:
     """
     results = results_so_far(path)
     new_rows = [measured for measured in counted.emulated if not _add_to_row(results, measured)]
-    results.merge(new_rows, counted.skipped, None)
+    lines = results.merge(new_rows, counted.skipped, None)
     for name in sorted({measured.subject.device for measured in new_rows}):
         results.environments[name] = describe(find_emulated(name))
-    lines = []
     for subject, sha256, instructions in counted.here:
         row = _row_like(results, subject, sha256)
         if row is None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from common.files import replacing_folder
 from common.micro_figures import MeasuredFigures
+from common.tables import markdown_text
 from common.verdict import EXIT_INCONCLUSIVE, Verdict
 from convert.deployment.microcontroller.board import Board
 from convert.deployment.microcontroller.compiling import compiled_here
@@ -72,14 +73,14 @@ def write_export(artifact: Path, board: Board, folder: Path, measured: MeasuredF
 
 def _readme(model: Model, compiler: str | None) -> str:
     """Return ten lines for the person who builds it."""
-    figures, golden = model.figures, model.golden
+    figures, golden, interpreter = model.figures, model.golden, markdown_text(model.figures.interpreter)
     outputs = golden.outputs
     compiled = f"`{'` and `'.join(COMPILED)}` were compiled with `{compiler}`" if compiler else "nothing was compiled"
     same = f"{figures.equal:,} of {figures.compared:,} pictures"
     test = f"`golden.c`, for the test alone, takes {golden.inputs.values.nbytes + outputs.values.nbytes:,} more"
     score = f"score = (value − {outputs.zero_point}) × {outputs.scale:.9g}" if outputs.scale else "a value is a score"
     lines = (
-        f"# {model.title} ({model.board.core})",
+        f"# {markdown_text(model.title)} ({model.board.core})",
         "",
         f"Flash: {len(model.own):,} bytes for the array in `model.c`, whose SHA-256 is the card's, {model.sha256}; {test}.",
         f"RAM: an arena of {figures.arena_bytes:,} bytes, {ARENA_OF}; the interpreter's own code is not counted.",
@@ -87,7 +88,7 @@ def _readme(model: Model, compiler: str | None) -> str:
         f"Test: `main.cc` answers {golden.pictures} golden pictures and prints PASS if all outputs are as expected.",
         f"Input: {golden.inputs.values.dtype}, {_shape(model.card)}; a picture is prepared by: {_steps(model.card)}.",
         f"Output: {outputs.values.dtype}, {outputs.values.shape[1]} values; {score}; the labels are in `model.c`.",
-        f"Shown here: {figures.interpreter} answered {same} as LiteRT's reference kernels, bit for bit; {compiled}.",
+        f"Shown here: {interpreter} answered {same} as LiteRT's reference kernels, bit for bit; {compiled}.",
         "Not shown here: `main.cc` and `operations.h` were not compiled, and nothing ran on a board.",
     )
     return "".join(f"{line}\n" for line in lines)

@@ -1,5 +1,6 @@
 """The operations of a model, as TensorFlow Lite for Microcontrollers' resolver is told of them."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ UNUSUAL = {
     "PADV2": "PadV2",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTM",
 }
+NAME = re.compile("[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 CUSTOM = "custom "  # before the name of an operation that is not TFLite's
 
 
@@ -26,9 +28,17 @@ def operations_of(path: Path, data: bytes) -> tuple[str, ...]:
 
 
 def resolver_method(operation: str) -> str:
-    """Return "AddConv2D" for "CONV_2D". Raises ModelError for a custom operation, which has no method."""
+    """Return "AddConv2D" for "CONV_2D". Raises ModelError for a custom operation, which has no method, and for no name.
+
+    The names come from a file of results, and stand in source code afterwards.
+    """
     if operation.startswith(CUSTOM):
         raise ModelError(f"needs the operation {operation!r}, which the resolver does not know: build the model without")
+    if not NAME.fullmatch(operation):
+        raise ModelError(
+            f"needs {operation!r}, which is no operation's name, expected one as CONV_2D: restore the file of results, or "
+            "build the model without"
+        )
     words = operation.split("_")
     return f"Add{UNUSUAL.get(operation) or ''.join(word.capitalize() if word[0].isalpha() else word for word in words)}"
 

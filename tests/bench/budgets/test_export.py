@@ -18,6 +18,7 @@ from common.interval import Interval
 from common.verdict import Verdict
 from tests.conftest import ROOT
 from tests.support.budget_results import limit
+from tests.support.markdown import HOSTILE_TEXTS, as_shown, shown
 
 SCHEMAS = Path(__file__).parent
 # Bencher Metric Format (bencher.dev, reference "Bencher Metric Format"): benchmarks hold measures, a measure has a value
@@ -114,7 +115,17 @@ class TestMarkdown:
     def test_a_hostile_name_stays_in_its_cell(self) -> None:
         row = next(line for line in markdown([HOSTILE], "t").splitlines() if "FAIL" in line and line.startswith("|"))
         assert len(re.findall(r"(?<!\\)\|", row)) == 6
-        assert "<script" not in row
+        assert shown(row).acts == []
+
+    @pytest.mark.parametrize("text", HOSTILE_TEXTS)
+    def test_whatever_stands_in_results_and_budgets_a_comment_shows_it_as_it_is(self, text: str) -> None:
+        """The title, the row, the reason and the advice: none acts in a pull request."""
+        found = finding(Verdict.FAIL, subject=text, reason=f"reason {text}", advice=f"advice {text}")
+        seen = shown(markdown([found], f"title {text}"))
+        assert seen.acts == []
+        texts = seen.text.replace("\\|", "|").splitlines()
+        for before in ("title ", "reason ", "advice ", ""):
+            assert any(f"{before}{as_shown(text)}".replace("\\|", "|") in line for line in texts)
 
 
 class TestLines:

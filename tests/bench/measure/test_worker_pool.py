@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.measure.job import Job
 from bench.measure.worker_pool import Workers, how_it_ended
+from bench.results.outcome import RowCrashed
 from bench.results.store import Results, load_results
 from tests.conftest import Finished, run
 from tests.support.models.model_files import ENVIRONMENT, model
@@ -123,6 +126,64 @@ def test_temporary_files_of_a_measuring_process_are_made_in_the_folder_of_the_ru
     told = "import json, tempfile; input(); print(json.dumps({'ready': True, 'place': tempfile.gettempdir()}))"
     with Workers(tmp_path, 0, [sys.executable, "-c", told]).talking("{}\n") as talk:
         assert talk.ready["place"] == str(tmp_path)
+
+
+JOB = Job("sustain", "litert", "m.tflite", 1, None)
+ANSWER = "print('{\"ready\": true}', flush=True)"
+LINES = (  # what a library may print before an answer
+    "{",
+    "{warning}: no GPU",
+    "{'a': 1}",
+    "{" * 5,
+    '{"a":' * 20_000,
+    "\\xff",
+    "",
+)
+CLOSES_AND_HANGS = "import os, time; input(); os.close(1); time.sleep(600)"
+ENDINGS = {  # what a process does, and what is said of it
+    CLOSES_AND_HANGS: "it closed its output and had not ended",
+    "import sys; sys.exit(7)": "its process ended with 7",
+    "import os; os.close(0); os.kill(os.getpid(), 11)": "SIGSEGV",
+    "import os, sys; os.write(2, b'edgeproof: \\xff\\n'); sys.exit(7)": "its process ended with 7",
+}
+
+
+def workers(folder: Path, code: str) -> Workers:
+    return Workers(folder, 0, [sys.executable, "-c", code])
+
+
+def printing(line: str) -> str:
+    """Return a program that prints a line, and then its answer."""
+    return f"import sys; input(); sys.stdout.buffer.write({line.encode('latin-1')!r} + b'\\n'); {ANSWER}"
+
+
+@pytest.mark.parametrize("line", LINES, ids=["brace", "words", "quotes", "braces", "deep", "no text", "empty"])
+def test_a_line_of_a_library_is_no_answer(tmp_path: Path, line: str) -> None:
+    """Also if it begins with a brace, as an answer does, or is no text at all."""
+    line = line.encode().decode("unicode_escape")
+    with workers(tmp_path, printing(line)).talking("{}") as talk:
+        assert talk.ready == {"ready": True}
+    assert list(workers(tmp_path, printing(line)).lines_of(JOB)) == [{"ready": True}]
+
+
+@pytest.mark.parametrize("code", ENDINGS, ids=["hangs", "ends", "crashes", "no text"])
+def test_however_a_process_ends_only_its_row_is_lost(tmp_path: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each way of talking to it says so in RowCrashed, which costs one row; the process is gone then."""
+    monkeypatch.setattr("bench.measure.worker_pool.STOP_S", 0.5)
+    pool = workers(tmp_path, code)
+    with pytest.raises(RowCrashed, match=ENDINGS[code]), pool.talking("{}" + " " * 100_000) as talk:
+        talk.ask()
+    with pytest.raises(RowCrashed, match=ENDINGS[code]):
+        list(pool.lines_of(replace(JOB, path="p" * 100_000)))
+    assert pool.running == 0
+
+
+@pytest.mark.parametrize("code", ["", "import os; input(); os._exit(0)"], ids=["at once", "later"])
+def test_a_process_that_ends_well_without_an_answer_loses_its_row(tmp_path: Path, code: str) -> None:
+    with pytest.raises(RowCrashed, match="its process ended without a result"):
+        workers(tmp_path, code).result_of(JOB).__enter__()
+    with pytest.raises(RowCrashed, match="its process ended before it answered"), workers(tmp_path, code).talking("{}"):
+        pass
 
 
 @pytest.mark.parametrize(("code", "words"), [(-11, "SIGSEGV"), (-9, "SIGKILL"), (-1000, "signal 1000"), (7, "with 7")])

@@ -1,6 +1,7 @@
 """The report as Markdown."""
 
 from dataclasses import replace
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -8,10 +9,13 @@ import pytest
 from bench.machine.conditions import Conditions
 from bench.machine.environment import Environment
 from bench.report.markdown import COLUMNS, markdown, table
+from bench.report.section import Section
 from bench.results.measurement import AnswerCounts, Measurement
-from bench.results.row import ArtifactFile, ResultRow, Startup, Subject
+from bench.results.row import ArtifactFile, ResultRow, Skipped, Startup, Subject
 from bench.results.samples import Samples
 from bench.results.store import Results
+from tests.support.markdown import HOSTILE_TEXTS, as_shown, shown
+from tests.support.results_builder import ENVIRONMENT, make_results, make_row
 
 
 class TestReport:
@@ -23,6 +27,31 @@ class TestReport:
         assert "Use 2 where a core is free: 2.00 times as fast" in text
         assert "Unknown, since this machine does not report it: frequency changed, throttled, waited." in text
         assert "| m on board | int8.tflite | litert 1.0, 2 threads | 1.00 | 2.00 | 3.00 | 4.00 | 0.100 |" in text
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+def test_whatever_stands_in_results_the_report_shows_it_as_it_is(text: str) -> None:
+    """Names of models and variants, versions, CPUs, systems, reasons and searches: none acts in Markdown."""
+    rows = [make_row(variant, model=text, version=text, wrong=wrong) for variant, wrong in (("float32", ()), (text, [1]))]
+    environment = replace(ENVIRONMENT, cpu=text, os=text, python=text, cpu_flags=(text,))
+    results = make_results(rows, environment=environment)
+    device = replace(rows[0], subject=replace(rows[0].subject, device=text), accelerator_name=text)
+    refused = Skipped(replace(rows[0].subject, variant="x"), f"reason {text}")
+    results.merge([device], [refused], environment, device=text)
+    results.put(replace(results.rows[0], latency=replace(results.rows[0].latency, valid=False, why_invalid=f"doubt {text}")))
+    section = Section("a", f"title {text}", [f"sentence {text}"], None, None, "", ("c",), [[f"cell {text}"]])
+    seen = shown(markdown(results, [section]))
+    assert seen.acts == []
+    for before in ("title ", "sentence ", "cell ", "Python ", "reason ", "doubt ", "Skipped: "):
+        assert f"{before}{as_shown(text)}" in seen.text
+    assert f"{as_shown(text)}: float32.tflite in LiteRT" in seen.text  # what to ship
+
+
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+def test_a_section_leads_to_its_files_whatever_their_names_are(text: str) -> None:
+    section = Section("a", "A", ["one"], None, f"{text}.png", "caption", files=[f"{text}.json"])
+    seen = shown("\n".join(section.markdown()))
+    assert [unquote(target) for target in seen.acts] == [f"{text}.png", f"{text}.json"]
 
 
 @pytest.mark.parametrize("unknown", [None, 0])

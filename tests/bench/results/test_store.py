@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bench.report.markdown import COLUMNS, markdown, table
-from bench.results.row import Skipped
+from bench.results.row import HOST, Skipped
 from bench.results.samples import Samples
 from bench.results.store import Results, load_results
 from device.errors import EdgeproofError
-from tests.support.results_builder import ENVIRONMENT, measurement, steady
+from tests.support.results_builder import ENVIRONMENT, make_row, measurement, saved, steady
 
 
 class TestResults:
@@ -31,6 +31,63 @@ class TestResults:
         assert len(results.skipped) == 1
         results.merge([measurement()], [], ENVIRONMENT)
         assert (len(results.rows), len(results.skipped)) == (1, 0)
+
+    def merged_again(self, folder: Path, path: str, device: str = HOST) -> tuple[list[str], list[str]]:
+        """Return what is said and which variants are left, after a row is merged into results with one of this file."""
+        (folder / "build").mkdir(exist_ok=True)
+        results = Results()
+        results.merge([measurement(path=path, device=device)], [], ENVIRONMENT)
+        results = saved(folder / "build" / "bench.json", results)
+        lines = results.merge([make_row("float32")], [], ENVIRONMENT)
+        again = saved(folder / "build" / "bench.json", results)
+        assert all(f"{row.key}/predictions" in again.arrays for row in again.rows)
+        return lines, sorted(row.subject.variant for row in again.rows)
+
+    @pytest.mark.parametrize("absolute", [False, True], ids=["relative", "absolute"])
+    def test_a_row_whose_file_is_gone_from_the_results_own_folder_is_removed_and_said(
+        self, tmp_path: Path, absolute: bool
+    ) -> None:
+        """As of a variant that is no longer made."""
+        (tmp_path / "build" / "m").mkdir(parents=True)
+        path = str(tmp_path / "build/m/int8.tflite") if absolute else "build/m/int8.tflite"
+        lines, variants = self.merged_again(tmp_path, path)
+        assert variants == ["float32"]
+        key, there = f"m/int8.tflite/litert/{HOST}/cpu/1", tmp_path / "build" / "bench.json"
+        assert lines == [f"removed {key} from {there}: its file {path} is gone"]
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "build/m/int8.tflite",
+            "elsewhere/int8.tflite",
+            "int8.tflite",
+            "../m/int8.tflite",
+            "build/../x/int8.tflite",
+            "/no/such/int8.tflite",
+            "/int8.tflite",
+            "build/int8.tflite",
+        ],
+    )
+    def test_a_row_whose_file_is_not_to_be_seen_from_here_stays(
+        self, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its run was started in another folder, or on another machine: its file may be there."""
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "x").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert self.merged_again(tmp_path, path) == ([], ["float32", "int8"])
+
+    def test_a_row_stays_if_its_file_is_beside_the_results_and_the_run_is_started_elsewhere(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "build" / "m").mkdir(parents=True)
+        (tmp_path / "build" / "m" / "int8.tflite").touch()
+        monkeypatch.chdir(tmp_path / "build" / "m")
+        assert self.merged_again(tmp_path, "build/m/int8.tflite") == ([], ["float32", "int8"])
+
+    def test_a_row_of_a_device_stays(self, tmp_path: Path) -> None:
+        (tmp_path / "build" / "m").mkdir(parents=True)
+        assert self.merged_again(tmp_path, "build/m/int8.tflite", "board") == ([], ["float32", "int8"])
 
     @pytest.mark.parametrize(
         ("text", "found"),

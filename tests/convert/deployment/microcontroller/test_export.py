@@ -15,14 +15,16 @@ import pytest
 
 from common.micro_figures import MeasuredFigures
 from convert.deployment.microcontroller.board import Board, find_board
-from convert.deployment.microcontroller.export import Exported, NotMeasured, write_export
+from convert.deployment.microcontroller.export import Exported, NotMeasured, _readme, write_export
 from convert.deployment.microcontroller.golden_vectors import golden_vectors
+from convert.deployment.microcontroller.sources import Model
 from device.card import Card
 from device.errors import CardError, CheckFailed, EdgeproofError
 from device.formats.model_file import read_card
 from device.preprocessing.prepare import prepare, read_picture
 from tests.conftest import Tiny, run_module
 from tests.support.c_arrays import array_in
+from tests.support.markdown import HOSTILE_TEXTS, as_shown, shown
 from tests.support.microcontrollers import OPERATIONS, figures, saved_results
 from tests.support.models.model_files import READY, bare_copy, own_bytes
 
@@ -109,6 +111,16 @@ class TestContent:
         assert "`main.cc` and `operations.h` were not compiled, and nothing ran on a board" in text
         assert "tflite-micro 0.dev1 answered 111 of 111 pictures as LiteRT's reference kernels, bit for bit" in text
         assert "the least on a 64-bit host with the reference kernels (other kernels may need more)" in text
+
+    @pytest.mark.parametrize("text", HOSTILE_TEXTS)
+    def test_the_readme_shows_names_as_they_are(self, card: Card, text: str) -> None:
+        """A card and a file of results may come from anyone."""
+        named = replace(card, model=text)
+        found = replace(figures(READY), interpreter=text)
+        seen = shown(_readme(Model(PICO, named, own_bytes(READY), found, golden_vectors(READY)), None))
+        assert seen.acts == []
+        assert f"{as_shown(text)} {card.variant} for " in seen.text
+        assert f"Shown here: {as_shown(text)} answered" in seen.text
 
     def test_without_a_compiler_it_says_so(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))

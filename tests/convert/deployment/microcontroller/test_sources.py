@@ -33,6 +33,13 @@ def test_every_method_of_the_resolver_is_that_of_an_operation() -> None:
     assert {f"Add{method}" for method in METHODS.split()} - {resolver_method(name) for name in names} == set()
 
 
+@pytest.mark.parametrize("name", ["CONV__2D", "", "_CONV", "CONV_", "conv_2d", "2D", "ADD(); system(0); //", "ADD\n", "É"])
+def test_what_is_no_operations_name_is_refused_and_written_nowhere(name: str) -> None:
+    """A file of results may have been edited, and its names become source code."""
+    with pytest.raises(ModelError, match="is no operation's name, expected one as CONV_2D"):
+        resolver_lines(["CONV_2D", name])
+
+
 def test_the_operations_of_a_file_are_named_once_each() -> None:
     assert operations_of(READY, own_bytes(READY)) == OPERATIONS
     assert resolver_lines(OPERATIONS)[0] == "resolver.AddConv2D();"
