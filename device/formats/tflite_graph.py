@@ -20,7 +20,8 @@ TYPES = {
 OPERATIONS = {
     0: "Add", 3: "Conv", 6: "DequantizeLinear", 9: "Gemm", 14: "Sigmoid", 18: "Mul", 22: "Reshape", 23: "Resize",
     25: "Softmax", 34: "Pad", 39: "Transpose", 41: "Sub", 42: "Div", 43: "Squeeze", 45: "Slice", 50: "LogSoftmax",
-    53: "Cast", 60: "Pad", 65: "Slice", 70: "Unsqueeze", 97: "Resize", 100: "Pad", 114: "QuantizeLinear",
+    53: "Cast", 56: "ArgMax", 60: "Pad", 65: "Slice", 70: "Unsqueeze", 79: "ArgMin", 97: "Resize", 100: "Pad",
+    114: "QuantizeLinear",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from common.files import sha256_of
 from common.unzip import check_archive
 from convert.importing import keras2
+from convert.importing.class_number import check_gives_scores
 from convert.importing.front_scaling import front_of_function, made_of_pixels, taken_by
 from convert.importing.input_range import scaling_layers
 from convert.importing.keras_network import KerasWrapped, single, wrapped
@@ -154,6 +155,7 @@ def _understood(path: Path, model: Any, made_by: str | None) -> Understood:
     kind = ".keras" if zipfile.is_zipfile(path) else ".h5"
     own = isinstance(model, keras.Model)
     concrete = frozen_or_none(lambda image: single(model(image, training=False)), shape)
+    check_gives_scores(path, model.outputs[0].dtype if own else model.outputs[0].dtype.name, concrete)
     front = Front() if concrete is None else front_of_function(concrete)
     return Understood(
         path=path,

@@ -13,6 +13,7 @@ import numpy as np
 
 from common.files import sha256_of
 from convert.formats.frozen_graph import all_nodes
+from convert.importing.class_number import check_gives_scores
 from convert.importing.front_scaling import front_of_function, made_of_pixels, taken_by
 from convert.importing.keras_network import KerasWrapped, wrapped
 from convert.importing.picture_tensors import in_batches, laid_out, only, picture_layout
@@ -108,6 +109,7 @@ def _understood(path: Path, taken: Any, given: Any, name: str, function: Callabl
         raise EdgeproofError(f"{path}: its input is {dtype.name}, expected pictures: {', '.join(PICTURE_TYPES)}")
     layout = picture_layout(path, shape)
     concrete = frozen_or_none(function, shape)
+    check_gives_scores(path, tf_dtype(given).name, concrete)
     front = Front() if dtype.is_integer or concrete is None else front_of_function(concrete)
     return Understood(
         path=path,

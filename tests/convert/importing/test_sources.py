@@ -114,7 +114,19 @@ def not_finite() -> Any:
     return network
 
 
+def picking() -> Any:
+    import keras
+
+    network = colour_network()
+    return keras.Model(network.input, keras.ops.argmax(network.output, axis=1, keepdims=True))
+
+
 class TestRefusals:
+    @pytest.mark.parametrize("kind", ["keras", "saved_model"])
+    def test_a_class_number_is_refused_for_the_scores_that_it_is_made_of(self, tmp_path: Path, kind: str) -> None:
+        with pytest.raises(EdgeproofError, match=r"class number \(int32, of ArgMax\): export the scores that go into"):
+            open_source(save(picking(), tmp_path, kind))
+
     @pytest.mark.parametrize(
         ("build", "told", "found"),
         [

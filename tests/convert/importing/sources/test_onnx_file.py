@@ -165,6 +165,17 @@ REFUSED = {
         graph_of([tensor("bands", FLOAT, 1, 5, 8, 8)], [SCORES], [helper.make_node("Flatten", ["bands"], ["scores"])]),
         r"takes bands \(1, 5, 8, 8\) float32: expected a picture of 1 or 3 channels",
     ),
+    "a class number": (
+        graph_of(
+            [tensor("image", FLOAT, "N", 3, 8, 8)],
+            [tensor("number", INT64, "N", 1)],
+            [
+                helper.make_node("Flatten", ["image"], ["values"]),
+                helper.make_node("ArgMax", ["values"], ["number"], axis=1),
+            ],
+        ),
+        r"its output is a class number \(int64, of ArgMax\): export the scores that go into ArgMax",
+    ),
     "a picture for a picture": (
         graph_of(
             [tensor("image", FLOAT, 1, 3, 8, 8)],
