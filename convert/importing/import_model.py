@@ -97,7 +97,7 @@ def import_model(options: ImportOptions, say: Say) -> Path:
     asked = Preprocess() if options.preprocess is None else read_preprocess(options.preprocess)
     given = asked.labels if options.labels is None else read_labels(options.labels)
     stated = stated_range(options.input_range, asked, options.preprocess)
-    source = open_source(options.path, Opening(options.unsafe, options.signature))
+    source = open_source(options.path, Opening(options.unsafe, options.signature, asked.layout))
     say(understood_text(source.understood, with_missing=False))
     if source.understood.converted:
         raise EdgeproofError(

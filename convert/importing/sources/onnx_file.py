@@ -118,14 +118,14 @@ def recognises(path: Path) -> bool:
     return path.is_file() and path.suffix == ".onnx"
 
 
-def open_source(path: Path, _: Opening) -> OnnxSource:
+def open_source(path: Path, opening: Opening) -> OnnxSource:
     """Read a graph and open it in onnxruntime. Raises EdgeproofError with the reason where it cannot."""
     file = load(path)
     if quantized := sorted({node.op_type for node in file.model.graph.node} & set(QUANTIZED)):
         raise EdgeproofError(
             f"{path}: is quantized already ({', '.join(quantized)}): give the float model; `bench run` measures it as it is"
         )
-    interface = interface_of(path, file.model)
+    interface = interface_of(path, file.model, opening.layout)
     described = read_onnx_graph(file.model.SerializeToString())
     if number := class_number_of(described):
         raise EdgeproofError(f"{path}: {class_number_text(number)}")
