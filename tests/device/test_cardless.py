@@ -103,6 +103,39 @@ class TestQuantizedInputs:
         with pytest.raises(CardError, match=r"holds 0..255: that contradicts it"):
             answers(whole, labels, input_range="0..1")
 
+    @pytest.mark.parametrize(
+        ("dtype", "scale", "zero_point", "told"),
+        [
+            ("uint8", 0.7 / 255, 0, "0..1"),
+            ("int8", 0.7 / 255, -128, "0..1"),
+            ("uint8", 1.3 / 255, 196, "-1..1"),
+            ("uint8", 100 / 255, 0, "0..255"),
+        ],
+    )
+    def test_what_holds_the_lower_part_of_a_range_takes_it_and_saturates(
+        self, labels: Path, dtype: str, scale: float, zero_point: int, told: str
+    ) -> None:
+        """Calibration pictures without white give 0..0.7 for 0..1: a brighter pixel becomes the type's maximum."""
+        low, high = (float(end) for end in told.split(".."))
+        model = brightness_tflite(labels.with_name("dim.tflite"), dtype, scale, zero_point, low + 0.2 * (high - low))
+        assert answers(model, labels, (20, 80, 255), input_range=told) == ["dark", "light", "light"]
+        session = open_model(model, CardlessOptions(labels, told), 1, None)[0]
+        pixels = np.array([0, 51, 255], np.uint8).repeat(64)[:192].reshape(8, 8, 3)
+        found = session.tensor(pixels).reshape(-1)[[0, 64, 128]]
+        real = low + 0.2 * (high - low)
+        expected = [np.iinfo(dtype).min, round(real / scale + zero_point), np.iinfo(dtype).max]
+        assert np.abs(found.astype(int) - expected).max() <= 1
+        carded = understood_range(model_facts(model, model.read_bytes()), parse_range(told))
+        assert carded == (parse_range(told), "--input-range")
+
+    def test_the_advice_to_leave_an_option_out_is_given_only_where_that_helps(self, labels: Path) -> None:
+        odd = brightness_tflite(labels.with_name("odd.tflite"), "uint8", 0.7 / 255)
+        with pytest.raises(CardError, match=r"holds 0\.\.0\.7: that contradicts it: give the range that it was trained on"):
+            answers(odd, labels, input_range="0..255")
+        usual = brightness_tflite(labels.with_name("usual.tflite"), "uint8", 1 / 255)
+        with pytest.raises(CardError, match=r"contradicts it: leave the option out, or give the range"):
+            answers(usual, labels, input_range="0..255")
+
 
 class TestFloatInputs:
     def test_a_range_that_nothing_says_is_asked_for_and_then_taken(self, labels: Path) -> None:
