@@ -12,7 +12,7 @@ import numpy as np
 
 from device.card import CARD_SCHEMA, Card, CardlessOptions, Step
 from device.errors import CardError, EdgeproofError
-from device.formats.labels import read_labels
+from device.formats.labels import read_labels, twice_text
 from device.formats.model_facts import ModelFacts
 from device.formats.model_graph import FREE, TensorFacts, covered, kind_of
 from device.outputs import UNSAID
@@ -296,7 +296,8 @@ def describe(
         f"{facts.path}: has no card; {size} {facts.input.dtype} {picture.layout}, values {values} ({learnt_from}); "
         f"pictures are {shown}{hint}; {outputs}; {len(labels)} labels of {source}"
     )
-    return card, line
+    twice = twice_text(labels)
+    return card, f"{line}; note: {twice}" if twice else line
 
 
 def is_made_up(card: Card) -> bool:

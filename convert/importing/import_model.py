@@ -31,7 +31,7 @@ from convert.variants import GIVEN
 from device.card import CARD_SCHEMA, Step
 from device.cardless import INPUT_RANGE
 from device.errors import EdgeproofError
-from device.formats.labels import read_labels
+from device.formats.labels import read_labels, twice_text
 from device.pictures.input_range import InputRange, parse_range
 from device.pictures.picture_files import left_out_text
 from device.pictures.steps import sides
@@ -124,6 +124,8 @@ def import_model(options: ImportOptions, say: Say) -> Path:
     put = f"; put around it: {', '.join(added)}" if added else ""
     size = "×".join(str(side) for side in input_spec.shape)
     say(f"{options.path}: {source.parameters:,} parameters, pictures {size}, {len(labels)} labels{put}")
+    if twice := twice_text(labels):
+        say(f"note: {twice}")
     _say_pictures(dataset, say)
     card = _card(folder.name, labels, source, input_spec, input_range, added, dataset)
     card["provenance"]["source"]["checked"] = checked.to_json()

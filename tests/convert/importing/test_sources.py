@@ -220,6 +220,12 @@ class TestRefusals:
         _, said = imported(outside(paint, path, labels=labels, input_range=None))
         assert any("no better than guessing" in line for line in said)
 
+    def test_two_equal_labels_are_said(self, paint: Paint, tmp_path: Path) -> None:
+        labels = tmp_path / "twice.txt"
+        labels.write_text("crane\ncrane\nblue\n")
+        _, said = imported(outside(paint, save(colour_network(), tmp_path), labels=labels, calibration=paint.flat))
+        assert "note: 'crane' is label 0 and 1: answers do not tell them apart" in said
+
     @pytest.mark.parametrize("front", [lambda image: image / 127.5 - 1, lambda image: (image - 127.5) * (1 / 127.5)])
     def test_scaling_twice_is_refused_unless_it_is_confirmed(
         self, paint: Paint, tmp_path: Path, front: Callable[[Any], Any]
