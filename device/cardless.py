@@ -12,7 +12,7 @@ import numpy as np
 
 from device.card import CARD_SCHEMA, Card, CardlessOptions, Step
 from device.errors import CardError, EdgeproofError
-from device.formats.labels import read_labels
+from device.formats.labels import read_labels, twice_text
 from device.formats.model_facts import ModelFacts
 from device.formats.model_graph import FREE, TensorFacts, covered, kind_of
 from device.outputs import UNSAID
@@ -24,7 +24,7 @@ KNOWN_RANGES = ("0..255", "0..1", "-1..1", "-128..127")  # that quantized models
 STEPS_OFF = 2  # how far a quantized input may be off: its zero point is rounded, and 1/128 is used for 1/127.5
 SHARE_OFF = 0.15  # of the range: calibration pictures may not reach its ends
 SHARE_BEYOND = 0.25  # of the requested range may exceed what the input can hold: with more, pixels would saturate
-LEAST_SHARE = 0.25  # of what the input can hold: a smaller range would use only a few of its steps
+LEAST_SHARE = 0.25  # of what the input can hold: a smaller range would use only a few of its steps; and the other way round
 INPUT_RANGE = "--input-range"
 WHOLE_NUMBERS = ("uint8", "uint16", "uint32", "int32", "int64")
 
@@ -122,13 +122,29 @@ def _requested_range(
         return _beside_own_scaling(facts, requested, said_by)
     beyond = max(limits[0] - low, high - limits[1])
     wide = np.dtype(facts.input.dtype).itemsize > 1
-    if beyond > SHARE_BEYOND * (high - low) or (not wide and high - low < LEAST_SHARE * (limits[1] - limits[0])):
+    too_small = beyond > SHARE_BEYOND * (high - low) and not _of_dim_pictures(limits, (low, high))
+    if too_small or (not wide and high - low < LEAST_SHARE * (limits[1] - limits[0])):
         raise CardError(
             f"{facts.path}: {said_by} {requested.name}: its input of type {facts.input.dtype} holds {_text(limits)}: "
-            "that contradicts it: leave the option out, or give the range that it was trained on"
+            f"that contradicts it: {_without(facts, limits)}give the range that it was trained on"
         )
     same = _is_byte(facts.input, limits, requested)
     return (None if same else requested), said_by
+
+
+def _of_dim_pictures(held: tuple[float, float], requested: tuple[float, float]) -> bool:
+    """Say whether an input holds the lower part of a range, as of calibration pictures without white: brighter saturates."""
+    share = (held[1] - held[0]) / (requested[1] - requested[0])
+    return abs(held[0] - requested[0]) <= STEPS_OFF * (held[1] - held[0]) / 255 and LEAST_SHARE <= share <= 1
+
+
+def _without(facts: ModelFacts, limits: tuple[float, float]) -> str:
+    """Return the advice to leave the option out, where the file says by itself what it takes."""
+    try:
+        _quantized_range(facts, limits)
+    except CardError:
+        return ""
+    return "leave the option out, or "
 
 
 def _beside_own_scaling(facts: ModelFacts, requested: InputRange, said_by: str) -> tuple[InputRange, str]:
@@ -285,7 +301,8 @@ def describe(
         f"{facts.path}: has no card; {size} {facts.input.dtype} {picture.layout}, values {values} ({learnt_from}); "
         f"pictures are {shown}{hint}; {outputs}; {len(labels)} labels of {source}"
     )
-    return card, line
+    twice = twice_text(labels)
+    return card, f"{line}; note: {twice}" if twice else line
 
 
 def is_made_up(card: Card) -> bool:

@@ -31,9 +31,9 @@ def open_model(path: Path, options: CardlessOptions, threads: int, runtime: Opti
         return open_session(path, card, threads, runtime), card
     # Only here: another Python compiles what it imports from the archive at every start
     from device.cardless import describe
-    from device.formats.model_facts import model_facts
+    from device.formats.model_facts import classifier_facts
 
-    card, said = describe(model_facts(path, read_model_bytes(path)), options)
+    card, said = describe(classifier_facts(path, read_model_bytes(path)), options)
     session = open_session(path, card, threads, runtime)
     print(printable(said), file=sys.stderr)
     return session, card

@@ -11,7 +11,7 @@ from convert.importing.preprocessing import Preprocess, read_preprocess
 from device import cardless
 from device.card import CARD_SCHEMA, Card, CardlessOptions, Step
 from device.errors import EdgeproofError, PictureError
-from device.formats.model_facts import ModelFacts, model_facts
+from device.formats.model_facts import ModelFacts, classifier_facts
 from device.formats.model_file import read_model_bytes
 from device.formats.model_graph import FREE
 from device.preprocessing.encoding import Encoding
@@ -59,7 +59,7 @@ def describe(path: Path, options: CardlessRunOptions) -> tuple[Card, CardlessInp
             f"{path}: has no card: its accuracy needs --labels FILE and --data FOLDER; "
             f"without {' and '.join(options.names)} its latency is measured with random input"
         )
-    facts = model_facts(path, read_model_bytes(path))
+    facts = classifier_facts(path, read_model_bytes(path))
     filled = next(iter(shapes.values()), facts.input.shape)  # of the only input
     if options.preprocess is None:
         return _with_better_fit(facts, options, options.data, filled, CardlessInput(shapes))

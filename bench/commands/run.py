@@ -77,7 +77,8 @@ def run(**given: Any) -> int:
     """Measure FILE... (default: all artifacts of build/) and merge the rows into build/bench.json.
 
     A FILE that was not made here and has no card is measured with random input; --labels and --data together
-    measure its accuracy. Ctrl-C keeps the rows that are finished.
+    measure its accuracy. Ctrl-C keeps the rows that are finished. Exit code 1: a row crashed, or a FILE was
+    measured in no runtime.
     """
     options = RunOptions(**given)
     if options.devices is None and options.pictures is not None:
@@ -123,6 +124,7 @@ def _on_this_machine(options: RunOptions) -> int:
     from bench.machine import environment
     from bench.measure.row import Extras
     from bench.measure.run import run as measure
+    from bench.measure.unmeasured import unmeasured
     from bench.report.write import write_report
     from bench.results import history
     from bench.results.store import results_so_far
@@ -143,7 +145,10 @@ def _on_this_machine(options: RunOptions) -> int:
     write_report(results, output, search_sections(output))
     if outcome.interrupted:
         raise KeyboardInterrupt
-    return 1 if outcome.crashed else 0
+    missed = unmeasured(options.files, outcome.measured)
+    for line in missed:  # last, so that the end of a log shows it
+        click.echo(f"failed: {line}", err=True)
+    return 1 if outcome.crashed or missed else 0
 
 
 def _artifacts(options: RunOptions) -> Sequence[Any]:

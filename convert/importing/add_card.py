@@ -31,7 +31,7 @@ from convert.verification.verify import margins
 from device.card import Card, Step
 from device.cardless import Picture, card_for, understood_range
 from device.errors import CardError, CheckFailed, EdgeproofError
-from device.formats.labels import read_labels
+from device.formats.labels import read_labels, twice_text
 from device.formats.model_file import read_model_bytes
 from device.open_model import open_session
 from device.pictures.input_range import InputRange
@@ -90,6 +90,8 @@ def add_card(options: CardOptions, say: Say) -> CardAdded:
             f"{options.path}: is to be converted: give it to `convert run`; `convert card` is for a .tflite"
         )
     labels, learnt_from = _labels(source, options, asked)
+    if twice := twice_text(labels):
+        say(f"note: {twice}")
     steps = (*_steps(source, options, asked), *_encoding(source, given).to_steps())
     card = card_for(source.facts, labels, learnt_from, steps, source.picture, GIVEN)
     path = folder / f"{folder.name}.{GIVEN}.tflite"

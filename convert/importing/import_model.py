@@ -19,6 +19,7 @@ from common.verdict import Verdict, judge
 from common.version import tool_versions
 from convert import calibration as calibrate
 from convert.child import Workplace
+from convert.importing.earlier_artifacts import remove_others
 from convert.importing.model_io import InputSpec, resolve_activation, resolve_fit, resolve_range
 from convert.importing.preprocessing import Preprocess, read_preprocess
 from convert.importing.source_check import check_against_source
@@ -26,10 +27,11 @@ from convert.importing.sources import Opening, Source, Wrapped, Wrapping, open_s
 from convert.importing.trials import SamplePictures, check_steps
 from convert.importing.understood import Activation, Fact, Understood, shape_text, understood_text
 from convert.trained_model import MODEL_ENDINGS
+from convert.variants import GIVEN
 from device.card import CARD_SCHEMA, Step
 from device.cardless import INPUT_RANGE
 from device.errors import EdgeproofError
-from device.formats.labels import read_labels
+from device.formats.labels import read_labels, twice_text
 from device.pictures.input_range import InputRange, parse_range
 from device.pictures.picture_files import left_out_text
 from device.pictures.steps import sides
@@ -95,12 +97,14 @@ def import_model(options: ImportOptions, say: Say) -> Path:
     asked = Preprocess() if options.preprocess is None else read_preprocess(options.preprocess)
     given = asked.labels if options.labels is None else read_labels(options.labels)
     stated = stated_range(options.input_range, asked, options.preprocess)
-    source = open_source(options.path, Opening(options.unsafe, options.signature))
+    source = open_source(options.path, Opening(options.unsafe, options.signature, asked.layout))
     say(understood_text(source.understood, with_missing=False))
     if source.understood.converted:
         raise EdgeproofError(
             f"{options.path}: is converted already, and nothing else is made of it: `convert card` takes it as it is"
         )
+    if (used := folder / f"{folder.name}.{GIVEN}.tflite").exists():
+        raise EdgeproofError(f"{used}: is a model that is used as it is: choose another --name, or remove it")
     labels = _resolve_labels(source, given, options.labels or options.preprocess)
     input_spec = _input_spec(source, options, asked)
     dataset = _pictures(options, labels, input_spec.steps)
@@ -120,11 +124,13 @@ def import_model(options: ImportOptions, say: Say) -> Path:
     put = f"; put around it: {', '.join(added)}" if added else ""
     size = "×".join(str(side) for side in input_spec.shape)
     say(f"{options.path}: {source.parameters:,} parameters, pictures {size}, {len(labels)} labels{put}")
+    if twice := twice_text(labels):
+        say(f"note: {twice}")
     _say_pictures(dataset, say)
     card = _card(folder.name, labels, source, input_spec, input_range, added, dataset)
     card["provenance"]["source"]["checked"] = checked.to_json()
     card["accuracy"] |= _accuracy(source.understood.framework.split()[0], model, dataset, input_spec.steps, say)
-    return _write(folder, model, card)
+    return _write(folder, model, card, say)
 
 
 def _behind(source: Source, activation: Activation) -> list[str]:
@@ -304,15 +310,19 @@ def _card(
     }
 
 
-def _write(folder: Path, model: Wrapped, card: dict[str, Any]) -> Path:
-    """Write the model and its card."""
+def _write(folder: Path, model: Wrapped, card: dict[str, Any], say: Say) -> Path:
+    """Write the model and its card. Only then is removed what an earlier model of this name has left."""
     path = folder / f"{folder.name}{model.ending}"
     card_path = folder / f"{folder.name}.card.json"
-    with exclusive(folder / folder.name), replacing_together(card_path, path) as (about, file):
-        model.save(file)
-        card["provenance"]["source_sha256"] = sha256_of(file)
-        about.write_bytes(json_bytes(card))
-    for other in MODEL_ENDINGS:  # of an earlier model with this name
-        if other != model.ending:
-            (folder / f"{folder.name}{other}").unlink(missing_ok=True)
+    with exclusive(folder / folder.name):
+        with replacing_together(card_path, path) as (about, file):
+            model.save(file)
+            card["provenance"]["source_sha256"] = sha256_of(file)
+            about.write_bytes(json_bytes(card))
+        for other in MODEL_ENDINGS:
+            if other != model.ending:
+                (folder / f"{folder.name}{other}").unlink(missing_ok=True)
+        removed = remove_others(folder, card)
+    if removed:
+        say(f"note: {folder} held another model, or this one imported otherwise: removed {', '.join(removed)} made of it")
     return path

@@ -12,6 +12,7 @@ from device.errors import EdgeproofError
 from device.runtimes import first_line
 
 COLOURS = (1, 3)
+PICTURE_TYPES = ("float32", "float16", "uint8", "int32")
 
 
 def only(path: Path, what: str, found: Mapping[str, Shape], advice: str) -> str:
@@ -20,6 +21,14 @@ def only(path: Path, what: str, found: Mapping[str, Shape], advice: str) -> str:
         named = ", ".join(f"{name} {shape_text(shape)}" for name, shape in found.items())
         raise EdgeproofError(f"{path}: has {len(found)} {what}s ({named}), expected one: {advice}")
     return next(iter(found))
+
+
+def check_picture_type(path: Path, dtype: str) -> None:
+    """Raise EdgeproofError for an input of a type that no picture has."""
+    if dtype not in PICTURE_TYPES:
+        raise EdgeproofError(
+            f"{path}: its input is {dtype}, expected pictures: {', '.join(PICTURE_TYPES)}: export it with one of these"
+        )
 
 
 def picture_layout(path: Path, shape: Shape) -> Layout:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 HALF = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
+WHOLE = ("uint8", "int32")
 
 
 def computes_in_half(network: Any) -> bool:
@@ -14,6 +15,11 @@ def computes_in_half(network: Any) -> bool:
 def in_float32(network: Any) -> Any:
     """Return the model as it computes in float32: TFLite has no 16-bit convolution, and float16 is a variant of its own."""
     return rebuilt(network, lambda name, value: "float32" if name in ("dtype", "name") and value in HALF else value)
+
+
+def taking_floats(network: Any) -> Any:
+    """Return the model with an input of float32 where it takes whole numbers: the pipeline's pixels are float32."""
+    return rebuilt(network, lambda name, value: "float32" if name == "dtype" and value in WHOLE else value)
 
 
 def rebuilt(network: Any, changed: Callable[[str, Any], Any]) -> Any:

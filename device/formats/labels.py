@@ -18,6 +18,7 @@ NUMBERED = re.compile(r"(\d+)(?:\s*[:;,\t]\s*|\s+)(\S.*)")  # "0 cat", "0: cat",
 NAME_COLUMNS = ("label", "labels", "name", "class_name", "display_name", "class", "category")
 NESTED = ("id2label", "label2id", "labels", "label_names", "class_names", "classes", "names", "categories")
 LIMIT_BYTES = 16 << 20
+MOST_NAMED = 3  # of labels that are not unique
 
 
 def read_labels(path: Path) -> list[str]:
@@ -37,6 +38,16 @@ def read_labels(path: Path) -> list[str]:
     if "" in labels:
         raise EdgeproofError(f"{path}: label {labels.index('')} is empty, {FORMS}")
     return labels
+
+
+def twice_text(labels: Sequence[str]) -> str:
+    """Say which labels stand there more than once, or return "". Some real lists have such, as ImageNet's two cranes."""
+    places: dict[str, list[str]] = {}
+    for number, label in enumerate(labels):
+        places.setdefault(label, []).append(str(number))
+    found = [f"{label!r} is label {' and '.join(at)}" for label, at in places.items() if len(at) > 1]
+    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+    return f"{', '.join(found[:MOST_NAMED])}{more}: answers do not tell them apart" if found else ""
 
 
 def _decoded(data: bytes) -> str:

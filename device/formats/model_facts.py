@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 from device.errors import ModelError
+from device.formats.class_number import class_number_of, class_number_text
 from device.formats.model_graph import Front, TensorFacts, activation_of, front_of
 from device.formats.onnx_graph import read_onnx_graph
 from device.formats.tflite_graph import read_tflite_graph
@@ -24,6 +25,7 @@ class ModelFacts:
     activation: Optional[str]  # "softmax", "sigmoid", "logits"; None: unknown
     metadata: Metadata = NO_METADATA
     labels: Optional[tuple[str, ...]] = None  # inside standard metadata
+    class_number: Optional[str] = None  # what its output is, where it is no scores: "int64, of ArgMax"
 
 
 def model_facts(path: Path, data: bytes) -> ModelFacts:
@@ -45,4 +47,13 @@ def model_facts(path: Path, data: bytes) -> ModelFacts:
         activation_of(graph),
         metadata,
         None if labels is None else tuple(labels),
+        class_number_of(graph),
     )
+
+
+def classifier_facts(path: Path, data: bytes) -> ModelFacts:
+    """Read a model that gives scores. Raises ModelError as `model_facts`, and for one that gives a class number."""
+    facts = model_facts(path, data)
+    if facts.class_number is not None:
+        raise ModelError(f"{path}: {class_number_text(facts.class_number)}")
+    return facts

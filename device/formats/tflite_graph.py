@@ -21,8 +21,8 @@ TYPES = {
 OPERATIONS = {
     0: "Add", 1: "AveragePool", 2: "Concat", 3: "Conv", 4: "Conv", 6: "DequantizeLinear", 9: "Gemm", 14: "Sigmoid",
     18: "Mul", 22: "Reshape", 23: "Resize", 25: "Softmax", 34: "Pad", 39: "Transpose", 40: "ReduceMean", 41: "Sub",
-    42: "Div", 43: "Squeeze", 45: "Slice", 50: "LogSoftmax", 53: "Cast", 60: "Pad", 65: "Slice", 70: "Unsqueeze",
-    83: "Concat", 97: "Resize", 100: "Pad", 106: "Sum", 114: "QuantizeLinear", 126: "MatMul",
+    42: "Div", 43: "Squeeze", 45: "Slice", 50: "LogSoftmax", 53: "Cast", 56: "ArgMax", 60: "Pad", 65: "Slice",
+    70: "Unsqueeze", 79: "ArgMin", 83: "Concat", 97: "Resize", 100: "Pad", 106: "Sum", 114: "QuantizeLinear", 126: "MatMul",
 }  # fmt: skip
 
 

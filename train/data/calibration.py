@@ -14,7 +14,8 @@ from device.preprocessing.prepare import run_steps
 from train.data.dataset import NO_LABEL, DataReference, Dataset, Labels, Split, file_split, stratified_order
 
 HELD_OUT_SHARE = 3  # one picture in so many is held out to verify with
-LEAST_PICTURES = 10
+LEAST_TO_CALIBRATE = 20
+LEAST_PICTURES = 29  # of which LEAST_TO_CALIBRATE are left where a third is held out
 
 
 def calibration_reference(
@@ -37,21 +38,30 @@ def load_calibration(reference: DataReference, labels: Sequence[str]) -> Dataset
     leave_out = {Path(os.path.normpath(folder / name)) for name in reference.skipped}
     left_out: Counter[str] = Counter()
     files, truth = labelled_files(folder, labels, leave_out, left_out)
+    _check_enough(reference, len(files), left_out)
     if reference.validation is not None:
         chosen, held_out = _split(files, truth), labelled_files(Path(reference.validation), labels, leave_out, left_out)
         held = _split(*held_out)
         return Dataset(reference, tuple(labels), chosen, held, held, left_out)
-    if len(files) < LEAST_PICTURES:
-        why = f" (left out: {left_out_text(left_out)})" if left_out else ""
-        raise EdgeproofError(
-            f"{folder}: holds {len(files)} usable pictures{why}, too few to calibrate and verify with: expected at least "
-            f"{LEAST_PICTURES}, better 300 and more, of every class"
-        )
     order = stratified_order(truth, reference.seed)
     border = len(files) // HELD_OUT_SHARE
     verifying, calibrating = (sorted(part.tolist()) for part in (order[:border], order[border:]))
     train, held = (_split([files[i] for i in part], truth[part]) for part in (calibrating, verifying))
     return Dataset(reference, tuple(labels), train, held, held, left_out)
+
+
+def _check_enough(reference: DataReference, found: int, left_out: Counter[str]) -> None:
+    """Raise EdgeproofError where too few of a folder's pictures are left to calibrate with."""
+    alone = reference.validation is None
+    least = LEAST_PICTURES if alone else LEAST_TO_CALIBRATE
+    if found >= least:
+        return
+    why = f" (left out: {left_out_text(left_out)})" if left_out else ""
+    held = f" (a third is held out to verify with, {LEAST_TO_CALIBRATE} have to be left to calibrate with)" if alone else ""
+    raise EdgeproofError(
+        f"{reference.path}: holds {found} usable pictures{why}, expected at least {least}{held}, better 300 and more, of "
+        "every class: add pictures"
+    )
 
 
 def _split(files: Sequence[Path], truth: Labels) -> Split:

@@ -34,8 +34,11 @@ class Interface:
         return self.shape[0]
 
 
-def interface_of(path: Path, model: Any) -> Interface:
-    """Describe an onnx.ModelProto. Raises EdgeproofError for one that does not take one picture and give scores."""
+def interface_of(path: Path, model: Any, stated: Layout | None = None) -> Interface:
+    """Describe an onnx.ModelProto. Raises EdgeproofError for one that does not take one picture and give scores.
+
+    `stated` is the layout of a picture whose sides and operators do not show it.
+    """
     graph = model.graph
     constant = {tensor.name for tensor in graph.initializer}
     inputs = [entry for entry in graph.input if entry.name not in constant]
@@ -48,7 +51,7 @@ def interface_of(path: Path, model: Any) -> Interface:
         raise EdgeproofError(
             f"{path}: takes {told}: expected a picture, (batch, 3, height, width) or (batch, height, width, 3)"
         )
-    layout, learnt_from = _layout(path, graph, entry.name, shape, told)
+    layout, learnt_from = _layout(path, graph, entry.name, shape, told, stated)
     shape = _with_known_channels(graph, shape, layout)
     output_name, output_shape = _output(path, graph)
     return Interface(
@@ -74,8 +77,8 @@ def _shape(entry: Any) -> Shape:
 # ---- the picture ----------------------------------------------------------------------------------------------------
 
 
-def _layout(path: Path, graph: Any, name: str, shape: Shape, told: str) -> tuple[Layout, str]:
-    """Return the layout and where it was learnt: from the first operator that shows it, else from the sides."""
+def _layout(path: Path, graph: Any, name: str, shape: Shape, told: str, stated: Layout | None) -> tuple[Layout, str]:
+    """Return the layout and where it was learnt: from the first operator that shows it, the sides, else as stated."""
     shown = _shown_layout(graph, name) if len(shape) == 4 else None
     first, last = shape[1] in CHANNELS, shape[-1] in CHANNELS
     if len(shape) == 3:
@@ -85,9 +88,12 @@ def _layout(path: Path, graph: Any, name: str, shape: Shape, told: str) -> tuple
         return shown
     if first != last:
         return ("NCHW" if first else "NHWC"), "its sides"
-    if first and last:
+    if stated is not None and fits[stated]:
+        return stated, "--preprocess"
+    if all(fits.values()):
         raise EdgeproofError(
-            f'{path}: takes {told}, which may be channels first or last: give "layout" in --preprocess JSON'
+            f"{path}: takes {told}, which may be channels first or last: say it in a file for --preprocess, as "
+            '{"input": {"layout": "NCHW"}}, or "NHWC"'
         )
     raise EdgeproofError(f"{path}: takes {told}: expected a picture of 1 or 3 channels")
 

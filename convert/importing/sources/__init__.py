@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from convert.importing.understood import Activation, Understood
+from convert.importing.understood import Activation, Layout, Understood
 from device.errors import EdgeproofError
 from device.pictures.input_range import PIXELS, InputRange
 from train.data.dataset import Pixels
@@ -26,6 +26,7 @@ class Opening:
 
     unsafe: bool = False  # run Python code that is stored in it
     signature: str | None = None  # of a SavedModel that has several
+    layout: Layout | None = None  # of --preprocess, for a file that does not show its own
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ from typing import Any
 from common.files import sha256_of
 from common.unzip import check_archive
 from convert.importing import keras2
+from convert.importing.class_number import check_gives_scores
 from convert.importing.front_scaling import front_of_function, made_of_pixels, taken_by
 from convert.importing.input_range import scaling_layers
 from convert.importing.keras_network import KerasWrapped, single, wrapped
-from convert.importing.picture_tensors import activation_of, in_batches, laid_out, only, picture_layout
-from convert.importing.rebuilt import computes_in_half, in_float32
+from convert.importing.picture_tensors import activation_of, check_picture_type, in_batches, laid_out, only, picture_layout
+from convert.importing.rebuilt import computes_in_half, in_float32, taking_floats
 from convert.importing.sources import Opening, Scores, Wrapping
-from convert.importing.tensor_function import as_layer, frozen, frozen_or_none, without_half
+from convert.importing.tensor_function import as_layer, frozen, frozen_or_none, without_half, without_integers
 from convert.importing.understood import Fact, Shape, Understood
 from convert.reasons import shortened
 from device.errors import EdgeproofError
@@ -51,21 +52,22 @@ class KerasSource:
 
     def answers(self, values: Any) -> Scores:
         path, tensor = self.understood.path, laid_out(values, self.understood.layout.value)
-        return in_batches(path, tensor, BATCH, False, lambda part: single(self.reference(part, training=False)))
+        return in_batches(path, tensor, BATCH, False, lambda part: _answered(self.reference, part))
 
     def wrapped(self, wrapping: Wrapping) -> KerasWrapped:
         network = self.network
         if network is None:
             return wrapped(self.understood, self._frozen_layer(wrapping), wrapping, keep_layers=False)
         network = in_float32(network) if computes_in_half(network) else network
+        network = taking_floats(network) if _takes_whole_numbers(network) else network
         return wrapped(self.understood, lambda image: single(network(image, training=False)), wrapping, keep_layers=True)
 
     def _frozen_layer(self, wrapping: Wrapping) -> Any:
         """Return the model as one layer, for pictures of a size that is known now; made once a size."""
         shape = self.understood.shape_for(*wrapping.shape[:2])
         if shape not in self._layers:
-            concrete = frozen(lambda image: single(self.reference(image, training=False)), shape)
-            self._layers[shape] = as_layer(without_half(concrete))
+            concrete = frozen(lambda image: _answered(self.reference, image), shape)
+            self._layers[shape] = as_layer(without_half(without_integers(concrete)))
         return self._layers[shape]
 
 
@@ -137,10 +139,28 @@ def _with_free_batch(model: Any) -> Any:
     if model.inputs[0].shape[0] is None or len(model.inputs) > 1:
         return model
     framework = keras if isinstance(model, keras.Model) else keras2.library()
-    image = framework.Input(tuple(model.inputs[0].shape[1:]), name="free_batch")
+    image = framework.Input(tuple(model.inputs[0].shape[1:]), name="free_batch", dtype=model.inputs[0].dtype)
     again = framework.models.clone_model(model, input_tensors=image)
     again.set_weights(model.get_weights())
     return again
+
+
+def _takes_whole_numbers(model: Any) -> bool:
+    return "int" in _dtype(model.inputs[0])
+
+
+def _dtype(tensor: Any) -> str:
+    """Return the name of a tensor's type, of Keras 3 or 2."""
+    return str(getattr(tensor.dtype, "name", tensor.dtype))
+
+
+def _answered(model: Any, values: Any) -> Any:
+    """Call a model, of Keras 3 or 2, on float32 values; one that takes whole numbers gets them rounded."""
+    if _takes_whole_numbers(model):
+        import tensorflow as tf
+
+        values = tf.cast(tf.round(values), _dtype(model.inputs[0]))
+    return single(model(values, training=False))
 
 
 def _understood(path: Path, model: Any, made_by: str | None) -> Understood:
@@ -154,7 +174,11 @@ def _understood(path: Path, model: Any, made_by: str | None) -> Understood:
     activation = activation_of(_last_layer(model))
     kind = ".keras" if zipfile.is_zipfile(path) else ".h5"
     own = isinstance(model, keras.Model)
-    concrete = frozen_or_none(lambda image: single(model(image, training=False)), shape)
+    layout, dtype = picture_layout(path, shape), _dtype(model.inputs[0])
+    if "float" not in dtype:  # Keras computes in any of them
+        check_picture_type(path, dtype)
+    concrete = frozen_or_none(lambda image: _answered(model, image), shape)
+    check_gives_scores(path, _dtype(model.outputs[0]), concrete)
     front = Front() if concrete is None else front_of_function(concrete)
     return Understood(
         path=path,
@@ -162,10 +186,10 @@ def _understood(path: Path, model: Any, made_by: str | None) -> Understood:
         description=f"Keras model ({kind})" if made_by is None else f"{made_by} model ({kind})",
         framework=f"Keras {metadata.version('keras')}" if own else f"tf_keras {metadata.version('tf_keras')}",
         shape=Fact(shape, said),
-        dtype=Fact("float32", said),
-        layout=Fact(picture_layout(path, shape), "its sides"),
+        dtype=Fact(dtype, said),
+        layout=Fact(layout, "its sides"),
         output_shape=Fact(scores, said),
-        input_range=_taken(model, front),
+        input_range=Fact(PIXELS, f"its input is {dtype}") if _takes_whole_numbers(model) else _taken(model, front),
         made_of_pixels=made_of_pixels(front),
         activation=Fact(activation, "its last layer") if activation else None,
         in_half=computes_in_half(model),

@@ -20,6 +20,7 @@ from convert.importing.picture_tensors import laid_out
 from convert.importing.sources import Opening, Scores, Wrapping
 from convert.importing.understood import Fact, Understood
 from device.errors import EdgeproofError
+from device.formats.class_number import class_number_of, class_number_text
 from device.formats.model_graph import Front, front_of
 from device.formats.onnx_graph import read_onnx_graph
 from device.pictures.input_range import PIXELS
@@ -117,17 +118,20 @@ def recognises(path: Path) -> bool:
     return path.is_file() and path.suffix == ".onnx"
 
 
-def open_source(path: Path, _: Opening) -> OnnxSource:
+def open_source(path: Path, opening: Opening) -> OnnxSource:
     """Read a graph and open it in onnxruntime. Raises EdgeproofError with the reason where it cannot."""
     file = load(path)
     if quantized := sorted({node.op_type for node in file.model.graph.node} & set(QUANTIZED)):
         raise EdgeproofError(
             f"{path}: is quantized already ({', '.join(quantized)}): give the float model; `bench run` measures it as it is"
         )
-    interface = interface_of(path, file.model)
+    interface = interface_of(path, file.model, opening.layout)
+    described = read_onnx_graph(file.model.SerializeToString())
+    if number := class_number_of(described):
+        raise EdgeproofError(f"{path}: {class_number_text(number)}")
     session = opened(path, file.model.SerializeToString())
     classes = _classes(path, session, interface)
-    front = front_of(read_onnx_graph(file.model.SerializeToString()))
+    front = front_of(described)
     graph = file.model.graph
     return OnnxSource(
         understood=_understood(path, file.model, file.opset, interface, classes, front),

@@ -13,9 +13,10 @@ import numpy as np
 
 from common.files import sha256_of
 from convert.formats.frozen_graph import all_nodes
+from convert.importing.class_number import check_gives_scores
 from convert.importing.front_scaling import front_of_function, made_of_pixels, taken_by
 from convert.importing.keras_network import KerasWrapped, wrapped
-from convert.importing.picture_tensors import in_batches, laid_out, only, picture_layout
+from convert.importing.picture_tensors import check_picture_type, in_batches, laid_out, only, picture_layout
 from convert.importing.sources import Opening, Scores, Wrapping
 from convert.importing.tensor_function import (
     as_layer,
@@ -37,7 +38,6 @@ from train.fitting.predict import BATCH
 EXPECTS = "the folder of a SavedModel"
 GRAPH = "saved_model.pb"
 MOST_GRAPH_BYTES = 2_000_000_000  # of a protobuf message
-PICTURE_TYPES = ("float32", "float16", "uint8", "int32")
 UNSAFE_OPTION = "--unsafe-code"
 
 
@@ -104,10 +104,10 @@ def tf_dtype(tensor: Any) -> Any:
 
 def _understood(path: Path, taken: Any, given: Any, name: str, function: Callable[[Any], Any]) -> Understood:
     said, dtype, shape = f"its signature {name}", tf_dtype(taken), _shape(taken)
-    if dtype.name not in PICTURE_TYPES:
-        raise EdgeproofError(f"{path}: its input is {dtype.name}, expected pictures: {', '.join(PICTURE_TYPES)}")
+    check_picture_type(path, dtype.name)
     layout = picture_layout(path, shape)
     concrete = frozen_or_none(function, shape)
+    check_gives_scores(path, tf_dtype(given).name, concrete)
     front = Front() if dtype.is_integer or concrete is None else front_of_function(concrete)
     return Understood(
         path=path,

@@ -8,7 +8,7 @@ from convert.importing.sources import Opening, Scores, Wrapped, Wrapping
 from convert.importing.understood import ACTIVATIONS, Fact, Layout, Understood
 from device.cardless import Picture, picture_of, understood_range
 from device.errors import CardError, EdgeproofError
-from device.formats.model_facts import ModelFacts, model_facts
+from device.formats.model_facts import ModelFacts, classifier_facts
 from device.formats.model_file import read_card, read_model_bytes
 from device.formats.model_graph import FREE
 from device.pictures.input_range import PIXELS
@@ -55,7 +55,7 @@ def open_source(path: Path, _: Opening) -> TfliteSource:
     if read_card(path) is not None:
         raise CardError(f"{path}: has a card: `convert show`, `convert bundle` and classify.py take it as it is")
     data = read_model_bytes(path)
-    facts = model_facts(path, data)
+    facts = classifier_facts(path, data)
     picture = picture_of(facts)
     return TfliteSource(
         understood=_understood(path, facts, picture),

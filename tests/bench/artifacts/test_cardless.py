@@ -89,8 +89,9 @@ class TestCommand:
     @pytest.mark.slow
     def test_free_sides_are_asked_for_by_name_and_taken_from_the_option(self, tmp_path: Path) -> None:
         model = brightness_model(tmp_path / "free.onnx", side="side")
-        _, rows, skipped = bench(tmp_path, model)
-        assert rows == []
+        finished, rows, skipped = bench(tmp_path, model)
+        assert (finished.code, rows) == (1, [])
+        assert finished.error_line == f"failed: {model}: was measured in no runtime: each skipped row says why"
         assert "--input-shape 'in=SIDES'" in skipped[0].reason
         finished, rows, skipped = bench(tmp_path, model, "--input-shape", "1,3,32,32")
         assert (finished.code, len(rows), skipped) == (0, 1, []), finished.stderr

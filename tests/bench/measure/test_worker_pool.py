@@ -45,9 +45,11 @@ def test_a_model_that_eats_memory_costs_its_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_model_that_a_runtime_refuses_is_skipped_with_its_reason_and_exit_code_0(tmp_path: Path) -> None:
+def test_a_model_that_its_only_runtime_refuses_is_skipped_with_its_reason_and_exit_code_1(tmp_path: Path) -> None:
     finished, results = bench(tmp_path, model(tmp_path, "refused"), model(tmp_path, "healthy"))
-    assert finished.code == 0, finished.stderr
+    assert finished.code == 1, finished.stderr
+    assert finished.error_line.startswith("failed: ")
+    assert "refused.tflite: was measured in no runtime" in finished.error_line
     assert "no such operation" in results.skipped[0].reason
 
 

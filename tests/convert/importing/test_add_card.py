@@ -13,8 +13,10 @@ from convert.formats.card_writer import embed
 from convert.formats.tflite_metadata import with_metadata
 from convert.importing.add_card import CardAdded, CardOptions, add_card
 from convert.trained_model import artifact_path, keras_path
+from device.card import CardlessOptions
 from device.errors import EdgeproofError
 from device.formats.model_file import read_card
+from device.open_model import open_model
 from tests.conftest import classify, run_module
 from tests.support.models.tflite_files import brightness_tflite
 
@@ -148,6 +150,16 @@ class TestStandardMetadata:
         with zipfile.ZipFile(found.path) as archive:
             assert archive.namelist() == ["labels.txt", "edgeproof/card.json"]
         assert classify(found.path, picture, cwd=Path.cwd()).stdout.split(": ")[1].startswith("light")
+
+
+def test_two_equal_labels_are_said_and_taken(tmp_path: Path, labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels.write_text("same\nsame\n")
+    source = brightness_tflite(tmp_path / "bright.tflite", "uint8", 1 / 255)
+    said: list[str] = []
+    assert add_card(CardOptions(source, labels), said.append).card.labels == ("same", "same")
+    assert "note: 'same' is label 0 and 1: answers do not tell them apart" in said
+    open_model(source, CardlessOptions(labels), 1, None)
+    assert "note: 'same' is label 0 and 1" in capsys.readouterr().err
 
 
 class TestRefused:

@@ -41,8 +41,11 @@ class TestPictures:
         ("files", "found"),
         [
             ([], "holds no pictures"),
-            (["a.png"], "holds 1 usable pictures, too few"),
-            (["red/a.png", "b.png"], r"holds 1 usable pictures \(left out: 1 beside the class folders.*\), too few"),
+            (["a.png"], "holds 1 usable pictures, expected at least 29"),
+            (
+                ["red/a.png", "b.png"],
+                r"holds 1 usable pictures \(left out: 1 beside the class folders.*\), expected at least 29",
+            ),
             (["all/red/a.png", "all/b.txt"], r"holds 0 usable pictures \(left out: .*1 in folders inside of class folders"),
             (["red/a.png", "pink/b.png"], "pink are none of the 3 labels"),
         ],
@@ -53,6 +56,20 @@ class TestPictures:
             Image.new("RGB", (8, 8)).save(tmp_path / name, "PNG")
         with pytest.raises(EdgeproofError, match=found):
             load_calibration(calibration_reference(tmp_path), tuple(COLOURS))
+
+    @pytest.mark.parametrize("apart", [False, True])
+    def test_the_number_that_is_asked_for_is_enough_and_one_less_is_not(
+        self, paint: Paint, tmp_path: Path, apart: bool
+    ) -> None:
+        """29 with a third held out, and 20 with other pictures to verify with: 20 calibrate in both cases."""
+        least, validation = (20, paint.classes) if apart else (29, None)
+        for number in range(least - 1):
+            Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
+        reference = calibration_reference(tmp_path, validation)
+        with pytest.raises(EdgeproofError, match=f"holds {least - 1} usable pictures, expected at least {least}"):
+            load_calibration(reference, tuple(COLOURS))
+        Image.new("RGB", (8, 8)).save(tmp_path / "last.png")
+        assert len(load_calibration(reference, tuple(COLOURS)).train) == 20
 
     def test_unreadable_ones_are_listed_or_left_out(self, paint: Paint, tmp_path: Path) -> None:
         pictures = tmp_path / "pictures"

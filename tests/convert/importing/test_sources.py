@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from common.files import sha256_of
+from convert.formats.card_writer import embed
 from convert.importing.import_model import import_model
 from convert.importing.sources import open_source
 from convert.importing.sources.saved_model import folder_sha256
-from convert.trained_model import keras_path
+from convert.trained_model import TrainedModel, keras_path
 from device.errors import EdgeproofError
 from tests.support.models.imported_models import SIDE, Paint, colour_network, imported, outside, save, some_pixels
+from tests.support.models.model_files import write_onnx
 
 KINDS = ("keras", "h5", "saved_model")
 
@@ -88,6 +90,47 @@ class TestDoors:
             import_model(outside(paint, tmp_path / "paint.keras", name="mine"), print)
 
 
+class TestArtifactsOfAnEarlierModel:
+    """What stands in build/NAME when another model gets that name."""
+
+    def artifact(self, trained: TrainedModel) -> Path:
+        """Write an artifact of an imported model; only its card matters here."""
+        path = trained.folder / f"{trained.name}.float32.onnx"
+        write_onnx(path, [("in", "FLOAT", [1, 2])], [("Identity", ["in"], ["out"], {})], [("out", "FLOAT", [1, 2])])
+        embed(path, {**trained.common, "variant": "float32"})
+        trained.close()
+        return path
+
+    def test_they_are_removed_and_named(self, paint: Paint, tmp_path: Path) -> None:
+        path = self.artifact(imported(outside(paint, save(colour_network(), tmp_path), name="mine"))[0])
+        _, said = imported(outside(paint, save(colour_network(gain=9.0), tmp_path), name="mine"))
+        assert not path.exists()
+        assert any("held another model, or this one imported otherwise: removed mine.float32.onnx made" in s for s in said)
+
+    @pytest.mark.parametrize(("told", "kept"), [({}, True), ({"input_range": "torch"}, False), ({"fit": "stretch"}, False)])
+    def test_those_of_the_same_file_stay_if_it_is_imported_in_the_same_way(
+        self, paint: Paint, tmp_path: Path, told: dict[str, Any], kept: bool
+    ) -> None:
+        source = save(colour_network(), tmp_path)
+        path = self.artifact(imported(outside(paint, source, name="mine", fit="crop"))[0])
+        imported(outside(paint, source, **{"name": "mine", "fit": "crop", "confirm_range": True} | told))
+        assert path.exists() is kept
+
+    def test_a_refused_import_removes_nothing(self, paint: Paint, tmp_path: Path) -> None:
+        path = self.artifact(imported(outside(paint, save(colour_network(), tmp_path), name="mine"))[0])
+        before = {entry: entry.read_bytes() for entry in path.parent.iterdir()}
+        with pytest.raises(EdgeproofError, match="sigmoid"):
+            import_model(outside(paint, save(colour_network(activation="sigmoid"), tmp_path), name="mine"), print)
+        assert {entry: entry.read_bytes() for entry in path.parent.iterdir()} == before
+
+    def test_a_model_that_is_used_as_it_is_is_not_mixed_with_another(self, paint: Paint, tmp_path: Path) -> None:
+        given = Path("build") / "mine" / "mine.given.tflite"
+        given.parent.mkdir(parents=True)
+        given.write_bytes(b"")
+        with pytest.raises(EdgeproofError, match=r"mine\.given\.tflite: is a model that is used as it is: choose another"):
+            import_model(outside(paint, save(colour_network(), tmp_path), name="mine"), print)
+
+
 def several(what: str) -> Callable[[], Any]:
     def build() -> Any:
         import keras
@@ -114,7 +157,19 @@ def not_finite() -> Any:
     return network
 
 
+def picking() -> Any:
+    import keras
+
+    network = colour_network()
+    return keras.Model(network.input, keras.ops.argmax(network.output, axis=1, keepdims=True))
+
+
 class TestRefusals:
+    @pytest.mark.parametrize("kind", ["keras", "saved_model"])
+    def test_a_class_number_is_refused_for_the_scores_that_it_is_made_of(self, tmp_path: Path, kind: str) -> None:
+        with pytest.raises(EdgeproofError, match=r"class number \(int32, of ArgMax\): export the scores that go into"):
+            open_source(save(picking(), tmp_path, kind))
+
     @pytest.mark.parametrize(
         ("build", "told", "found"),
         [
@@ -169,6 +224,12 @@ class TestRefusals:
         path = save(colour_network(front=keras.layers.Rescaling(1 / 127.5, offset=-1)), tmp_path)
         _, said = imported(outside(paint, path, labels=labels, input_range=None))
         assert any("no better than guessing" in line for line in said)
+
+    def test_two_equal_labels_are_said(self, paint: Paint, tmp_path: Path) -> None:
+        labels = tmp_path / "twice.txt"
+        labels.write_text("crane\ncrane\nblue\n")
+        _, said = imported(outside(paint, save(colour_network(), tmp_path), labels=labels, calibration=paint.flat))
+        assert "note: 'crane' is label 0 and 1: answers do not tell them apart" in said
 
     @pytest.mark.parametrize("front", [lambda image: image / 127.5 - 1, lambda image: (image - 127.5) * (1 / 127.5)])
     def test_scaling_twice_is_refused_unless_it_is_confirmed(

@@ -18,7 +18,7 @@ from train.data.calibration import calibration_reference, load_calibration
 
 def test_golden_pictures_of_a_large_input_stay_within_200_kb_and_are_eight(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    for number in range(12):
+    for number in range(20):
         Image.fromarray(random.integers(0, 256, (140, 140, 3), np.uint8)).save(tmp_path / f"{number}.png")
     labels = [f"class {number}" for number in range(1_000)]
     shape = {"height": 128, "width": 128, "channels": 3, "pixels": "0..255"}

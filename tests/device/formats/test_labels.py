@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import EdgeproofError
-from device.formats.labels import read_labels
+from device.formats.labels import read_labels, twice_text
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,16 @@ def test_what_holds_no_labels_is_said_with_what_is_expected(tmp_path: Path, name
     with pytest.raises(EdgeproofError, match="expected one label a line") as error:
         read_labels(tmp_path / name)
     assert found in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["blue", "red", "green"], ""),
+        (["blue", "red", "red"], "'red' is label 1 and 2: answers do not tell them apart"),
+        (list("abcdeabcde"), "'a' is label 0 and 5, 'b' is label 1 and 6, 'c' is label 2 and 7 and 2 more: answers do not"),
+    ],
+)
+def test_labels_that_are_not_unique_are_named_by_their_numbers(labels: list[str], said: str) -> None:
+    assert twice_text(labels).startswith(said)
+    assert bool(twice_text(labels)) is bool(said)

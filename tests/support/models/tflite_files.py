@@ -111,11 +111,13 @@ def brightness_tflite(
     gain: float = 20.0,
     shape: Sequence[int] = (1, SIDE, SIDE, 3),
     deep: bool = False,
+    picks: str = "",
 ) -> Path:
     """Write a model that answers "light", its second class, where the mean of a picture's real values is over `middle`.
 
     A quantized input is dequantized first. `front` is operations with a constant before that, as ("MUL", 1 / 255). `end`
-    is SOFTMAX, LOGISTIC (one output) or "" (logits); with `deep` the output is (1, 1, 1, classes).
+    is SOFTMAX, LOGISTIC (one output) or "" (logits); with `deep` the output is (1, 1, 1, classes). `picks` is a type: the
+    output is then the number of the class, by ArgMax.
     """
     graph = GraphBuilder()
     source = graph.tensor(shape, dtype, scale, zero_point, free=True)
@@ -141,6 +143,12 @@ def brightness_tflite(
     if deep:
         wanted = graph.tensor([4], "int32", values=np.array([1, 1, 1, classes]))
         result = graph.operation("RESHAPE", [result, wanted], graph.tensor([1, 1, 1, classes], "float32"))
+    if picks:
+        axis = graph.tensor([1], "int32", values=np.array([1]))
+        kind = {"int32": 2, "int64": 4}[picks]
+        result = graph.operation(
+            "ARG_MAX", [result, axis], graph.tensor([shape[0]], picks), "ArgMaxOptions", outputType=kind
+        )
     return graph.write(path, source, result)
 
 

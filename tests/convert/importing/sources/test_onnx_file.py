@@ -123,6 +123,35 @@ class TestUnderstood:
         assert told.input_range.learnt_from == "its input is uint8"
 
 
+class TestLayout:
+    """A file whose sides and operators leave it open where the channels are."""
+
+    def path(self, folder: Path, *sides: int | str) -> Path:
+        shape = helper.make_tensor("shape", INT64, [2], [1, -1])
+        nodes = [
+            helper.make_node("Reshape", ["image", "shape"], ["flat"]),
+            helper.make_node("Slice", ["flat", "from", "to", "axis"], ["scores"]),
+        ]
+        places = [helper.make_tensor(name, INT64, [1], [at]) for name, at in (("from", 0), ("to", 10), ("axis", 1))]
+        model = graph_of([tensor("image", FLOAT, *sides)], [tensor("scores", FLOAT, 1, 10)], nodes)
+        model.graph.initializer.extend([shape, *places])
+        (folder / "open.onnx").write_bytes(model.SerializeToString())
+        return folder / "open.onnx"
+
+    @pytest.mark.parametrize("sides", [(1, 3, 8, 3), (1, "a", "b", "c")])
+    def test_is_asked_for_and_then_taken_from_the_option(self, tmp_path: Path, sides: Any) -> None:
+        path = self.path(tmp_path, *sides)
+        with pytest.raises(EdgeproofError, match=r'may be channels first or last: .* as {"input": {"layout": "NCHW"}}, or'):
+            open_source(path)
+        for layout in ("NCHW", "NHWC"):
+            understood = open_source(path, Opening(layout=layout)).understood
+            assert (understood.layout.value, understood.layout.learnt_from) == (layout, "--preprocess")
+
+    def test_the_sides_are_believed_before_the_option(self, tmp_path: Path) -> None:
+        found = open_source(self.path(tmp_path, 1, 3, 8, 8), Opening(layout="NHWC")).understood
+        assert (found.layout.value, found.layout.learnt_from) == ("NCHW", "its sides")
+
+
 def graph_of(inputs: list[Any], outputs: list[Any], nodes: list[Any]) -> Any:
     graph = helper.make_graph(nodes, "main_graph", inputs, outputs)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -164,6 +193,17 @@ REFUSED = {
     "five channels": (
         graph_of([tensor("bands", FLOAT, 1, 5, 8, 8)], [SCORES], [helper.make_node("Flatten", ["bands"], ["scores"])]),
         r"takes bands \(1, 5, 8, 8\) float32: expected a picture of 1 or 3 channels",
+    ),
+    "a class number": (
+        graph_of(
+            [tensor("image", FLOAT, "N", 3, 8, 8)],
+            [tensor("number", INT64, "N", 1)],
+            [
+                helper.make_node("Flatten", ["image"], ["values"]),
+                helper.make_node("ArgMax", ["values"], ["number"], axis=1),
+            ],
+        ),
+        r"its output is a class number \(int64, of ArgMax\): export the scores that go into ArgMax",
     ),
     "a picture for a picture": (
         graph_of(
