@@ -75,10 +75,10 @@ def _say_what_the_system_refused(error: OSError, name: str) -> None:
     """Print what could not be read or written and why. A failed write does not name its file."""
     import tempfile
 
-    from common.files import FULL
+    from common.files import NO_SPACE
 
     where = error.filename or f"standard output, or a scratch file in {tempfile.gettempdir()}"
-    full = error.errno in FULL or not error.filename
+    full = error.errno in NO_SPACE or not error.filename
     advice = "free some space, or choose another place" if full else "look whether it is there and may be used"
     with suppress(OSError):  # standard error may be on the same full disk
         click.echo(f"{name}: {where}: {error.strerror or error}: {advice}", err=True)
