@@ -97,8 +97,10 @@ def count(files: tuple[Path, ...], cores: str, runtimes: tuple[str, ...], output
     from bench.artifacts.find import deployable_artifacts
     from bench.remote.emulation.count import count_all, counts_table
     from bench.remote.emulation.save_counts import save_counts
+    from bench.results.place import check_place
     from common.lock import exclusive
 
+    check_place(output)
     with exclusive(output):
         with task_progress("counting"):
             counted = count_all(deployable_artifacts(files), cores, runtimes, click.echo)

@@ -17,11 +17,14 @@ from common.paths import RESULTS
 )
 def report(file: Path, trend: bool | None) -> None:
     """Write report.html and report.md beside FILE (build/bench.json) again and print the table."""
+    from bench.report.place import check_report_place
     from bench.report.write import write_report
     from bench.results.store import load_results
     from bench.search.shown.section import search_sections
 
-    write_report(load_results(file), file, search_sections(file), trend)
+    results = load_results(file)
+    check_report_place(file)
+    write_report(results, file, search_sections(file), trend)
 
 
 @click.command(cls=WithBudgets)

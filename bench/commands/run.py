@@ -82,6 +82,11 @@ def run(**given: Any) -> int:
     options = RunOptions(**given)
     if options.devices is None and options.pictures is not None:
         raise click.UsageError("--pictures needs --device; on this machine a row answers as many as there is time for")
+    from bench.report.place import check_report_place
+    from bench.results.place import check_place
+
+    check_place(options.results_path)
+    check_report_place(options.results_path)
     if options.loadgen:
         from bench.measure.loadgen import check_installed
 
@@ -113,7 +118,7 @@ def _on_devices(options: RunOptions, devices: str) -> int:
         results,
         output,
     )
-    write_report(results, output, search_sections(output))
+    write_report(results, output, search_sections(output), written=[output, output.with_suffix(".npz")])
     for failure in failures:  # last, so that the end of a log shows it
         click.echo(f"failed: {failure}", err=True)
     return 1 if failures else 0
@@ -135,10 +140,15 @@ def _on_this_machine(options: RunOptions) -> int:
     outcome = measure(
         _artifacts(options), options.runtimes, _mode(options), options.threads, click.echo, options.data, extras=extras
     )
+    if outcome.interrupted and not outcome.measured:  # there is nothing to keep
+        raise KeyboardInterrupt
     results.merge(outcome.measured, outcome.skipped, current, outcome.evaluation_sets)
     results.save(output)
-    history.append(history.path_beside(output), history.lines_of([measured.row for measured in outcome.measured], current))
-    write_report(results, output, search_sections(output))
+    written, lines = [output, output.with_suffix(".npz")], history.lines_of([one.row for one in outcome.measured], current)
+    if lines:
+        written.append(history.path_beside(output))
+        history.append(written[-1], lines)
+    write_report(results, output, search_sections(output), written=written)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return 1 if outcome.crashed else 0

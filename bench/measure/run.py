@@ -76,7 +76,8 @@ def run(
         finished = finished_rows(rows, LEAST_ROUNDS if interrupted else mode.processes)
         evaluation_sets = _evaluation_sets(finished)
     if interrupted:
-        say(f"interrupted: {len(finished)} of {len(rows)} rows are finished and kept")
+        kept = "finished and kept" if finished else "finished: nothing is written"
+        say(f"interrupted: {len(finished)} of {len(rows)} rows are {kept}")
     measured = [_finish(row, rows) for row in finished]
     skipped = [*absent, *(Skipped(row.subject, row.reason) for row in rows if row.reason is not None)]
     asked_in_vain = bool(runtimes and absent)  # asked for by name and not there: exit code 1

@@ -7,14 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from bench.__main__ import main as bench
+from bench.measure.run import Outcome
 from bench.measure.worker import answer_pictures
 from bench.results.row import ANY
 from bench.results.samples import Samples
 from bench.results.store import load_results
 from bench.runtimes import Accelerated, find_runtime, runtime_names
 from device.errors import ModelError
-from tests.conftest import CONVERTED, TFLITE, Tiny, classify, run_module
+from tests.conftest import CONVERTED, ROOT, TFLITE, Tiny, classify, run_module
+
+READY = ROOT / "data" / "ready" / "mnist_cnn_crop.int8.tflite"
 
 
 class SlowSession:
@@ -50,6 +55,16 @@ def test_a_picture_whose_scores_are_not_numbers_has_no_answer(monkeypatch: pytes
     monkeypatch.setattr(SlowSession, "scores", lambda *_: np.array([0, np.nan, 0], np.float32))
     with pytest.raises(ModelError, match="scores are not numbers"):
         answer_pictures(SlowSession(), np.zeros((3, 2, 2, 1), np.uint8), (3,), limit_s=60)
+
+
+def test_an_interrupted_run_that_finished_no_row_writes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    nothing = Outcome([], [], crashed=False, evaluation_sets=[], interrupted=True)
+    monkeypatch.setattr("bench.measure.run.run", lambda *_, **__: nothing)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(bench, ["run", str(READY), "--output", "out/new.json"])
+    assert "wrote" not in done.output
+    assert done.exit_code == 1  # click's for an interruption; run_cli has its own
+    assert list(tmp_path.iterdir()) == []
 
 
 class TestCommand:
