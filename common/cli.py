@@ -31,6 +31,11 @@ class Number(click.FloatRange):
         return number
 
 
+def count_from(least: int) -> click.IntRange:
+    """Return the type of a number of things, at most MOST: more overflows in the system's calls."""
+    return click.IntRange(least, int(MOST))
+
+
 class Commands(click.Group):
     """A group whose --help lists each command with the whole first sentence of its own help."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bench.commands.options import MODES, Duration, ThreadCounts
-from common.cli import Number
+from common.cli import Number, count_from
 from common.paths import RESULTS
 
 
@@ -56,7 +56,7 @@ class RunOptions:
     help="Measure on these: pi4,pi5 over SSH, chromium, tflite-micro. See bench/devices/.",
 )
 @click.option(
-    "--pictures", type=click.IntRange(1), help="With --device: at most N a row  [default: 1000 in chromium; 100 if emulated]"
+    "--pictures", type=count_from(1), help="With --device: at most N a row  [default: 1000 in chromium; 100 if emulated]"
 )
 @click.option("--offline", is_flag=True, help="Push wheels to a device, which then needs no package index.")
 @click.option("--profile", is_flag=True, help="Print each row's time per operation too, and keep it in build/profile/.")
@@ -69,9 +69,7 @@ class RunOptions:
 @click.option(
     "--input-shape", "shapes", multiple=True, metavar="[NAME=]SIDES", help="Shape of a model with free sides: 1,224,224,3."
 )
-@click.option(
-    "--max-memory-mb", type=click.IntRange(min=1), help="Memory limit of each measuring process  [default: 40 % of free]"
-)
+@click.option("--max-memory-mb", type=count_from(1), help="Memory limit of each measuring process  [default: 40 % of free]")
 @click.option("--output", type=click.Path(path_type=Path), help=f"Merge into this file: {RESULTS}, or bench@FOLDER.json.")
 def run(**given: Any) -> int:
     """Measure FILE... (default: all artifacts of build/) and merge the rows into build/bench.json.

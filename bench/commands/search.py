@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.commands.options import Duration
-from common.cli import SEEDS, Number
+from common.cli import SEEDS, Number, count_from
 from common.paths import BUILD
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class SearchOptions:
 @click.option("--name", default="search", show_default=True, help="Write to build/MODEL@NAME/; `search` or `search-...`.")
 @click.option("--reference", type=click.Path(path_type=Path), metavar="FILE", help="Compare latencies with this artifact.")
 @click.option("--core", default="cortex-a53", show_default=True, help="Count instructions on this emulated core, or host.")
-@click.option("--trials", type=click.IntRange(1), help="Most trials  [default: as many as there is time for]")
+@click.option("--trials", type=count_from(1), help="Most trials  [default: as many as there is time for]")
 @click.option("--max-time", type=Duration(), metavar="TIME", help="Most time of trials: 90s, 30m, 1h.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Trials at a time, here.")
 @click.option("--dask", metavar="ADDRESS", help="Run the trials on the Dask cluster of this scheduler, as tcp://host:8786.")
