@@ -102,10 +102,10 @@ def compare(first: Path, others: tuple[Path, ...], across: tuple[str, ...], as_j
 
 def _print_comparison(found: Any, first: Path, second: Path) -> None:
     from bench.analysis import compare as side_by_side
-    from common.tables import table_lines
+    from common.tables import table_lines, wrapped
 
     rows = [side_by_side.cells(row) for row in found.rows]
     for line in table_lines(side_by_side.COLUMNS, rows, side_by_side.LEAST_NEEDED):
         click.echo(line)
-    for line in side_by_side.summary(found, str(first), str(second)):
+    for line in wrapped(side_by_side.summary(found, str(first), str(second))):
         click.echo(line)
