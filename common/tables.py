@@ -96,7 +96,7 @@ def _fitting(longest: Sequence[int], words: Sequence[int], width: int) -> list[i
 
 
 def _total(widths: Sequence[int]) -> int:
-    return sum(widths) + BETWEEN * len(widths)
+    return sum(widths) + BETWEEN * max(0, len(widths) - 1)
 
 
 def _numbers(cells: Iterable[str]) -> bool:
