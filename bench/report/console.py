@@ -9,6 +9,7 @@ from bench.report.microcontroller import COLUMNS as NEEDS, LEAST_NEEDED as NEEDS
 from bench.report.section import Section
 from bench.results.row import ANY, ResultRow, Skipped
 from bench.results.store import Results
+from bench.results.validity import BETWEEN_REASONS
 from common.tables import table_lines
 from common.words import counted
 from device.safe_text import printable
@@ -43,7 +44,7 @@ def _doubts(rows: Sequence[ResultRow]) -> list[str]:
     kinds: dict[str, list[str]] = {}
     for row in rows:
         if not row.latency.valid and row.why_no_latency is None:
-            for reason in (row.latency.why_invalid or "").split("; "):
+            for reason in (row.latency.why_invalid or "").split(BETWEEN_REASONS):
                 kinds.setdefault(reason.partition(":")[0], []).append(reason)
     return [f"! {counted(len(reasons), 'row')}: {_such_as(reasons)}" for reasons in kinds.values()]
 

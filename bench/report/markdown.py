@@ -134,7 +134,7 @@ PAIR_COLUMNS = ("model", "variant", "speed [95 %]", "smaller", "top-1, points [9
 def _advice_lines(results: Results, found: Sequence[Pair]) -> list[str]:
     lines = []
     for one in advise(results, found):
-        text = f"- **{one.model}: {artifact_name(one.row.subject)}**: {one.why}."
+        text = f"- **{one.model}: {one.heading}**: {one.why}."
         text += f" {one.faster_but}." if one.faster_but else ""
         confidence = one.confidence
         lines.append(f"{text} **{confidence.word}:** {confidence.because}.")
