@@ -36,6 +36,11 @@ def count_from(least: int) -> click.IntRange:
     return click.IntRange(least, int(MOST))
 
 
+def is_name(text: str) -> bool:
+    """Say whether a --name may be a part of a folder's: it leads to no other folder, and a card can hold it."""
+    return text.replace("-", "").replace("_", "").replace(".", "").isalnum()
+
+
 class Commands(click.Group):
     """A group whose --help lists each command with the whole first sentence of its own help."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.commands.options import Duration
-from common.cli import SEEDS, Number, count_from
+from common.cli import SEEDS, Number, count_from, is_name
 from common.paths import BUILD
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def search(model: str, **given: Any) -> int:
         raise click.UsageError("give --max-time, as 30m, or --trials: a search has no end of its own")
     if not (options.name == "search" or options.name.startswith("search-")):
         raise click.UsageError(f"--name {options.name!r}: expected search, or a name that begins with search-")
+    if not is_name(options.name):
+        raise click.UsageError(f"--name {options.name!r}: expected letters, digits, '-', '_' and '.' only")
     effort = Effort(options.trials, options.max_time, options.jobs, options.dask, options.target)
     return run_search(_question(model, limits, options), BUILD / f"{model}@{options.name}", effort, click.echo)
 
