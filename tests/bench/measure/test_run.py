@@ -1,6 +1,7 @@
 """The command `bench run`."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,14 @@ def test_an_interrupted_run_that_finished_no_row_writes_nothing(monkeypatch: pyt
 
 
 class TestCommand:
+    def test_a_runtime_that_opens_none_of_the_files_beside_one_that_does_is_said(self, tmp_path: Path) -> None:
+        options = ["--runtime", "litert", "--runtime", "onnxruntime", "--seconds", "0.01"]
+        done = run_module("bench", "run", READY, *options, cwd=tmp_path)
+        assert done.code == 0, done.stderr
+        assert done.stdout.splitlines()[0] == "  onnxruntime: opens none of the given files: it has no row"
+        assert "latency of 1 row in 4 rounds: " in done.stdout
+        assert re.search(r"round 1 of 4: mnist_cnn_crop, 1 row, p50 [\d.]+ ms\n", done.stdout)
+
     @pytest.mark.slow
     def test_measures_every_artifact_in_every_runtime_and_writes_the_report(self, tiny: Tiny, tmp_path: Path) -> None:
         output = tmp_path / "bench.json"
