@@ -31,6 +31,16 @@ class Number(click.FloatRange):
         return number
 
 
+def count_from(least: int) -> click.IntRange:
+    """Return the type of a number of things, at most MOST: more overflows in the system's calls."""
+    return click.IntRange(least, int(MOST))
+
+
+def is_name(text: str) -> bool:
+    """Say whether a --name may be a part of a folder's: it leads to no other folder, and a card can hold it."""
+    return text.replace("-", "").replace("_", "").replace(".", "").isalnum()
+
+
 class Commands(click.Group):
     """A group whose --help lists each command with the whole first sentence of its own help."""
 
@@ -75,10 +85,10 @@ def _say_what_the_system_refused(error: OSError, name: str) -> None:
     """Print what could not be read or written and why. A failed write does not name its file."""
     import tempfile
 
-    from common.files import FULL
+    from common.files import NO_SPACE
 
     where = error.filename or f"standard output, or a scratch file in {tempfile.gettempdir()}"
-    full = error.errno in FULL or not error.filename
+    full = error.errno in NO_SPACE or not error.filename
     advice = "free some space, or choose another place" if full else "look whether it is there and may be used"
     with suppress(OSError):  # standard error may be on the same full disk
         click.echo(f"{name}: {where}: {error.strerror or error}: {advice}", err=True)

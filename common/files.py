@@ -27,7 +27,8 @@ from device.files import parse_json, read_bytes
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\..+)?")  # what `_temporary` and tempfile make: hidden, with eight letters
 SCRATCH = "edgeproof-run-"
 SETTLED_S = 60
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)  # a disk that takes no more
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (*NO_SPACE, errno.EIO, errno.EROFS)  # a disk that takes no more
 JOURNAL = re.compile(r"\.[0-9a-f]{16}\.moves")
 
 
@@ -188,6 +189,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def cannot_write(path: Path, error: OSError) -> EdgeproofError:
+    """Return the error for a path that the system refuses to write; only a full disk is told to free some space."""
+    full = _is_one_of(error, NO_SPACE)
+    advice = "free some space or choose another folder" if full else "choose another folder"
+    return EdgeproofError(f"{path}: cannot be written: {error.strerror or error}: {advice}")
+
+
 # ---- implementation -------------------------------------------------------------------------------------------------
 
 
@@ -203,19 +211,19 @@ def _telling(path: Path, written: Sequence[Path] | None = None) -> Iterator[None
     except OSError as error:
         if written is not None and not _is_of_writing(error, written):
             raise
-        raise EdgeproofError(
-            f"{path}: cannot be written: {error.strerror or error}: free some space or choose another folder"
-        ) from error
+        raise cannot_write(path, error) from error
 
 
 def _is_of_writing(error: OSError, written: Sequence[Path]) -> bool:
-    """Say whether an error is about one of these paths, or is that of a full disk, which names no file.
-
-    h5py and zipfile raise some with only a text.
-    """
+    """Say whether an error is about one of these paths, or is that of a full disk, which names no file."""
     if isinstance(error.filename, str | bytes):
         return any(Path(os.fsdecode(error.filename)).is_relative_to(path) for path in written)
-    return error.errno in FULL or (error.errno is None and any(os.strerror(number) in str(error) for number in FULL))
+    return _is_one_of(error, FULL)
+
+
+def _is_one_of(error: OSError, numbers: Sequence[int]) -> bool:
+    """Say whether an error has one of these numbers; h5py and zipfile raise some with only its text."""
+    return error.errno in numbers or (error.errno is None and any(os.strerror(number) in str(error) for number in numbers))
 
 
 @contextmanager

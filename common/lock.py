@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from common.files import sweep
-from device.errors import CheckFailed, EdgeproofError
+from common.files import cannot_write, sweep
+from device.errors import CheckFailed
 
 LINE_SHOWN = 80
 HELD = (errno.EAGAIN, errno.EACCES)
@@ -30,9 +30,7 @@ def exclusive(path: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = _locked(folder / f".{path.name}.lock", path)
     except OSError as error:
-        raise EdgeproofError(
-            f"{path}: cannot be written: {error.strerror}: free some space or choose another folder"
-        ) from error
+        raise cannot_write(path, error) from error
     try:
         sweep(folder)
         yield

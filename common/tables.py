@@ -1,8 +1,8 @@
 """Tables that fit the terminal, and 120 columns where there is none; tables in Markdown."""
 
 import io
-import os
 import re
+import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
@@ -18,10 +18,18 @@ ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
 def table_width() -> int:
-    """Return how many columns a table may take: COLUMNS, the terminal's, or 120."""
-    from rich.console import Console
+    """Return how many columns a table may take: COLUMNS if that is a number over 0, the terminal's, or 120."""
+    return shutil.get_terminal_size((WIDTH, 0)).columns
 
-    return Console().width if os.environ.get("COLUMNS", "").isdigit() or Console().is_terminal else WIDTH
+
+def wrapped(lines: Iterable[str]) -> list[str]:
+    """Return sentences in lines that are no wider than a table; no word is split."""
+    width = table_width()
+    return [
+        part
+        for line in lines
+        for part in textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    ]
 
 
 def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], least_needed: Sequence[str] = ()) -> list[str]:
@@ -31,6 +39,7 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], least_nee
     them. What is still too wide is wrapped inside its cells.
     """
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -42,19 +51,17 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], least_nee
     shown = Table(
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, BETWEEN - 1, 0, 0)
     )  # plus a space that the table draws
-    words = [max(len(word) for row in (columns, *cells) for word in (row[place].split() or [""])) for place in kept]
-    whole = sum(words) + BETWEEN * len(words) <= width  # else words are split too
-    for place, longest in zip(kept, words, strict=True):
+    words = [max(cell_len(word) for row in (columns, *cells) for word in (row[place].split() or [""])) for place in kept]
+    longest = [max(cell_len(row[place]) for row in (columns, *cells)) for place in kept]
+    widths = _fitting(longest, words, width)  # rich itself cuts what does not fit
+    for place, columns_wide in zip(kept, widths, strict=True):
         right = _numbers(row[place] for row in cells)
-        shown.add_column(
-            columns[place],
-            justify="right" if right else "left",
-            overflow="fold",
-            min_width=longest if whole else None,
-        )
+        shown.add_column(columns[place], justify="right" if right else "left", overflow="fold", width=columns_wide)
     for row in cells:
         shown.add_row(*(Text(row[place]) for place in kept))  # no markup: "[0.1]" is an interval
-    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console = Console(
+        width=max(width, _total(widths)), file=io.StringIO(), color_system=None, _environ={}
+    )  # without COLUMNS, which is read above
     console.print(shown)
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
     return [*lines, *textwrap.wrap(f"(at {width} columns without {', '.join(left_out)})", width)] if left_out else lines
@@ -109,11 +116,28 @@ def _left_out(columns: Sequence[str], rows: Sequence[Sequence[str]], least_neede
     widths = dict(zip(columns, (max(map(len, column)) for column in zip(columns, *rows, strict=True)), strict=True))
     left_out: list[str] = []
     for column in least_needed:
-        if sum(widths.values()) + BETWEEN * len(widths) <= width:
+        if _total(list(widths.values())) <= width:
             break
         left_out.append(column)
         del widths[column]
     return left_out
+
+
+def _fitting(longest: Sequence[int], words: Sequence[int], width: int) -> list[int]:
+    """Return the width of each column: that of its longest cell, or less where the table would be too wide.
+
+    Words are split only where the longest ones do not fit beside each other. A column keeps at least one place.
+    """
+    least = words if _total(words) <= width else [min(1, word) for word in words]
+    widths = list(longest)
+    while _total(widths) > width and any(wide > low for wide, low in zip(widths, least, strict=True)):
+        place = max(range(len(widths)), key=lambda one: (widths[one] > least[one], widths[one]))
+        widths[place] -= 1
+    return widths
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + BETWEEN * max(0, len(widths) - 1)
 
 
 def _numbers(cells: Iterable[str]) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from common.cli import Commands, Number, run_cli
+from common.cli import Commands, Number, count_from, run_cli
 from common.native_lines import filtered
 from common.paths import RESULTS
 
@@ -263,7 +263,7 @@ def bundle(model: str, name: str, target_name: str | None, one_file: bool, with_
 @main.command()
 @click.argument("model", metavar="MODEL|FILE")
 @click.option("--variant", "name", default="int8", show_default=True, help="int8, int8.tflite or int8.onnx.")
-@click.option("--layers", default=15, show_default=True, type=click.IntRange(0), help="Print this many, the worst first.")
+@click.option("--layers", default=15, show_default=True, type=count_from(0), help="Print this many, the worst first.")
 @click.option("--fix", "mend", is_flag=True, help="Leave the worst layers in float and write that as int8_fixed.")
 @click.option("--max-drop", default=0.001, show_default=True, type=Number(0, 1, min_open=True, max_open=True))
 def doctor(model: str, name: str, layers: int, mend: bool, max_drop: float) -> int:

@@ -54,6 +54,22 @@ def test_no_option_takes_nan_or_an_infinite_number(kind: click.ParamType[float],
         kind.convert(text, None, None)
 
 
+COUNTS = [
+    pytest.param(option.type, id=f"{command.name} --{option.name}")
+    for group in (train, convert, bench)
+    for command in all_commands(group)
+    for option in command.get_params(click.Context(command))
+    if isinstance(option.type, click.types.IntParamType)
+]
+
+
+@pytest.mark.parametrize("text", ["9" * 20, "9" * 5_000, "-" + "9" * 20], ids=lambda text: text[:10])
+@pytest.mark.parametrize("kind", COUNTS)
+def test_no_option_takes_a_whole_number_that_overflows_in_the_system(kind: click.ParamType[int], text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        kind.convert(text, None, None)
+
+
 @pytest.mark.parametrize("text", ["²", "1,²", "9" * 5_000, "0", "257", ""], ids=lambda text: text[:10])
 def test_what_is_no_number_of_threads_is_wrong_usage(text: str) -> None:
     with pytest.raises(click.BadParameter, match="expected numbers from 1 to 256"):

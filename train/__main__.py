@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from common.cli import SEEDS, Commands, run_cli
+from common.cli import SEEDS, Commands, count_from, run_cli
 from common.native_lines import filtered
 
 
@@ -36,7 +36,7 @@ def main() -> None:
     show_default=True,
     help="How a folder's pictures are cut: the middle of the whole picture, or one handwritten digit, found and framed.",
 )
-@click.option("--side", type=click.IntRange(1), help="Side of the model's pictures; mobilenet_v2: 96 to 224 by 32.")
+@click.option("--side", type=count_from(1), help="Side of the model's pictures; mobilenet_v2: 96 to 224 by 32.")
 @click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read, instead of refusing the folder.")
 @click.option("--resume", is_flag=True, help="Continue after the last epoch that an interrupted run finished.")
 @click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of everything random.")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from common.cli import is_name
 from common.files import json_bytes, replacing_together, sha256_of
 from common.lock import exclusive
 from common.paths import BUILD
@@ -127,7 +128,7 @@ def run(request: Request, say: Callable[[str], None], resume: bool = False) -> O
 
 def _check_folder_name(request: Request) -> None:
     """Raise EdgeproofError for a name that the model's card could not hold: better now than after hours of training."""
-    if request.name and not request.name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+    if request.name and not is_name(request.name):
         raise EdgeproofError(f"--name {request.name!r}: expected letters, digits, '-', '_' and '.' only")
     name = request.folder.name.partition("@")[2]
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.analysis.confidence import MAX_DROP, Confidence, how_sure
+from bench.analysis.confidence import MAX_DROP, OPEN, Confidence, how_sure
 from bench.analysis.float_pairs import BASELINE, Pair
 from bench.analysis.quantized_lines import quantized_lines
 from bench.analysis.wording import accuracy_lost, accuracy_verdict, artifact_name, plain_pair_words, times
@@ -30,6 +30,11 @@ class Advice:
     faster_but: str | None  # what would be faster still, and what it costs
     confidence: Confidence
     quantized: tuple[str, ...] = ()  # a line for each quantized variant: answers, accuracy lost, time
+
+    @property
+    def heading(self) -> str:
+        """Return "Ship int8.tflite in LiteRT", or "Best so far: ..." while it is not sure yet."""
+        return f"{'Best so far:' if self.confidence.word == OPEN else 'Ship'} {artifact_name(self.row.subject)}"
 
 
 def advise(results: Results, found: Sequence[Pair]) -> list[Advice]:

@@ -12,6 +12,7 @@ from bench.results.row import ResultRow
 from bench.results.store import Results, latencies_ns
 from bench.stats.ratios import Ratio, geometric_mean, ratio
 from common.paired_accuracy import Paired
+from common.words import counted
 from device.errors import EdgeproofError
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class Comparison:
     """All rows of two files."""
 
     rows: tuple[Compared, ...]
-    mean: Ratio | None  # geometric mean of the latency ratios; None without common rows
+    mean: Ratio  # geometric mean of the latency ratios
     only_first: tuple[ResultRow, ...]
     only_second: tuple[ResultRow, ...]
     notes: tuple[str, ...]
@@ -55,7 +56,7 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         return {
             "rows": [row.to_json() for row in self.rows],
-            "geometric_mean": None if self.mean is None else _ratio_json(self.mean),
+            "geometric_mean": _ratio_json(self.mean),
             "only_first": [_same_json(row) for row in self.only_first],
             "only_second": [_same_json(row) for row in self.only_second],
             "notes": list(self.notes),
@@ -90,11 +91,16 @@ CHECKED: dict[str, Callable[[Results, ResultRow], Any]] = {
 
 
 def compare(first: Results, second: Results, across: Sequence[str] = ()) -> Comparison:
-    """Compare the rows of two files. Raises EdgeproofError that names the first field in which matching rows differ."""
+    """Compare the rows of two files.
+
+    Raises EdgeproofError where they have no row in common, else naming the first field in which matching rows differ.
+    """
     for field in across:
         if field not in CHECKED:
             raise EdgeproofError(f"--across {field}: unknown, there are {', '.join(CHECKED)}")
     matches = [pair for pair in _match(first, second) if not any(row.why_no_latency for row in pair)]
+    if not matches:
+        raise _nothing_in_common(first, second)
     rows = []
     for one, other in matches:
         _refuse_unlike(first, one, second, other, across)
@@ -103,11 +109,27 @@ def compare(first: Results, second: Results, across: Sequence[str] = ()) -> Comp
     sides = [(latencies_ns(second, other), latencies_ns(first, one)) for one, other in matches]
     return Comparison(
         tuple(rows),
-        geometric_mean(sides) if sides else None,
+        geometric_mean(sides),
         tuple(row for row in first.rows if row.why_no_latency is None and all(row is not one for one, _ in matches)),
         tuple(row for row in second.rows if row.why_no_latency is None and all(row is not other for _, other in matches)),
         tuple(_notes(first, second, matches)),
     )
+
+
+def _nothing_in_common(first: Results, second: Results) -> EdgeproofError:
+    """Return the error for two files of which no row can be compared, with the first row of each."""
+    held = "; ".join(
+        f"the {place} has {_counted_rows(results.rows)}" for place, results in (("first", first), ("second", second))
+    )
+    return EdgeproofError(f"no row with a latency is in both files: {held}: measure the same files in the same runtimes")
+
+
+def _counted_rows(rows: Sequence[ResultRow]) -> str:
+    timed = [row for row in rows if row.why_no_latency is None]
+    if not timed:
+        reasons = sorted({row.why_no_latency for row in rows if row.why_no_latency})
+        return "none" + (f" ({'; '.join(reasons)})" if reasons else "")
+    return row_name(timed[0].subject) + (f" and {len(timed) - 1} more" if len(timed) > 1 else "")
 
 
 def _match(first: Results, second: Results) -> list[tuple[ResultRow, ResultRow]]:
@@ -176,9 +198,10 @@ def _notes(first: Results, second: Results, matches: Sequence[tuple[ResultRow, R
                 notes.append(f"{field}: {one} in the first file, {other} in the second")
     invalid = sum(not (one.latency.valid and other.latency.valid) for one, other in matches)
     if invalid:
-        notes.append(f"{invalid} of {len(matches)} rows have a timing that is not valid in one file or both: marked !")
+        what = f"{invalid} of {counted(len(matches), 'row')}"
+        notes.append(f"{what} {'has' if invalid == 1 else 'have'} a timing that is not valid in one file or both: marked !")
     left_out = Counter(row.why_no_latency for results in (first, second) for row in results.rows if row.why_no_latency)
-    notes += [f"{count} rows are left out: {reason}" for reason, count in sorted(left_out.items())]
+    notes += [f"left out: {counted(count, 'row')}: {reason}" for reason, count in sorted(left_out.items())]
     return notes
 
 
@@ -212,8 +235,8 @@ def cells(compared: Compared) -> list[str]:
     return [
         row_name(one.subject),
         milliseconds(one.latency.p50.ms),
-        milliseconds(other.latency.p50.ms) + mark,
-        ratio_text(compared.latency),
+        milliseconds(other.latency.p50.ms),
+        ratio_text(compared.latency) + mark,  # a column that is never left out
         time_verdict(compared.latency),
         f"{other.artifact.size_bytes / one.artifact.size_bytes:.3f}",
         change,
@@ -223,12 +246,8 @@ def cells(compared: Compared) -> list[str]:
 
 def summary(found: Comparison, first: str, second: str) -> list[str]:
     """Return the lines below the table: the mean, the rows of only one file, and warnings."""
-    lines = []
-    if found.mean is None:
-        lines.append("no row is in both files")
-    else:
-        mean = f"{ratio_text(found.mean)}: {time_verdict(found.mean)}"
-        lines.append(f"geometric mean of the ratios of {len(found.rows)} rows: {mean}")
+    mean = f"{ratio_text(found.mean)}: {time_verdict(found.mean)}"
+    lines = [f"geometric mean of the ratios of {counted(len(found.rows), 'row')}: {mean}"]
     for name, rows in ((first, found.only_first), (second, found.only_second)):
         lines += [f"only in {name}: {row_name(row.subject)}" for row in rows]
     return lines + [f"note: {note}" for note in found.notes]

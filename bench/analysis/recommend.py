@@ -10,12 +10,13 @@ from bench.analysis.wording import row_name
 from bench.budgets.check import judge_limit
 from bench.budgets.export.lines import measured
 from bench.budgets.finding import Finding
-from bench.budgets.kinds import KINDS
+from bench.budgets.kinds import KINDS, Kind
 from bench.budgets.limit import Limit, Place
 from bench.results.emulated import why_no_latency
 from bench.results.row import ResultRow
 from bench.results.store import Results
 from common.verdict import Verdict, overall
+from common.words import counted
 from device.errors import EdgeproofError
 
 LEAST_ERROR = 1e-4  # below one picture of 10,000, an allowed error is too small to divide an excess by
@@ -58,10 +59,17 @@ class Recommendation:
 
 
 def limits_of(values: Mapping[str, float | None]) -> list[Limit]:
-    """Return the limits that options give, by the key of their kind; None: no limit."""
+    """Return the limits that options give, by the key of their kind; None, or a share that allows any: no limit."""
     return [
-        Limit(KINDS[key], value, Place(str(KINDS[key].option_name))) for key, value in values.items() if value is not None
+        Limit(KINDS[key], value, Place(str(KINDS[key].option_name)))
+        for key, value in values.items()
+        if value is not None and not _allows_any(KINDS[key], value)
     ]
+
+
+def _allows_any(kind: Kind, value: float) -> bool:
+    """Say whether no share can break a limit: then nothing need be measured to keep it."""
+    return kind.share and (value >= 1 if kind.at_most else value <= 0)
 
 
 def recommend(results: Results, limits: Sequence[Limit], wanted: Mapping[str, str | None]) -> Recommendation:
@@ -162,13 +170,18 @@ def _found(finding: Finding) -> str:
     return ", ".join(part for part in (measured(finding), finding.reason) if part)
 
 
+def _todo(finding: Finding) -> str:
+    """Return what would decide a finding about accuracy, after a colon."""
+    return f": {finding.advice}" if finding.advice and finding.limit.kind.share else ""
+
+
 def _why_chosen(chosen: Candidate, passing: Sequence[Candidate], candidates: Sequence[Candidate]) -> tuple[str, ...]:
     lines = [f"{row_name(chosen.row.subject)}: {chosen.row.artifact.path}"]
     lines += [f"  {_option(finding)}: {_found(finding)}" for finding in chosen.findings]
     others = [one for one in passing if one is not chosen]
     p50_ms = chosen.row.latency.p50.ms
     if not others:
-        lines.append(f"  the only one of {len(candidates)} rows that is shown to fit")
+        lines.append(f"  the only one of {counted(len(candidates), 'row')} that is shown to fit")
     else:
         fastest = min(others, key=lambda one: one.row.latency.p50.ms)
         beside = f"{row_name(fastest.row.subject)}: p50 {fastest.row.latency.p50.ms:.3g} ms"
@@ -179,16 +192,17 @@ def _why_chosen(chosen: Candidate, passing: Sequence[Candidate], candidates: Seq
     if open_rows:
         faster = min(open_rows, key=lambda one: one.row.latency.p50.ms)
         beside = f"{row_name(faster.row.subject)}: p50 {faster.row.latency.p50.ms:.3g} ms"
-        lines.append(f"  {len(open_rows)} rows are faster but not shown to fit: {beside}: {_found(faster.open_findings[0])}")
+        few = f"{counted(len(open_rows), 'row')} {'is' if len(open_rows) == 1 else 'are'} faster but not shown to fit"
+        lines.append(f"  {few}: {beside}: {_found(faster.open_findings[0])}{_todo(faster.open_findings[0])}")
     return tuple(lines + _count_lines(candidates))
 
 
 def _why_none(nearest: Candidate, candidates: Sequence[Candidate], undecided: int) -> tuple[str, ...]:
-    lines = [f"none of {len(candidates)} rows is shown to fit" if undecided else f"none of {len(candidates)} rows fits"]
+    lines = [f"none of {counted(len(candidates), 'row')} {'is shown to fit' if undecided else 'fits'}"]
     lines.append(f"{'may fit' if undecided else 'nearest'}: {row_name(nearest.row.subject)}: {nearest.row.artifact.path}")
     for finding in nearest.open_findings:
         far = f", {100 * excess(finding):.0f} % beyond" if excess(finding) > 0 and not undecided else ""
-        todo = f": {finding.advice}" if finding.advice and finding.limit.kind.share and undecided else ""
+        todo = _todo(finding) if undecided else ""
         lines.append(f"  {_option(finding)} {_word(_verdict(finding))}: {_found(finding)}{far}{todo}")
     return tuple(lines + _count_lines(candidates))
 
@@ -198,7 +212,8 @@ def _count_lines(candidates: Sequence[Candidate]) -> list[str]:
     counts = Counter(
         (_option(finding), _word(_verdict(finding))) for candidate in candidates for finding in candidate.open_findings
     )
-    return [f"  {count} of {len(candidates)} rows: {option} {word}" for (option, word), count in sorted(counts.items())]
+    of_all = counted(len(candidates), "row")
+    return [f"  {count} of {of_all}: {option} {word}" for (option, word), count in sorted(counts.items())]
 
 
 def _to_json(candidate: Candidate) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from bench.results.row import ResultRow
 from bench.results.samples import Samples
 from bench.results.store import Results
 from bench.results.time_ratio import ratio_of_processes
-from common.interval import of_share
+from common.interval import Interval, of_share
 from common.paired_accuracy import Paired
 
 FLOAT = "float32"  # the variant that accuracy is compared with
+ITSELF = "it is the float32 file itself"  # its figure is exact, however few pictures there are
 NO_REFERENCE = Measured(
     reason="no float32 row of this model in the results", advice="measure the .keras file or float32 too"
 )
@@ -32,6 +33,8 @@ def top1_drop(case: Case) -> Measured:
         return NO_ACCURACY
     if reference is None or reference.accuracy is None:
         return NO_REFERENCE
+    if reference is case.row:
+        return Measured(Interval.exact(0.0), ITSELF)
     answers, floats = (_predictions(row, case.results) for row in (case.row, reference))
     if len(answers) != len(floats):
         return _drop_on_common_pictures(case, reference, (len(floats), len(answers)))
@@ -57,6 +60,8 @@ def agreement(case: Case) -> Measured:
     reference = _reference(case.row, case.results)
     if reference is None:
         return NO_ACCURACY if case.row.accuracy is None else NO_REFERENCE
+    if reference is case.row:
+        return Measured(Interval.exact(1.0), ITSELF)
     answers, floats = (_predictions(row, case.results) for row in (case.row, reference))
     common = min(len(answers), len(floats))
     same = int((answers[:common] == floats[:common]).sum())

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from bench.commands.options import BUDGETS_HELP, judging
-from common.cli import Commands, Number
+from common.cli import SEEDS, Commands, Number
 from common.paths import RESULTS
 
 
@@ -44,7 +44,7 @@ def check(results: Path, measure: bool, max_time: float, budgets: Path | None, *
     help="Of `baseline save`  [default: of edgeproof.toml]",
 )
 @click.option("--max-time", type=Number(min=0), default=60, show_default=True, help="Seconds to measure each row.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order of processes.")
+@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of the order of processes.")
 @judging
 def gate(
     files: tuple[Path, ...], baseline: Path | None, max_time: float, seed: int, budgets: Path | None, **outputs: Any

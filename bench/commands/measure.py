@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from common.cli import SEEDS, count_from
 from common.paths import RESULTS
 from common.progress import hide_progress, task_progress
 
@@ -12,8 +13,8 @@ from common.progress import hide_progress, task_progress
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Measure in this one; may be given again.")
-@click.option("--rounds", default=8, show_default=True, type=click.IntRange(2), help="Fresh processes for each file.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order of processes.")
+@click.option("--rounds", default=8, show_default=True, type=count_from(2), help="Fresh processes for each file.")
+@click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of the order of processes.")
 def faster(files: tuple[Path, ...], runtimes: tuple[str, ...], rounds: int, seed: int) -> None:
     """Measure how many times faster than the first FILE the others are, in processes that take turns of 15 ms.
 
@@ -62,7 +63,7 @@ def emulate(names: tuple[str, ...]) -> None:
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
 @click.option("--device", "names", default="emulated-pi4", show_default=True, metavar="A,B", help="Emulated; or all.")
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; may be given again.")
-@click.option("--pictures", default=100, show_default=True, type=click.IntRange(1), help="Test pictures of each row.")
+@click.option("--pictures", default=100, show_default=True, type=count_from(1), help="Test pictures of each row.")
 @click.option("--output", type=click.Path(path_type=Path), default=RESULTS, show_default=True, help="Merge into this file.")
 @click.pass_context
 def rehearse(
@@ -97,8 +98,10 @@ def count(files: tuple[Path, ...], cores: str, runtimes: tuple[str, ...], output
     from bench.artifacts.find import deployable_artifacts
     from bench.remote.emulation.count import count_all, counts_table
     from bench.remote.emulation.save_counts import save_counts
+    from bench.results.place import check_place
     from common.lock import exclusive
 
+    check_place(output)
     with exclusive(output):
         with task_progress("counting"):
             counted = count_all(deployable_artifacts(files), cores, runtimes, click.echo)

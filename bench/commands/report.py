@@ -17,11 +17,14 @@ from common.paths import RESULTS
 )
 def report(file: Path, trend: bool | None) -> None:
     """Write report.html and report.md beside FILE (build/bench.json) again and print the table."""
+    from bench.report.place import check_report_place
     from bench.report.write import write_report
     from bench.results.store import load_results
     from bench.search.shown.section import search_sections
 
-    write_report(load_results(file), file, search_sections(file), trend)
+    results = load_results(file)
+    check_report_place(file)
+    write_report(results, file, search_sections(file), trend)
 
 
 @click.command(cls=WithBudgets)
@@ -99,10 +102,10 @@ def compare(first: Path, others: tuple[Path, ...], across: tuple[str, ...], as_j
 
 def _print_comparison(found: Any, first: Path, second: Path) -> None:
     from bench.analysis import compare as side_by_side
-    from common.tables import table_lines
+    from common.tables import table_lines, wrapped
 
     rows = [side_by_side.cells(row) for row in found.rows]
     for line in table_lines(side_by_side.COLUMNS, rows, side_by_side.LEAST_NEEDED):
         click.echo(line)
-    for line in side_by_side.summary(found, str(first), str(second)):
+    for line in wrapped(side_by_side.summary(found, str(first), str(second))):
         click.echo(line)

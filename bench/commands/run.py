@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bench.commands.options import MODES, Duration, ThreadCounts
-from common.cli import Number
+from common.cli import Number, count_from
 from common.paths import RESULTS
 
 
@@ -56,7 +56,7 @@ class RunOptions:
     help="Measure on these: pi4,pi5 over SSH, chromium, tflite-micro. See bench/devices/.",
 )
 @click.option(
-    "--pictures", type=click.IntRange(1), help="With --device: at most N a row  [default: 1000 in chromium; 100 if emulated]"
+    "--pictures", type=count_from(1), help="With --device: at most N a row  [default: 1000 in chromium; 100 if emulated]"
 )
 @click.option("--offline", is_flag=True, help="Push wheels to a device, which then needs no package index.")
 @click.option("--profile", is_flag=True, help="Print each row's time per operation too, and keep it in build/profile/.")
@@ -69,9 +69,7 @@ class RunOptions:
 @click.option(
     "--input-shape", "shapes", multiple=True, metavar="[NAME=]SIDES", help="Shape of a model with free sides: 1,224,224,3."
 )
-@click.option(
-    "--max-memory-mb", type=click.IntRange(min=1), help="Memory limit of each measuring process  [default: 40 % of free]"
-)
+@click.option("--max-memory-mb", type=count_from(1), help="Memory limit of each measuring process  [default: 40 % of free]")
 @click.option("--output", type=click.Path(path_type=Path), help=f"Merge into this file: {RESULTS}, or bench@FOLDER.json.")
 def run(**given: Any) -> int:
     """Measure FILE... (default: all artifacts of build/) and merge the rows into build/bench.json.
@@ -83,6 +81,11 @@ def run(**given: Any) -> int:
     options = RunOptions(**given)
     if options.devices is None and options.pictures is not None:
         raise click.UsageError("--pictures needs --device; on this machine a row answers as many as there is time for")
+    from bench.report.place import check_report_place
+    from bench.results.place import check_place
+
+    check_place(options.results_path)
+    check_report_place(options.results_path)
     if options.loadgen:
         from bench.measure.loadgen import check_installed
 
@@ -114,7 +117,7 @@ def _on_devices(options: RunOptions, devices: str) -> int:
         results,
         output,
     )
-    write_report(results, output, search_sections(output))
+    write_report(results, output, search_sections(output), written=[output, output.with_suffix(".npz")])
     for failure in failures:  # last, so that the end of a log shows it
         click.echo(f"failed: {failure}", err=True)
     return 1 if failures else 0
@@ -137,12 +140,17 @@ def _on_this_machine(options: RunOptions) -> int:
     outcome = measure(
         _artifacts(options), options.runtimes, _mode(options), options.threads, click.echo, options.data, extras=extras
     )
+    if outcome.interrupted and not outcome.measured:  # there is nothing to keep
+        raise KeyboardInterrupt
     removed = results.merge(outcome.measured, outcome.skipped, current, outcome.evaluation_sets)
     results.save(output)
     for line in removed:
         click.echo(line)
-    history.append(history.path_beside(output), history.lines_of([measured.row for measured in outcome.measured], current))
-    write_report(results, output, search_sections(output))
+    written, lines = [output, output.with_suffix(".npz")], history.lines_of([one.row for one in outcome.measured], current)
+    if lines:
+        written.append(history.path_beside(output))
+        history.append(written[-1], lines)
+    write_report(results, output, search_sections(output), written=written)
     if outcome.interrupted:
         raise KeyboardInterrupt
     missed = unmeasured(options.files, outcome.measured)

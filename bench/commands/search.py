@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.commands.options import Duration
-from common.cli import SEEDS, Number
+from common.cli import SEEDS, Number, count_from, is_name
 from common.paths import BUILD
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class SearchOptions:
 @click.option("--name", default="search", show_default=True, help="Write to build/MODEL@NAME/; `search` or `search-...`.")
 @click.option("--reference", type=click.Path(path_type=Path), metavar="FILE", help="Compare latencies with this artifact.")
 @click.option("--core", default="cortex-a53", show_default=True, help="Count instructions on this emulated core, or host.")
-@click.option("--trials", type=click.IntRange(1), help="Most trials  [default: as many as there is time for]")
+@click.option("--trials", type=count_from(1), help="Most trials  [default: as many as there is time for]")
 @click.option("--max-time", type=Duration(), metavar="TIME", help="Most time of trials: 90s, 30m, 1h.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Trials at a time, here.")
 @click.option("--dask", metavar="ADDRESS", help="Run the trials on the Dask cluster of this scheduler, as tcp://host:8786.")
@@ -86,6 +86,8 @@ def search(model: str, **given: Any) -> int:
         raise click.UsageError("give --max-time, as 30m, or --trials: a search has no end of its own")
     if not (options.name == "search" or options.name.startswith("search-")):
         raise click.UsageError(f"--name {options.name!r}: expected search, or a name that begins with search-")
+    if not is_name(options.name):
+        raise click.UsageError(f"--name {options.name!r}: expected letters, digits, '-', '_' and '.' only")
     effort = Effort(options.trials, options.max_time, options.jobs, options.dask, options.target)
     return run_search(_question(model, limits, options), BUILD / f"{model}@{options.name}", effort, click.echo)
 

@@ -26,7 +26,7 @@ from bench.measure.worker_pool import Workers
 from bench.runtimes import find_runtime, preferred_runtimes
 from bench.stats import intervals
 from bench.stats.promised_ratio import Promise
-from common.cli import run_cli
+from common.cli import count_from, run_cli
 from common.interval import Interval
 from common.paths import BUILD, PROGRAM
 from common.python_process import PYTHON
@@ -46,9 +46,9 @@ AGAINST_THEIRS = Promise("session over litert-benchmark", 0.9, 1.1)
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), default=BUILD / "mobilenet_v2" / "mobilenet_v2.int8.tflite")
-@click.option("--blocks", type=click.IntRange(3), default=40, show_default=True, help="Blocks of mixed queries.")
-@click.option("--queries", type=click.IntRange(16), default=200, show_default=True, help="In each block and process.")
-@click.option("--processes", type=click.IntRange(2), default=8, show_default=True, help="Of both benchmarks.")
+@click.option("--blocks", type=count_from(3), default=40, show_default=True, help="Blocks of mixed queries.")
+@click.option("--queries", type=count_from(16), default=200, show_default=True, help="In each block and process.")
+@click.option("--processes", type=count_from(2), default=8, show_default=True, help="Of both benchmarks.")
 def main(file: Path, blocks: int, queries: int, processes: int) -> int:
     """Print the ratios of FILE, a .tflite, in LiteRT with one thread: 0 kept, 1 a promise is broken, 3 not shown."""
     found = find_artifacts([file])[0]

@@ -268,4 +268,6 @@ def _p50s(rows: Sequence[HostRow]) -> str:
     name = rows[0].subject.model_name
     if not last_ms:
         return f"{name}: no row is left"
+    if len(last_ms) == 1:
+        return f"{name}, 1 row, p50 {last_ms[0]:.3g} ms"
     return f"{name}, {len(last_ms)} rows, p50 {min(last_ms):.3g} to {max(last_ms):.3g} ms"

@@ -14,7 +14,7 @@ from bench.artifacts.find import Artifact
 from bench.machine.accelerators import SOFTWARE
 from bench.machine.memory import available_memory_bytes
 from bench.measure.extras import _do_extras
-from bench.measure.rounds import LEAST_ROUNDS, Rounds, see_where_it_ran
+from bench.measure.rounds import LEAST_ROUNDS, Rounds, groups_of, see_where_it_ran
 from bench.measure.row import ACCURACY_SIZES, Extras, HostRow, Mode, Say, guarded, startup_of, subject_for
 from bench.measure.worker_pool import Workers
 from bench.results.evaluation_set import EvaluationSet, collect
@@ -24,6 +24,7 @@ from bench.results.samples import Samples
 from bench.runtimes import Accelerated, OpensCardless, check_installed, find_accelerator, find_runtime, runtimes_by_default
 from common.files import scratch_folder, sha256_of
 from common.progress import task_progress
+from common.words import counted
 from device.errors import EdgeproofError, RuntimeMissing
 from device.formats.model_file import model_size_bytes
 
@@ -58,13 +59,15 @@ def run(
     """
     extras = extras or Extras()
     present, absent = sort_out(runtimes, {found.format for found in artifacts}, threads[0])
-    for skip in absent:
+    for skip in absent if runtimes else ():  # else nobody asked for it, and the last lines say it
         say(f"  {skip.subject.runtime}: skipped: {skip.reason}")
     with scratch_folder() as scratch:
         workers = Workers(scratch, extras.max_memory_bytes or available_memory_bytes() // ACCURACY_AT_A_TIME)
         rows = _rows(artifacts, present, threads, PictureStore(scratch, data, say))
         if not rows and not absent:
             raise EdgeproofError(f"none of the runtimes {', '.join(runtimes)} opens any of the given files")
+        for name in _without_rows(runtimes, [*rows, *absent]):
+            say(f"  {name}: opens none of the given files: it has no row")
         interrupted = False
         try:
             _measure(rows, workers, mode, seed, say)
@@ -76,7 +79,8 @@ def run(
         finished = finished_rows(rows, LEAST_ROUNDS if interrupted else mode.processes)
         evaluation_sets = _evaluation_sets(finished)
     if interrupted:
-        say(f"interrupted: {len(finished)} of {len(rows)} rows are finished and kept")
+        kept = "finished and kept" if finished else "finished: nothing is written"
+        say(f"interrupted: {len(finished)} of {counted(len(rows), 'row')} {'is' if len(rows) == 1 else 'are'} {kept}")
     measured = [_finish(row, rows) for row in finished]
     skipped = [*absent, *(Skipped(row.subject, row.reason) for row in rows if row.reason is not None)]
     asked_in_vain = bool(runtimes and absent)  # asked for by name and not there: exit code 1
@@ -129,6 +133,12 @@ def _rows(
     return list({row.subject.key: row for row in rows}.values())  # a file that is named twice is measured once
 
 
+def _without_rows(runtimes: Sequence[str], found: Sequence[HostRow | Skipped]) -> list[str]:
+    """Return the runtimes that were asked for by name, and have neither a row nor a reason why not."""
+    known = {one.subject.runtime for one in found}
+    return [name for name in dict.fromkeys(runtimes) if name not in known]
+
+
 def _opens(name: str, found: Artifact) -> bool:
     runtime = find_runtime(name)
     return found.format in runtime.FORMATS and (found.cardless is None or isinstance(runtime, OpensCardless))
@@ -142,7 +152,7 @@ def _measure(rows: Sequence[HostRow], workers: Workers, mode: Mode, seed: int, s
     with_pictures = [row for row in firsts.values() if row.pictures is not None]
     # Large files are the slow ones: first, so that the last row does not run alone for long
     with_pictures.sort(key=lambda row: row.found.path.stat().st_size, reverse=True)
-    say(f"accuracy of {len(with_pictures)} rows, {ACCURACY_AT_A_TIME} at a time")
+    say(f"accuracy of {counted(len(with_pictures), 'row')}, {ACCURACY_AT_A_TIME} at a time")
     pool = ThreadPoolExecutor(ACCURACY_AT_A_TIME)
     try:
         answered = pool.map(lambda row: guarded(row, lambda: _measure_accuracy(row, workers, mode, say), say), with_pictures)
@@ -156,7 +166,9 @@ def _measure(rows: Sequence[HostRow], workers: Workers, mode: Mode, seed: int, s
         row.predictions, row.top_scores, row.accuracy_threads = first.predictions, first.top_scores, first.subject.threads
         row.reason, row.crashed = first.reason, first.crashed
     going = [row for row in rows if row.reason is None]
-    say(f"latency of {len(going)} rows in {mode.processes} rounds: the rows of a model take turns, in fresh processes")
+    groups, models = len(groups_of(going)), len({row.subject.model_name for row in going})
+    each = f" of each of {groups} {'models' if groups == models else 'groups'}" if groups > 1 else ""
+    say(f"latency of {counted(len(going), 'row')} in {mode.processes} rounds{each}: rows take turns, in fresh processes")
     Rounds(workers, mode, random.Random(seed), say).measure(going)
 
 

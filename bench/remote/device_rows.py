@@ -13,6 +13,7 @@ from bench.remote.emulation.device import find_emulated
 from bench.remote.provision import Place
 from bench.results.measurement import Measurement
 from bench.results.row import Golden, ResultRow
+from bench.results.validity import BETWEEN_REASONS
 from common.version import VERSION
 
 
@@ -31,7 +32,7 @@ class DeviceMeasurement(Measurement):
         if self.why_unhealthy is None:
             return row
         reasons = [reason for reason in (self.why_unhealthy, row.latency.why_invalid) if reason]
-        return replace(row, latency=replace(row.latency, valid=False, why_invalid="; ".join(reasons)))
+        return replace(row, latency=replace(row.latency, valid=False, why_invalid=BETWEEN_REASONS.join(reasons)))
 
 
 def describe(device: Device, facts: Mapping[str, Any], place: Place, health: Health, cpuinfo: str) -> Environment:

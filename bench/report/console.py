@@ -9,7 +9,9 @@ from bench.report.microcontroller import COLUMNS as NEEDS, LEAST_NEEDED as NEEDS
 from bench.report.section import Section
 from bench.results.row import ANY, ResultRow, Skipped
 from bench.results.store import Results
+from bench.results.validity import BETWEEN_REASONS
 from common.tables import table_lines
+from common.words import counted
 from device.safe_text import printable
 
 LEAST_NEEDED = ("M instr.", "first ms", "load ms", "p90 ms", "peak MB", "as Keras %", "size kB")
@@ -42,9 +44,9 @@ def _doubts(rows: Sequence[ResultRow]) -> list[str]:
     kinds: dict[str, list[str]] = {}
     for row in rows:
         if not row.latency.valid and row.why_no_latency is None:
-            for reason in (row.latency.why_invalid or "").split("; "):
+            for reason in (row.latency.why_invalid or "").split(BETWEEN_REASONS):
                 kinds.setdefault(reason.partition(":")[0], []).append(reason)
-    return [f"! {_count(len(reasons), 'row')}: {_such_as(reasons)}" for reasons in kinds.values()]
+    return [f"! {counted(len(reasons), 'row')}: {_such_as(reasons)}" for reasons in kinds.values()]
 
 
 def _skipped(skipped: Sequence[Skipped]) -> list[str]:
@@ -67,7 +69,3 @@ def _files(rows: Sequence[Skipped]) -> str:
 
 def _such_as(reasons: Sequence[str]) -> str:
     return reasons[0] if len(set(reasons)) == 1 else f"{reasons[0]}, and similar reasons"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -226,7 +226,7 @@ def _advice(one: Advice) -> dict[str, Any]:
         low, high = accuracy.ci95
         figures.append(("top-1", f"{100 * accuracy.top1:.2f} %", f"{100 * low:.2f} to {100 * high:.2f}"))
     figures.append(("size", f"{one.row.artifact.size_bytes / 1000:,.0f} kB", one.row.subject.format))
-    return {**vars(one), "artifact": artifact_name(one.row.subject), "figures": figures, "path": one.row.artifact.path}
+    return {**vars(one), "heading": one.heading, "figures": figures, "path": one.row.artifact.path}
 
 
 COLUMNS = (

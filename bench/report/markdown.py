@@ -134,7 +134,7 @@ PAIR_COLUMNS = ("model", "variant", "speed [95 %]", "smaller", "top-1, points [9
 def _advice_lines(results: Results, found: Sequence[Pair]) -> list[str]:
     lines = []
     for one in advise(results, found):
-        name, confidence = markdown_text(f"{one.model}: {artifact_name(one.row.subject)}"), one.confidence
+        name, confidence = markdown_text(f"{one.model}: {one.heading}"), one.confidence
         why = markdown_text(f"{one.why}. {one.faster_but}." if one.faster_but else f"{one.why}.")
         lines.append(f"- **{name}**: {why} **{confidence.word}:** {markdown_text(confidence.because)}.")
         if confidence.surer:

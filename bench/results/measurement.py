@@ -127,7 +127,7 @@ def latency_of(samples: Samples, warmup_calls: int, conditions: Sequence[Conditi
         p99_ms=_percentile_ms(pooled, 0.99),
         min_ms=int(pooled.min()) / NS_PER_MS,
         valid=not flags,
-        why_invalid="; ".join(flag.reason for flag in flags) or None,
+        why_invalid=validity.BETWEEN_REASONS.join(flag.reason for flag in flags) or None,
         flags=tuple(flag.name for flag in flags),
         flags_unknown=tuple(validity.unknown(conditions)),
     )

@@ -191,7 +191,7 @@ def load_results(path: Path) -> Results:
 
 
 def _load_results(path: Path) -> Results:
-    if not path.is_file():
+    if not path.exists():
         raise EdgeproofError(f"{path}: no such file: measure first with `edgeproof bench run`")
     environments, rows, skipped = document.read(path)
     samples = path.with_suffix(".npz")

@@ -22,6 +22,7 @@ SLOWED_LIMIT = 0.4  # of a process's turns: where it is more, those that are lef
 QUIET_PROCESSES = 2  # that must be below it: where the others agree with these, their turns that are left are right
 WAITED_LIMIT = 0.05  # of a process's turns
 ELSEWHERE_LIMIT = 0.10  # of all cores' time
+BETWEEN_REASONS = "; "  # of a row; no reason holds it
 FREQUENCY_LIMIT = 0.05  # between the lowest and the highest clock
 
 
@@ -118,13 +119,13 @@ def _load_elsewhere(conditions: Sequence[Conditions]) -> Flag | None:
 
 def _over(limit: float, shares: Sequence[float | None], name: str, found: str) -> Flag | None:
     """Return a flag if the typical process's share is over the limit."""
-    share = _typical(shares)
+    share = typical(shares)
     if share is None or share <= limit:
         return None
     return Flag(name, f"{found.format(share=f'{100 * share:.1f} %')}, over {100 * limit:.0f} %")
 
 
-def _typical(shares: Sequence[float | None]) -> float | None:
+def typical(shares: Sequence[float | None]) -> float | None:
     """Return the median of the shares that are known: a single disturbed process shows itself in the interval of p50."""
     known = [share for share in shares if share is not None]
     return float(np.median(known)) if known else None
@@ -142,4 +143,4 @@ def _throttled(conditions: Sequence[Conditions]) -> Flag | None:
         return None
     hottest = max((process.temperature_c for process in conditions if process.temperature_c is not None), default=None)
     heat = "" if hottest is None else f" at {hottest:.0f} °C"
-    return Flag("throttled", f"throttled: the processor was slowed down{heat}; cool it and measure again")
+    return Flag("throttled", f"throttled: the processor was slowed down{heat}: cool it and measure again")

@@ -13,6 +13,7 @@ import pytest
 
 from bench.results.store import Results, load_results
 from common.files import (
+    cannot_write,
     held_folder,
     reading_together,
     replacing,
@@ -194,3 +195,16 @@ def test_what_may_be_executed_stays_so(tmp_path: Path) -> None:
     with replacing_folder(tmp_path / "new") as new:
         (new / "run.sh").touch(0o755)
     assert (tmp_path / "new" / "run.sh").stat().st_mode & 0o100
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space or choose another folder"),
+        (errno.EACCES, "choose another folder"),
+        (errno.EROFS, "choose another folder"),
+    ],
+)
+def test_only_a_full_disk_is_told_to_free_some_space(number: int, advice: str) -> None:
+    said = str(cannot_write(Path("x.json"), OSError(number, "the reason")))
+    assert said == f"x.json: cannot be written: the reason: {advice}"

@@ -1,10 +1,11 @@
 """Tables: they use the allowed width, and say what they leave out; in Markdown no cell ends its row or begins a tag."""
 
+from collections import Counter
 from urllib.parse import unquote
 
 import pytest
 
-from common.tables import markdown_code, markdown_link, markdown_table, markdown_text, table_lines
+from common.tables import markdown_code, markdown_link, markdown_table, markdown_text, table_lines, wrapped
 from tests.support.markdown import HOSTILE_TEXTS, as_shown, shown
 
 COLUMNS = ("model", "p50 ms", "size kB", "note")
@@ -21,6 +22,33 @@ def test_without_a_terminal_there_are_120_columns(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("COLUMNS", raising=False)
     lines = table_lines(("words",), [["word " * 100]])
     assert 110 < max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize("columns", ["0", "-3", "²", "many", "", "9" * 5_000])
+def test_a_width_that_is_none_is_120_columns(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert 110 < max(map(len, table_lines(("words",), [["word " * 100]]))) <= 120
+
+
+LONG = ("row", "ratio [95 %]", "top-1, points [99 %]")
+INTERVALS = [["mnist_cnn_crop int8.tflite in tflite-runtime", "1.000 [0.997, 1.003]", "+0.00 [−0.07, +0.07]"]]
+
+
+@pytest.mark.parametrize("width", [1, 5, 12, 20, 30, 36, 40, 44, 60, 80])
+def test_a_narrow_table_loses_no_character(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = Counter("".join(table_lines(LONG, INTERVALS)))
+    written = Counter("".join((*LONG, *INTERVALS[0])))
+    assert {sign: shown[sign] for sign in written if sign != " "} == {s: n for s, n in written.items() if s != " "}
+
+
+def test_sentences_are_as_narrow_as_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    assert wrapped(["words of one sentence", "a/path/that/is/longer/than/that"]) == [
+        "words of one",
+        "  sentence",
+        "a/path/that/is/longer/than/that",
+    ]
 
 
 def test_what_does_not_fit_is_left_out_in_the_order_that_is_asked_for_and_said(monkeypatch: pytest.MonkeyPatch) -> None:

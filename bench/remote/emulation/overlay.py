@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.remote.emulation.device import EmulatedDevice
 from bench.remote.emulation.user_space import UserSpace
-from device.errors import EdgeproofError
+from common.files import cannot_write
 
 JOB = "opt/edgeproof"  # one path for every job: paths are part of what is counted
 CORES = 4
@@ -42,9 +42,7 @@ def fill(folder: Path, device: EmulatedDevice, space: UserSpace) -> None:
             link.symlink_to(entry.resolve())
         write_processor(folder, device)
     except OSError as error:
-        raise EdgeproofError(
-            f"{folder}: cannot be written: {error.strerror}: free some space or choose another folder"
-        ) from error
+        raise cannot_write(folder, error) from error
 
 
 def write_processor(folder: Path, device: EmulatedDevice) -> None:

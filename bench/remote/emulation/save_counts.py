@@ -28,7 +28,7 @@ def save_counts(counted: Counted, path: Path) -> list[str]:
         else:
             results.put(replace(row, instructions=instructions))
     results.save(path)
-    return [*lines, f"wrote {path}"]
+    return [*lines, f"wrote {path} and {path.with_suffix('.npz')}"]
 
 
 def _add_to_row(results: Results, measured: Measurement) -> bool:

@@ -1,11 +1,12 @@
 """Which variant to ship."""
 
+import re
 from typing import Any
 
 import pytest
 
 from bench.analysis.best_variant import Advice, advise
-from bench.analysis.confidence import FAIRLY, MAX_DROP, OPEN, SURE
+from bench.analysis.confidence import FAIRLY, MAX_DROP, OPEN, SURE, how_sure
 from bench.analysis.float_pairs import pairs
 from bench.results.measurement import Measurement
 from tests.support.results_builder import make_results, make_row
@@ -144,9 +145,33 @@ class TestFasterBut:
 class TestConfidence:
     def test_a_choice_that_was_disturbed_is_not_sure_and_says_what_to_do(self) -> None:
         found = advice(row(disturbed=True)).confidence
-        assert found.word == OPEN
-        assert "its processes waited 30.0 %" in found.because
+        assert (found.word, found.because) == (OPEN, "other programs kept it waiting for 30 % of its time")
         assert found.surer == "measure again while nothing else runs on this machine"
+
+    def test_all_reasons_are_named_with_what_would_help_against_each(self) -> None:
+        found = advice(row("int8", disturbed=True, spread=0.3)).confidence
+        assert found.word == OPEN
+        time, disturbed, accuracy = found.because.split("; ")
+        assert re.fullmatch(r"its time is known only within \d+ %", time)
+        assert disturbed == "other programs kept it waiting for 30 % of its time"
+        assert accuracy == "there is no float32 to compare it with"
+        assert found.surer == (
+            "measure again while nothing else runs on this machine; measure the float32 file of the same runtime too"
+        )
+
+    def test_accuracy_that_is_not_shown_is_named_beside_a_time_that_is_not_known_well(self) -> None:
+        results = make_results([make_row("int8", spread=0.3), make_row(spread=0.3)])
+        few = how_sure(results, results.row(pairs(results)[0].row.key), [], pairs(results)[0])
+        assert few.word == OPEN
+        assert few.because.startswith("its time is known only within ")
+        assert few.because.endswith("; the test pictures do not show that it is as accurate as float32")
+        assert few.surer == "measure longer: `--mode quick` or `--mode normal`; test on more pictures"
+
+    def test_only_a_choice_that_is_known_is_told_to_be_shipped(self) -> None:
+        assert advice(row()).heading == "Ship float32.tflite in LiteRT"
+        assert advice(row(spread=0.05)).heading == "Ship float32.tflite in LiteRT"  # fairly sure
+        assert advice(row(disturbed=True)).heading == "Best so far: float32.tflite in LiteRT"
+        assert advice(row("int8")).heading == "Best so far: int8.tflite in LiteRT"
 
     def test_a_rival_whose_time_is_not_known_matters_where_it_may_be_faster(self) -> None:
         rival = row("int8", p50_ms=1.02, disturbed=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.compare import cells, compare, ratio_text, summary, time_verdict
+from bench.analysis.compare import COLUMNS, LEAST_NEEDED, cells, compare, ratio_text, summary, time_verdict
 from bench.analysis.wording import points_of, short_verdict
 from bench.results.measurement import Measurement
 from bench.stats.ratios import Ratio
@@ -90,11 +90,12 @@ class TestCompare:
     def test_a_software_gpu_is_compared_with_nothing(self) -> None:
         results = make_results([make_row()])
         results.put(replace(results.rows[0], subject=replace(results.rows[0].subject, accelerator="gpu-software")))
-        assert compare(results, results).rows == ()
+        with pytest.raises(EdgeproofError, match=r"no row with a latency is in both files: the first has none .*software"):
+            compare(results, results)
 
     def test_a_timing_that_is_not_valid_is_noted(self) -> None:
         notes = compare(make_results([make_row(disturbed=True)]), make_results([make_row()])).notes
-        assert any("1 of 1 rows have a timing that is not valid" in note for note in notes)
+        assert any("1 of 1 row has a timing that is not valid" in note for note in notes)
 
     def test_an_unknown_field_lists_those_there_are(self) -> None:
         with pytest.raises(EdgeproofError, match="--across weather: unknown, there are device, accelerator, threads"):
@@ -108,7 +109,7 @@ class TestCompareCommand:
         shown = run_module("bench", "compare", "a.json", "b.json", cwd=tmp_path)
         assert shown.code == 0, shown.stderr
         assert "slower" in shown.stdout
-        assert "geometric mean of the ratios of 1 rows: 2.0" in shown.stdout
+        assert "geometric mean of the ratios of 1 row: 2.0" in shown.stdout
         document = json.loads(run_module("bench", "compare", "a.json", "b.json", "--json", cwd=tmp_path).stdout)
         assert document["rows"][0]["latency_ratio"]["verdict"] == "slower"
         assert document["geometric_mean"]["ci95"][0] < 2 < document["geometric_mean"]["ci95"][1]
@@ -148,13 +149,15 @@ class TestCells:
     )
     def test_a_timing_that_is_not_valid_in_either_is_marked(self, first: bool, second: bool, marked: bool) -> None:
         found = compare(make_results([make_row(disturbed=first)]), make_results([make_row(disturbed=second)]))
-        assert cells(found.rows[0])[2].endswith(" !") is marked
+        marks = [column for column, cell in zip(COLUMNS, cells(found.rows[0]), strict=True) if cell.endswith(" !")]
+        assert marks == (["ratio [95 %]"] if marked else [])
+        assert "ratio [95 %]" not in LEAST_NEEDED  # it is seen at any width
         assert any("not valid" in note for note in found.notes) is marked
 
     def test_without_an_interval_there_is_a_dash(self) -> None:
         single = make_results([make_row(processes=1)])
         (row,) = compare(single, single).rows
-        assert cells(row)[3:5] == ["1.000 [–]", "not distinguishable"]
+        assert cells(row)[3:5] == ["1.000 [–] !", "not distinguishable"]
         assert row.to_json()["latency_ratio"] == {"value": 1.0, "ci95": None, "verdict": "not distinguishable"}
 
     @pytest.mark.parametrize(
@@ -196,12 +199,20 @@ class TestJson:
             "p": paired.mcnemar_p,
         }
 
-    def test_rows_of_one_file_are_named_and_without_common_ones_there_is_no_mean(self) -> None:
-        found = compare(make_results([make_row("int8")]), make_results([make_row("float16")]))
+    def test_rows_of_one_file_are_named(self) -> None:
+        first, second = ([make_row(), make_row(variant)] for variant in ("int8", "float16"))
+        found = compare(make_results(first), make_results(second))
         document = found.to_json()
-        assert (document["rows"], document["geometric_mean"]) == ([], None)
         assert [row["variant"] for row in (*document["only_first"], *document["only_second"])] == ["int8", "float16"]
-        assert summary(found, "A", "B")[0] == "no row is in both files"
+        assert summary(found, "A", "B")[1:] == [
+            "only in A: m int8.tflite in LiteRT",
+            "only in B: m float16.tflite in LiteRT",
+        ]
+
+    def test_files_without_a_row_in_common_are_refused(self) -> None:
+        held = "the first has m float32.tflite in LiteRT and 1 more; the second has m float16.tflite in LiteRT"
+        with pytest.raises(EdgeproofError, match=f"^no row with a latency is in both files: {held}: measure"):
+            compare(make_results([make_row("int8"), make_row("float32")]), make_results([make_row("float16")]))
 
     def test_the_mean_is_of_all_ratios(self) -> None:
         first = make_results([make_row(), make_row("int8")])
@@ -256,7 +267,7 @@ class TestMatching:
         second = make_results([make_row(), device_row("emulated-pi4"), device_row("emulated-pi5", variant="int8")])
         found = compare(first, second)
         assert (len(found.rows), found.only_first, found.only_second) == (1, (), ())
-        assert [note.partition(" are left")[0] for note in found.notes] == ["3 rows"]
+        assert found.notes == ("left out: 3 rows: emulated, not a latency",)
 
     def test_answers_to_other_labels_are_not_compared(self) -> None:
         first, second = make_results([make_row()]), make_results([make_row()])

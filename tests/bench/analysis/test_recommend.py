@@ -36,10 +36,22 @@ class TestRecommend:
         assert "the only one of 2 rows" in text
         assert "1 of 2 rows: --max-size-kb fail" in text
 
+    @pytest.mark.parametrize("total", [20, 1_000])
+    def test_float32_loses_nothing_against_itself_however_few_pictures_there_are(self, total: int) -> None:
+        found = pick(make_results([make_row(total=total)]), max_top1_drop=0.0)
+        assert (found.verdict, found.chosen.row.subject.variant) == (Verdict.PASS, "float32")
+        assert "  --max-top1-drop: 0" in found.lines  # no interval: it is exact
+        assert pick(make_results([make_row(total=total)]), min_agreement=0.999).verdict is Verdict.PASS
+
+    @pytest.mark.parametrize("limit", [{"max_top1_drop": 1.0}, {"min_agreement": 0.0}, {"min_top1": 0.0}])
+    def test_a_share_that_allows_any_is_no_limit(self, limit: dict[str, float]) -> None:
+        found = pick(make_results([make_row("int8", total=0)]), **limit)  # nothing to compare with, and no picture
+        assert (found.verdict, found.chosen.row.subject.variant) == (Verdict.PASS, "int8")
+
     def test_names_what_is_faster_and_might_fit_too(self) -> None:
         found = pick(make_results([make_row(), make_row("int8", p50_ms=0.3, disturbed=True)]), max_p90_ms=5)
         assert (found.verdict, found.chosen.row.subject.variant) == (Verdict.PASS, "float32")
-        assert any("1 rows are faster but not shown to fit: m int8.tflite in LiteRT" in line for line in found.lines)
+        assert any("1 row is faster but not shown to fit: m int8.tflite in LiteRT" in line for line in found.lines)
 
     def test_names_the_nearest_and_how_far_it_is_where_none_fits(self) -> None:
         found = pick(usual(), max_p90_ms=0.1, max_size_kb=90)
@@ -222,14 +234,22 @@ class TestCommand:
         assert document["chosen"]["variant"] == "int8"
         assert [entry["variant"] for entry in document["considered"]] == ["float32", "int8"]
 
-    def test_without_options_a_loss_that_is_not_shown_to_be_small_ends_with_3_and_the_pictures_needed(
+    def test_without_options_it_is_float32_where_no_loss_is_shown_to_be_small_and_says_the_pictures_needed(
         self, tmp_path: Path
     ) -> None:
+        """As the report does."""
         saved(tmp_path / "build" / "bench.json", usual())
         result = run_module("bench", "recommend", cwd=tmp_path)
-        assert result.code == 3
-        assert "--max-top1-drop inconclusive" in result.stdout
+        assert result.code == 0
+        assert result.stdout.startswith("m float32.tflite in LiteRT")
+        assert "1 row is faster but not shown to fit: m int8.tflite in LiteRT" in result.stdout
         assert "test on more pictures: " in result.stdout
+
+    def test_without_a_float32_row_the_sample_cannot_tell(self, tmp_path: Path) -> None:
+        saved(tmp_path / "build" / "bench.json", make_results([make_row("int8")]))
+        result = run_module("bench", "recommend", cwd=tmp_path)
+        assert result.code == 3
+        assert "--max-top1-drop inconclusive: not measured, no float32 row" in result.stdout
 
     @pytest.mark.parametrize(
         ("arguments", "found"),

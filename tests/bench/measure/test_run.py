@@ -1,20 +1,26 @@
 """The command `bench run`."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from bench.__main__ import main as bench
+from bench.measure.run import Outcome
 from bench.measure.worker import answer_pictures
 from bench.results.row import ANY
 from bench.results.samples import Samples
 from bench.results.store import load_results
 from bench.runtimes import Accelerated, find_runtime, runtime_names
 from device.errors import ModelError
-from tests.conftest import CONVERTED, TFLITE, Tiny, classify, run_module
+from tests.conftest import CONVERTED, ROOT, TFLITE, Tiny, classify, run_module
+
+READY = ROOT / "data" / "ready" / "mnist_cnn_crop.int8.tflite"
 
 
 class SlowSession:
@@ -52,7 +58,25 @@ def test_a_picture_whose_scores_are_not_numbers_has_no_answer(monkeypatch: pytes
         answer_pictures(SlowSession(), np.zeros((3, 2, 2, 1), np.uint8), (3,), limit_s=60)
 
 
+def test_an_interrupted_run_that_finished_no_row_writes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    nothing = Outcome([], [], crashed=False, evaluation_sets=[], interrupted=True)
+    monkeypatch.setattr("bench.measure.run.run", lambda *_, **__: nothing)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(bench, ["run", str(READY), "--output", "out/new.json"])
+    assert "wrote" not in done.output
+    assert done.exit_code == 1  # click's for an interruption; run_cli has its own
+    assert list(tmp_path.iterdir()) == []
+
+
 class TestCommand:
+    def test_a_runtime_that_opens_none_of_the_files_beside_one_that_does_is_said(self, tmp_path: Path) -> None:
+        options = ["--runtime", "litert", "--runtime", "onnxruntime", "--seconds", "0.01"]
+        done = run_module("bench", "run", READY, *options, cwd=tmp_path)
+        assert done.code == 0, done.stderr
+        assert done.stdout.splitlines()[0] == "  onnxruntime: opens none of the given files: it has no row"
+        assert "latency of 1 row in 4 rounds: " in done.stdout
+        assert re.search(r"round 1 of 4: mnist_cnn_crop, 1 row, p50 [\d.]+ ms\n", done.stdout)
+
     @pytest.mark.slow
     def test_measures_every_artifact_in_every_runtime_and_writes_the_report(self, tiny: Tiny, tmp_path: Path) -> None:
         output = tmp_path / "bench.json"

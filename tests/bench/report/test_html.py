@@ -162,11 +162,21 @@ class TestPage:
         text = markdown(usual())
         assert text.index("## What to ship") < text.index("## All rows")
         assert "**Sure:** its time is known within " in text
-        assert "- **m: float32.tflite in LiteRT**: no faster row is shown to lose at most 0.2 points" in text
+        assert "- **m: Ship float32.tflite in LiteRT**: no faster row is shown to lose at most 0.2 points" in text
         assert "int8.tflite in LiteRT is 2." in text
         assert "  - int8.tflite in LiteRT: 12 of 2,000 answered otherwise than float32; " in text
         assert "| m | int8.tflite in tflite-runtime | 0.3" in text
         assert "| not distinguishable | tflite-runtime's x86 wheel" in text
+
+    def test_the_first_screen_is_no_surer_than_its_data_and_in_plain_words(self) -> None:
+        results = make_results([make_row("int8", disturbed=True)])
+        first = page.page(results, History((), 0)).partition('<section id="ship">')[2].partition("</section>")[0]
+        for text in (first, markdown(results).partition("## All rows")[0]):
+            assert "Best so far: int8.tflite in LiteRT" in text
+            assert "Ship int8" not in text
+            assert "other programs kept it waiting for 30 % of its time; there is no float32 to compare it with" in text
+            assert "waited:" not in text
+        assert "waited: its processes waited 30.0 %" in markdown(results)  # the details, below the table
 
 
 class TestFront:

@@ -119,10 +119,10 @@ class TestLimits:
     def test_throttling_is_told_with_the_hottest_temperature_that_is_known(self) -> None:
         hot, hotter, unknown = (Conditions(throttled=True, temperature_c=heat) for heat in (70.0, 80.6, None))
         assert flags(self.STEADY, [hot, unknown, hotter])[0].reason == (
-            "throttled: the processor was slowed down at 81 °C; cool it and measure again"
+            "throttled: the processor was slowed down at 81 °C: cool it and measure again"
         )
         assert flags(self.STEADY, [unknown])[0].reason == (
-            "throttled: the processor was slowed down; cool it and measure again"
+            "throttled: the processor was slowed down: cool it and measure again"
         )
         assert flags(self.STEADY, [Conditions(throttled=False, temperature_c=99.0)]) == []
 

@@ -122,6 +122,8 @@ def test_a_second_search_of_the_same_name_is_refused(tmp_path: Path) -> None:
         (["no_model", "--trials", "1"], "unknown model 'no_model'"),
         ([MODEL], "give --max-time, as 30m, or --trials"),
         ([MODEL, "--trials", "1", "--name", "other"], "expected search, or a name that begins with search-"),
+        ([MODEL, "--trials", "1", "--name", "search-/../x"], "expected letters, digits, '-', '_' and '.' only"),
+        ([MODEL, "--trials", "1", "--name", "search-a\\b"], "expected letters, digits, '-', '_' and '.' only"),
         ([MODEL, "--trials", "1", "--reference", "missing.tflite"], "missing.tflite: no such file"),
         ([MODEL, "--trials", "1", "--space", "missing.toml"], "missing.toml"),
         (["mobilenet_v2", "--trials", "1"], "write one and name it with --space FILE"),
