@@ -28,10 +28,10 @@ ACCURACY_LOST = "max_top1_regression"
 REGRESSIONS = {"max_regression": 0.10, ACCURACY_LOST: 0.005}
 DIGITS = 3
 TEMPLATE = Path(__file__).with_name("workflow.yml")
-HEADER = """# What this project's models must keep: `edgeproof bench check` holds build/bench.json against it, and
-# `edgeproof bench gate` the present files against the baseline. Written by `edgeproof init`: each limit is the far
-# end of the 99 % interval of what was measured then, memory with a tenth more, so that the same files pass. Tighten
-# what you promise to somebody.
+HEADER = """# What this project's models must keep: `edgeproof bench check` compares what was measured with it, and
+# `edgeproof bench gate` the present files with it and with the baseline. Written by `edgeproof init`: each limit is
+# the far end of the 99 % interval of what was measured then, memory with a tenth more, so that the same files pass.
+# Tighten what you promise to somebody.
 """
 
 

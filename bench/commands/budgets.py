@@ -45,15 +45,32 @@ def check(results: Path, measure: bool, max_time: float, budgets: Path | None, *
 )
 @click.option("--max-time", type=Number(min=0), default=60, show_default=True, help="Seconds to measure each row.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order of processes.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=RESULTS,
+    show_default=True,
+    help="Results of FILE...: figures that the gate does not measure.",
+)
 @judging
 def gate(
-    files: tuple[Path, ...], baseline: Path | None, max_time: float, seed: int, budgets: Path | None, **outputs: Any
+    files: tuple[Path, ...],
+    baseline: Path | None,
+    max_time: float,
+    seed: int,
+    results: Path,
+    budgets: Path | None,
+    **outputs: Any,
 ) -> int:
-    """Measure FILE... (default: build/) and the baseline in turns: 0 pass, 1 a regression, 3 inconclusive."""
+    """Measure FILE... (default: build/) and the baseline in turns: 0 pass, 1 a regression, 3 inconclusive.
+
+    The budgets of the files themselves, as of their size, are judged too, if the gate or the results know their figures.
+    """
     from bench.artifacts.find import find_artifacts
     from bench.budgets.baseline import load
-    from bench.budgets.gate import Setting, counts_in, gate as gate_pairs, pairs_of
+    from bench.budgets.gate import Setting, counts_in, gate as gate_pairs, pairs_of, unjudged
     from bench.budgets.output import Outputs, publish
+    from bench.budgets.present_limits import not_judged, results_if_there
     from bench.budgets.rules import load_budgets
     from bench.machine import environment
     from bench.measure.fresh_processes import FreshProcesses
@@ -63,8 +80,13 @@ def gate(
     rules, before, current = load_budgets(budgets_path(budgets)), load(baseline_path(baseline)), environment.describe()
     pairs = pairs_of(before, find_artifacts(files), rules, current, all_named=bool(files))
     with FreshProcesses(click.echo) as fresh, with_browsers(fresh) as measures:
-        setting = Setting(max_time, seed, counts=counts_in(RESULTS))
+        measured = results_if_there(results)
+        setting = Setting(max_time, seed, counts=counts_in(measured), measured=measured)
         findings = gate_pairs(pairs, before, current, measures, setting, click.echo)
+    next_step = "`edgeproof bench run FILE...`, then `edgeproof bench check`, which judges them"
+    left = not_judged(rules, [pair.row.subject for pair in pairs], unjudged(pairs, findings), next_step)
+    if left:
+        click.echo(left)
     return publish(findings, f"Against the baseline {before.folder}", Outputs(**outputs), click.echo)
 
 

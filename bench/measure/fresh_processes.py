@@ -61,6 +61,10 @@ class Answers:
     predictions: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
 
+    @property
+    def right(self) -> int:
+        return int((self.predictions == self.labels).sum())
+
 
 class FreshProcesses:
     """Measures in new processes; a context manager, since prepared pictures are kept in a scratch folder."""
