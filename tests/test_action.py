@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from bench.artifacts.find import find_artifacts
 from tests.conftest import ROOT, run, run_module
+from tests.support.baselines import changed
 
 ACTION: dict[str, Any] = YAML(typ="safe").load((ROOT / "action.yml").read_text(encoding="utf-8"))
 STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]
@@ -91,6 +93,26 @@ def test_gate_passes_the_same_files_unmeasured_on_one_line_or_a_line_each(projec
     assert "the same file, not measured" in done.stdout
     assert len(files) > 1
     assert [file for file in files if f": {file} against" not in done.stdout] == []
+
+
+@pytest.mark.slow
+def test_gate_answers_the_pictures_of_data(project: Path) -> None:
+    model = next(project.glob("mnist_cnn/*.tflite"))
+    changed(find_artifacts([model])[0], project / "new")
+    (project / "new" / model.name).replace(model)
+    budgets = project / "top1.toml"
+    budgets.write_text('[[budget]]\nmodel = "mnist_cnn"\nmax_top1_regression = 0.005\n')
+    pictures = project / "pictures" / "7"
+    pictures.mkdir(parents=True)
+    shutil.copy(next((ROOT / "data" / "ready").glob("*/7/*")), pictures)
+    file = str(model.relative_to(project))
+    done = run_step("Judge", project, command="gate", files=file, budgets="top1.toml", data="pictures")
+    assert "1 pictures of pictures" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_failed_measurement_still_leaves_a_verdict() -> None:
+    assert step("Judge")["if"] == "${{ !cancelled() && steps.install.outcome == 'success' }}"
+    assert step("Install")["id"] == "install"
 
 
 def test_an_unknown_command_is_one_line(project: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bench.artifacts.evaluation_pictures import own_pictures_text
 from bench.artifacts.find import Artifact
 from bench.budgets.baseline import Baseline, differences, key_of
 from bench.budgets.device_match import names_of
@@ -71,6 +72,7 @@ class Setting:
     seed: int = 0
     clock: Clock = time.monotonic
     counts: Mapping[CountKey, float] | None = None  # instructions of steady inference
+    data: Path | None = None  # test pictures; None: the artifacts' own
     measured: Results | None = None  # of this machine: rows of the candidates show figures that the gate does not measure
 
 
@@ -234,7 +236,7 @@ def _held(pair: Pair, limit: Limit, measures: Measures, setting: Setting, say: S
     if limit.kind.comparison is Comparison.TIMES:
         return _latency(pair, limit, measures, setting, say, note)
     if limit.kind.comparison is Comparison.ANSWERS:
-        return _accuracy(pair, limit, measures.answers(pair.base), measures.answers(pair.candidate), note)
+        return _accuracy(pair, limit, measures.answers(pair.base), measures.answers(pair.candidate), setting, note)
     return _instructions(pair, limit, setting)
 
 
@@ -264,19 +266,27 @@ def _latency(pair: Pair, limit: Limit, measures: Measures, setting: Setting, say
     return _finding(pair, limit, judgement.verdict, measured, samples, reason, advice)
 
 
-def _accuracy(pair: Pair, limit: Limit, base: Answers, candidate: Answers, note: str) -> Finding:
+def _accuracy(pair: Pair, limit: Limit, base: Answers, candidate: Answers, setting: Setting, note: str) -> Finding:
     if not np.array_equal(base.labels, candidate.labels):
         reason = "the two have different test parts"
-        return _finding(pair, limit, Verdict.INCONCLUSIVE, None, "", reason, "save a new baseline of this data set")
+        advice = "save a new baseline of this data set, or test both on one folder: --data FOLDER"
+        return _finding(pair, limit, Verdict.INCONCLUSIVE, None, "", reason, advice)
     paired = Paired.of(base.predictions, candidate.predictions, base.labels)
     measured = paired.judged_drop()
-    samples = f"{pictures(len(base.labels))}, {paired.only_first} right only before, {paired.only_second} right only now"
+    asked = _tested_on(pair, len(base.labels), setting)
+    samples = f"{asked}, {paired.only_first} right only before, {paired.only_second} right only now"
     verdict = judge(measured, limit.value, at_most=True)
     advice = {
         Verdict.FAIL: "see `edgeproof convert doctor`, or save a new baseline if that is intended",
         Verdict.INCONCLUSIVE: "test on more pictures, or set a wider limit",
     }.get(verdict, "")
     return _finding(pair, limit, verdict, measured, samples, note, advice)
+
+
+def _tested_on(pair: Pair, count: int, setting: Setting) -> str:
+    """Return "1,000 pictures of pictures/test": which they are is not seen otherwise."""
+    where = own_pictures_text(pair.base.found.card) if setting.data is None else f"of {setting.data}"
+    return f"{pictures(count)} {where}".rstrip()
 
 
 def _instructions(pair: Pair, limit: Limit, setting: Setting) -> Finding:

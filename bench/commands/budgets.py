@@ -1,13 +1,16 @@
 """Commands that judge: check, gate, baseline save."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.commands.options import BUDGETS_HELP, judging
 from common.cli import Commands, Number
 from common.paths import RESULTS
+
+if TYPE_CHECKING:
+    from bench.budgets.finding import Finding
 
 
 @click.command()
@@ -17,22 +20,32 @@ from common.paths import RESULTS
 @judging
 def check(results: Path, measure: bool, max_time: float, budgets: Path | None, **outputs: Any) -> int:
     """Compare RESULTS (build/bench.json) with the budgets: 0 all pass, 1 one fails, 3 one is inconclusive."""
+    from bench.budgets.output import Outputs, publish, telling_refusals
+
+    wanted = Outputs(**outputs)
+    with telling_refusals(wanted, click.echo):
+        findings = _measured_findings(results, budgets, max_time) if measure else _findings(results, budgets)
+        return publish(findings, f"Budgets of {results}", wanted, click.echo)
+
+
+def _findings(results: Path, budgets: Path | None) -> "list[Finding]":
     from bench.budgets.check import check as check_results
-    from bench.budgets.output import Outputs, publish
     from bench.budgets.rules import load_budgets
     from bench.results.integrity import load_sound_results
     from common.project import budgets_path
 
-    rules = load_budgets(budgets_path(budgets))
-    if measure:
-        from bench.budgets.remeasure import measure_and_check
-        from common.lock import exclusive
+    return check_results(load_sound_results(results), load_budgets(budgets_path(budgets)))
 
-        with exclusive(results):
-            findings = measure_and_check(results, rules, max_time, click.echo)
-    else:
-        findings = check_results(load_sound_results(results), rules)
-    return publish(findings, f"Budgets of {results}", Outputs(**outputs), click.echo)
+
+def _measured_findings(results: Path, budgets: Path | None, max_time: float) -> "list[Finding]":
+    from bench.budgets.remeasure import measure_and_check
+    from bench.budgets.rules import load_budgets
+    from common.lock import exclusive
+    from common.project import budgets_path
+
+    rules = load_budgets(budgets_path(budgets))
+    with exclusive(results):
+        return measure_and_check(results, rules, max_time, click.echo)
 
 
 @click.command()
@@ -43,7 +56,14 @@ def check(results: Path, measure: bool, max_time: float, budgets: Path | None, *
     metavar="DIR",
     help="Of `baseline save`  [default: of edgeproof.toml]",
 )
-@click.option("--max-time", type=Number(min=0), default=60, show_default=True, help="Seconds to measure each row.")
+@click.option("--data", type=click.Path(path_type=Path), help="Test on this folder of class folders of pictures.")
+@click.option(
+    "--max-time",
+    type=Number(min=0),
+    default=60,
+    show_default=True,
+    help="Seconds to measure each row; at least 8 rounds are measured.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the order of processes.")
 @click.option(
     "--results",
@@ -56,6 +76,7 @@ def check(results: Path, measure: bool, max_time: float, budgets: Path | None, *
 def gate(
     files: tuple[Path, ...],
     baseline: Path | None,
+    data: Path | None,
     max_time: float,
     seed: int,
     results: Path,
@@ -66,10 +87,27 @@ def gate(
 
     The budgets of the files themselves, as of their size, are judged too, if the gate or the results know their figures.
     """
+    from bench.budgets.output import Outputs, publish, telling_refusals
+
+    wanted = Outputs(**outputs)
+    with telling_refusals(wanted, click.echo):
+        findings, folder = _compared(files, baseline, data, max_time, seed, results, budgets)
+        return publish(findings, f"Compared with {folder}/", wanted, click.echo)
+
+
+def _compared(
+    files: tuple[Path, ...],
+    baseline: Path | None,
+    data: Path | None,
+    max_time: float,
+    seed: int,
+    results: Path,
+    budgets: Path | None,
+) -> "tuple[list[Finding], Path]":
+    """Return the findings, and the baseline's folder."""
     from bench.artifacts.find import find_artifacts
     from bench.budgets.baseline import load
     from bench.budgets.gate import Setting, counts_in, gate as gate_pairs, pairs_of, unjudged
-    from bench.budgets.output import Outputs, publish
     from bench.budgets.present_limits import not_judged, results_if_there
     from bench.budgets.rules import load_budgets
     from bench.machine import environment
@@ -79,15 +117,15 @@ def gate(
 
     rules, before, current = load_budgets(budgets_path(budgets)), load(baseline_path(baseline)), environment.describe()
     pairs = pairs_of(before, find_artifacts(files), rules, current, all_named=bool(files))
-    with FreshProcesses(click.echo) as fresh, with_browsers(fresh) as measures:
+    with FreshProcesses(click.echo, data=data) as fresh, with_browsers(fresh, data) as measures:
         measured = results_if_there(results)
-        setting = Setting(max_time, seed, counts=counts_in(measured), measured=measured)
+        setting = Setting(max_time, seed, counts=counts_in(measured), data=data, measured=measured)
         findings = gate_pairs(pairs, before, current, measures, setting, click.echo)
     next_step = "`edgeproof bench run FILE...`, then `edgeproof bench check`, which judges them"
     left = not_judged(rules, [pair.row.subject for pair in pairs], unjudged(pairs, findings), next_step)
     if left:
         click.echo(left)
-    return publish(findings, f"Against the baseline {before.folder}", Outputs(**outputs), click.echo)
+    return findings, before.folder
 
 
 @click.group(cls=Commands)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from bench.budgets.finding import Finding, NotJudged
 from common.verdict import Verdict
 
+NOTHING_JUDGED = "nothing was judged"
 ORDER = (NotJudged.NOT_HERE, NotJudged.SKIPPED, Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
 
 

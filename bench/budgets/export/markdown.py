@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench.budgets.export.lines import details, limit, measured, summary
+from bench.budgets.export.lines import NOTHING_JUDGED, details, limit, measured, summary
 from bench.budgets.finding import Finding, NotJudged
 from common.verdict import Verdict
 
@@ -27,6 +27,11 @@ def markdown(findings: Sequence[Finding], title: str) -> str:
     if others:
         parts += [f"<details><summary>{len(others)} other budgets</summary>", "", *_table(others), "", "</details>", ""]
     return "\n".join(parts)
+
+
+def refused(reason: str) -> str:
+    """Return the comment where nothing was judged: why."""
+    return f"### edgeproof: {NOTHING_JUDGED}\n\n{_cell(reason)}\n"
 
 
 def _table(findings: Sequence[Finding]) -> list[str]:

@@ -90,7 +90,7 @@ class TestGithub:
     def test_says_nothing_elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         assert annotations(EACH, {}) == []
-        add_summary(EACH, "Budgets", {})
+        add_summary(markdown(EACH, "Budgets"), {})
         assert list(tmp_path.iterdir()) == []
 
     def test_an_annotation_is_one_line_at_the_budget(self) -> None:
@@ -100,7 +100,7 @@ class TestGithub:
     def test_adds_to_the_steps_summary(self, tmp_path: Path) -> None:
         path = tmp_path / "summary.md"
         path.write_text("before\n")
-        add_summary(EACH, "Budgets", {"GITHUB_STEP_SUMMARY": str(path)})
+        add_summary(markdown(EACH, "Budgets"), {"GITHUB_STEP_SUMMARY": str(path)})
         assert path.read_text() == "before\n" + markdown(EACH, "Budgets")
 
 

@@ -218,7 +218,14 @@ class TestFindings:
         finding = found["max_top1_regression"]
         assert (finding.verdict, finding.measured) == (Verdict.INCONCLUSIVE, None)
         assert finding.reason == "the two have different test parts"
-        assert finding.advice == "save a new baseline of this data set"
+        assert finding.advice == "save a new baseline of this data set, or test both on one folder: --data FOLDER"
+
+    def test_the_pictures_that_were_given_are_named(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        bench = Bench(baseline)
+        pairs = pairs_of(baseline, [changed(artifact, tmp_path / "new")], rules(tmp_path), HERE, all_named=True)
+        setting = Setting(200, clock=bench.clock, data=Path("pictures/test"))
+        samples = gate(pairs, baseline, HERE, bench, setting, lambda _: None)[1].samples
+        assert samples == "10,000 pictures of pictures/test, 0 right only before, 0 right only now"
 
     def test_a_count_is_exact_and_measures_nothing_else(
         self, baseline: Baseline, artifact: Artifact, tmp_path: Path
@@ -304,6 +311,18 @@ class TestCommand:
         assert result.code == 1, result.stdout + result.stderr
         finding = json.loads((tmp_path / "f.json").read_text())[0]
         assert 0.008 < finding["measured"]["value"] < 0.013
+
+    @pytest.mark.slow
+    def test_the_answers_are_those_to_the_pictures_that_were_given(self, artifact: Artifact, tmp_path: Path) -> None:
+        candidate = changed(artifact, tmp_path / "new")
+        for label in "07":
+            (tmp_path / "test" / label).mkdir(parents=True)
+            shutil.copy(next((ROOT / "data" / "ready").glob(f"*/{label}/*")), tmp_path / "test" / label)
+        (tmp_path / "b.toml").write_text('[[budget]]\nmodel = "mnist_cnn"\nmax_top1_regression = 0.005\n')
+        options: list[str | Path] = ["--baseline", COMMITTED, "--budgets", tmp_path / "b.toml", "--data", "test"]
+        result = run_module("bench", "gate", candidate.path, *options, cwd=tmp_path)
+        assert result.code == 3, result.stdout + result.stderr  # of two pictures
+        assert "2 pictures of test, 0 right only before, 0 right only now" in result.stdout
 
     @pytest.mark.parametrize(
         ("arguments", "found"),
