@@ -29,12 +29,18 @@ def check(results: Path, measure: bool, max_time: float, budgets: Path | None, *
 
 
 def _findings(results: Path, budgets: Path | None) -> "list[Finding]":
+    from bench.budgets.changed_files import doubted, missing_note
     from bench.budgets.check import check as check_results
     from bench.budgets.rules import load_budgets
     from bench.results.integrity import load_sound_results
     from common.project import budgets_path
 
-    return check_results(load_sound_results(results), load_budgets(budgets_path(budgets)))
+    measured = load_sound_results(results)
+    findings = doubted(check_results(measured, load_budgets(budgets_path(budgets))), measured.rows)
+    note = missing_note(measured.rows)
+    if note:
+        click.echo(note)
+    return findings
 
 
 def _measured_findings(results: Path, budgets: Path | None, max_time: float) -> "list[Finding]":

@@ -12,12 +12,10 @@ from bench.budgets.remeasure import is_partner, measure_longer, undecided_rows
 from bench.budgets.rules import Budgets
 from bench.machine.conditions import Conditions
 from bench.measure.fresh_processes import Process, Side
-from bench.results.measurement import Measurement
-from bench.results.row import ArtifactFile
 from bench.results.store import Results
 from common.verdict import Verdict
 from tests.support.baselines import changed, rules
-from tests.support.budget_results import results, row
+from tests.support.budget_results import of_file, results, row
 
 RATIO = '[[budget]]\nvariant = "int8"\nmax_ratio = {to = "float32", p50 = 1.01}\n'
 
@@ -32,10 +30,6 @@ class Fresh:
     def process(self, side: Side) -> Process:
         self.sides.append(side)
         return Process(np.full(40, int(self._p50_ms * 1e6)), np.array([1_000_000, 2_500_000, 3_000_000]), "2.1")
-
-
-def of_file(measurement: Measurement, path: str) -> Measurement:
-    return replace(measurement, artifact=ArtifactFile(path, "0" * 64, 100_000))
 
 
 @pytest.fixture
