@@ -1,7 +1,7 @@
 """Output of findings: lines for people, the files that were requested, and the output for GitHub Actions."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,9 @@ from pathlib import Path
 from bench.budgets.export import bencher, github, json_text, junit, lines, markdown
 from bench.budgets.finding import Finding, exit_code
 from common.files import write_bytes
+from common.outputs import refuse_overwriting
+from common.paths import BUDGETS
+from common.project import project_paths
 from device.errors import EdgeproofError
 from device.safe_text import NEWLINE, printable
 
@@ -22,6 +25,11 @@ class Outputs:
     markdown: Path | None = None
     bmf: Path | None = None
     json: Path | None = None
+
+    def refuse_inputs(self, results: Path, others: Iterable[Path | None]) -> None:
+        """Raise EdgeproofError where a file would be written over what is judged, or over the files of the project."""
+        options = {"--junit": self.junit, "--markdown": self.markdown, "--bmf": self.bmf, "--json": self.json}
+        refuse_overwriting(options, [results, results.with_suffix(".npz"), *others, BUDGETS, *project_paths()])
 
 
 def publish(findings: Sequence[Finding], title: str, outputs: Outputs, say: Callable[[str], None]) -> int:

@@ -23,6 +23,7 @@ def check(results: Path, measure: bool, max_time: float, budgets: Path | None, *
     from bench.budgets.output import Outputs, publish, telling_refusals
 
     wanted = Outputs(**outputs)
+    wanted.refuse_inputs(results, [budgets])
     with telling_refusals(wanted, click.echo):
         findings = _measured_findings(results, budgets, max_time) if measure else _findings(results, budgets)
         return publish(findings, f"Budgets of {results}", wanted, click.echo)
@@ -96,6 +97,7 @@ def gate(
     from bench.budgets.output import Outputs, publish, telling_refusals
 
     wanted = Outputs(**outputs)
+    wanted.refuse_inputs(results, [*files, budgets, baseline, data])
     with telling_refusals(wanted, click.echo):
         findings, folder = _compared(files, baseline, data, max_time, seed, results, budgets)
         return publish(findings, f"Compared with {folder}/", wanted, click.echo)

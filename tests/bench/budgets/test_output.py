@@ -60,3 +60,25 @@ def test_both_commands_write_it(tmp_path: Path, command: str) -> None:
     done = run_module("bench", command, "--budgets", "b.toml", "--markdown", "v.md", cwd=tmp_path)
     assert done.code == 2
     assert done.error_line.removeprefix("bench: ") in (tmp_path / "v.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "output"),
+    [
+        ("check", "--json", "build/bench.json"),
+        ("check", "--bmf", "build/bench.npz"),
+        ("check", "--markdown", "b.toml"),
+        ("gate", "--junit", "kept/baseline.json"),
+        ("gate", "--json", "edgeproof.toml"),
+        ("gate", "--json", "m.tflite"),
+    ],
+)
+def test_no_output_replaces_what_is_judged(tmp_path: Path, command: str, option: str, output: str) -> None:
+    (tmp_path / "edgeproof.toml").write_text('budgets = "b.toml"\nbaseline = "kept"\n')
+    (tmp_path / output).parent.mkdir(exist_ok=True)
+    (tmp_path / output).touch()
+    before = (tmp_path / output).read_bytes()
+    files = ["m.tflite"] if command == "gate" else []
+    done = run_module("bench", command, *files, option, output, cwd=tmp_path)
+    assert (done.code, "would be written over what is read" in done.error_line) == (2, True)
+    assert (tmp_path / output).read_bytes() == before
