@@ -42,6 +42,18 @@ def key_of(found: Artifact) -> Key:
     return found.card.model, found.name, found.card.variant, found.format
 
 
+def artifact_text(found: Artifact) -> str:
+    """Return "mnist_cnn int8.tflite"."""
+    model, name, variant, file_format = key_of(found)
+    return f"{model}{f'@{name}' if name else ''} {variant}.{file_format}"
+
+
+def without(artifacts: Sequence[Artifact], others: Sequence[Artifact]) -> list[str]:
+    """Return the texts of the artifacts that have no counterpart among others."""
+    keys = {key_of(found) for found in others}
+    return sorted(artifact_text(found) for found in artifacts if key_of(found) not in keys)
+
+
 def relative_path(found: Artifact) -> str:
     """Return the relative path of an artifact, which is the same in a baseline and in build/."""
     model = f"{found.card.model}@{found.name}" if found.name else found.card.model
@@ -82,6 +94,14 @@ def save(folder: Path, artifacts: Sequence[Artifact], results: Results, budgets:
         hashes = {path.relative_to(temporary).as_posix(): sha256_of(path) for path in files}
         write_json(temporary / INDEX, {"schema": SCHEMA, "sha256": hashes})
     return load(folder)
+
+
+def removed_by_saving(folder: Path, artifacts: Sequence[Artifact]) -> list[str]:
+    """Return the texts of the artifacts of a baseline that saving others there removes; of a damaged one, none is known."""
+    try:
+        return without(load(folder).artifacts, artifacts)
+    except EdgeproofError:
+        return []
 
 
 def load(folder: Path) -> Baseline:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bench.artifacts.evaluation_pictures import own_pictures_text
 from bench.artifacts.find import Artifact
-from bench.budgets.baseline import Baseline, differences, key_of
+from bench.budgets.baseline import Baseline, artifact_text, differences, key_of
 from bench.budgets.device_match import names_of
 from bench.budgets.figures import no_time, pictures
 from bench.budgets.finding import Finding, NotJudged
@@ -93,11 +93,11 @@ def pairs_of(
     for found in candidates:
         other = now.setdefault(key_of(found), found)
         if other is not found and other.path != found.path:
-            raise EdgeproofError(f"{other.path}, {found.path}: both are {_artifact_text(key_of(found))}: name the right one")
+            raise EdgeproofError(f"{other.path}, {found.path}: both are {artifact_text(found)}: name the right one")
     for key, found in now.items() if all_named else ():
         if key not in before:
             raise EdgeproofError(
-                f"{found.path}: the baseline {baseline.folder} has none of {_artifact_text(key)}: save it there first"
+                f"{found.path}: the baseline {baseline.folder} has none of {artifact_text(found)}: save it there first"
             )
     if not all_named:
         refuse_unmatched(
@@ -105,7 +105,7 @@ def pairs_of(
         )
         for key in before.keys() - now.keys():
             raise EdgeproofError(
-                f"{baseline.folder}: {_artifact_text(key)} has no counterpart in build/: make it, or name FILE..."
+                f"{baseline.folder}: {artifact_text(before[key])} has no counterpart in build/: make it, or name FILE..."
             )
     pairs = [
         _pair(row, before[key], now[key], budgets, names_of(row.subject.device, {HOST: environment}, devices))
@@ -316,8 +316,3 @@ def _side(found: Artifact, row: ResultRow) -> Side:
 
 def _times(ratio: Interval) -> str:
     return f"{ratio.value:.3f} times [{ratio.low:.3f}, {ratio.high:.3f}]"
-
-
-def _artifact_text(key: tuple[str, str | None, str, str]) -> str:
-    model, name, variant, file_format = key
-    return f"{model}{f'@{name}' if name else ''} {variant}.{file_format}"

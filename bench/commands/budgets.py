@@ -114,7 +114,7 @@ def _compared(
 ) -> "tuple[list[Finding], Path]":
     """Return the findings, and the baseline's folder."""
     from bench.artifacts.find import find_artifacts
-    from bench.budgets.baseline import load
+    from bench.budgets.baseline import load, without
     from bench.budgets.gate import Setting, counts_in, gate as gate_pairs, pairs_of, unjudged
     from bench.budgets.present_limits import not_judged, results_if_there
     from bench.budgets.rules import load_budgets
@@ -124,7 +124,10 @@ def _compared(
     from common.project import baseline_path, budgets_path
 
     rules, before, current = load_budgets(budgets_path(budgets)), load(baseline_path(baseline)), environment.describe()
-    pairs = pairs_of(before, find_artifacts(files), rules, current, all_named=bool(files))
+    candidates = find_artifacts(files)
+    pairs = pairs_of(before, candidates, rules, current, all_named=bool(files))
+    for text in without(before.artifacts, candidates):
+        click.echo(f"not compared: {text}, which {before.folder} holds too")
     with FreshProcesses(click.echo, data=data) as fresh, with_browsers(fresh, data) as measures:
         measured = results_if_there(results)
         setting = Setting(max_time, seed, counts=counts_in(measured), data=data, measured=measured)
@@ -151,10 +154,14 @@ def baseline() -> None:
 def save(folder: Path, files: tuple[Path, ...], results: Path, budgets: Path | None) -> None:
     """Store FILE... with their results and hashes in DIR; a FILE that breaks a budget is refused."""
     from bench.artifacts.find import find_artifacts
-    from bench.budgets.baseline import save as save_baseline
+    from bench.budgets.baseline import removed_by_saving, save as save_baseline
     from bench.budgets.rules import load_budgets
     from bench.results.integrity import load_sound_results
     from common.project import budgets_path
 
-    saved = save_baseline(folder, find_artifacts(files), load_sound_results(results), load_budgets(budgets_path(budgets)))
+    artifacts = find_artifacts(files)
+    removed = removed_by_saving(folder, artifacts)
+    saved = save_baseline(folder, artifacts, load_sound_results(results), load_budgets(budgets_path(budgets)))
     click.echo(f"wrote {folder}: {len(saved.artifacts)} artifacts, {len(saved.results.rows)} rows")
+    for text in removed:
+        click.echo(f"removed from {folder}: {text}, which was not named: save it again with the others to compare it")

@@ -22,7 +22,7 @@ from common.interval import Interval
 from common.verdict import Verdict
 from device.errors import EdgeproofError, RuntimeMissing
 from tests.conftest import ROOT, run_module
-from tests.support.baselines import COMMITTED, HERE, PICTURES, RULES, changed, measured, rules, written
+from tests.support.baselines import COMMITTED, HERE, PICTURES, READY, RULES, changed, measured, rules, written
 from tests.support.browsers.browser_figures import browser_figures
 from tests.support.gate_bench import Bench
 from tests.support.models.model_files import own_bytes
@@ -294,6 +294,13 @@ class TestCommand:
         result = run_module("bench", "gate", *options, cwd=tmp_path)
         assert result.code == 0, result.stderr
         assert "10 PASS, 0 FAIL, 0 INCONCLUSIVE" in result.stdout  # of each two comparisons, size, memory, top-1
+
+    def test_the_files_of_the_baseline_that_were_not_named_are(self, tmp_path: Path) -> None:
+        model = READY / "mnist_cnn_crop.int8.tflite"
+        result = run_module("bench", "gate", model, "--baseline", COMMITTED, cwd=tmp_path)
+        assert result.code == 0, result.stderr
+        lines = [line for line in result.stdout.splitlines() if line.startswith("not compared")]
+        assert lines == [f"not compared: mnist_cnn int8.tflite, which {COMMITTED} holds too"]
 
     @pytest.mark.slow
     def test_a_planted_point_of_accuracy_turns_it_red(self, artifact: Artifact, tmp_path: Path) -> None:
