@@ -16,16 +16,19 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("results", type=click.Path(path_type=Path), default=RESULTS)
 @click.option("--measure", is_flag=True, help="First measure what has budgets, and longer where there is no verdict.")
+@click.option("--data", type=click.Path(path_type=Path), help="For --measure: a folder of class folders of test pictures.")
 @click.option("--max-time", type=Number(min=0), default=600, show_default=True, help="Seconds for --measure in total.")
 @judging
-def check(results: Path, measure: bool, max_time: float, budgets: Path | None, **outputs: Any) -> int:
+def check(results: Path, measure: bool, data: Path | None, max_time: float, budgets: Path | None, **outputs: Any) -> int:
     """Compare RESULTS (build/bench.json) with the budgets: 0 all pass, 1 one fails, 3 one is inconclusive."""
     from bench.budgets.output import Outputs, publish, telling_refusals
 
+    if data is not None and not measure:
+        raise click.UsageError("--data needs --measure: the pictures of results that exist are known")
     wanted = Outputs(**outputs)
-    wanted.refuse_inputs(results, [budgets])
+    wanted.refuse_inputs(results, [budgets, data])
     with telling_refusals(wanted, click.echo):
-        findings = _measured_findings(results, budgets, max_time) if measure else _findings(results, budgets)
+        findings = _measured_findings(results, budgets, data, max_time) if measure else _findings(results, budgets)
         return publish(findings, f"Budgets of {results}", wanted, click.echo)
 
 
@@ -44,7 +47,7 @@ def _findings(results: Path, budgets: Path | None) -> "list[Finding]":
     return findings
 
 
-def _measured_findings(results: Path, budgets: Path | None, max_time: float) -> "list[Finding]":
+def _measured_findings(results: Path, budgets: Path | None, data: Path | None, max_time: float) -> "list[Finding]":
     from bench.budgets.remeasure import measure_and_check
     from bench.budgets.rules import load_budgets
     from common.lock import exclusive
@@ -52,7 +55,7 @@ def _measured_findings(results: Path, budgets: Path | None, max_time: float) -> 
 
     rules = load_budgets(budgets_path(budgets))
     with exclusive(results):
-        return measure_and_check(results, rules, max_time, click.echo)
+        return measure_and_check(results, rules, max_time, click.echo, data)
 
 
 @click.command()
