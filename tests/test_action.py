@@ -26,6 +26,13 @@ def step(name: str) -> dict[str, Any]:
 
 
 def run_step(name: str, project: Path, **inputs: str) -> "subprocess.CompletedProcess[str]":
+    """Run a step after the one that finds the files, which it depends on."""
+    found = run_script("Find the files", project, **inputs)
+    assert found.returncode == 0, found.stderr
+    return run_script(name, project, **inputs)
+
+
+def run_script(name: str, project: Path, **inputs: str) -> "subprocess.CompletedProcess[str]":
     """Run a step's script as GitHub does: `bash -eo pipefail`, with the inputs in its environment."""
     values = {key: str(given.get("default", "")) for key, given in ACTION["inputs"].items()}
     values |= {key.replace("_", "-"): value for key, value in inputs.items()}
@@ -47,6 +54,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{ROOT / "edgeproof.py"}" "$@"\n')
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(command.parent), prepend=os.pathsep)
+    monkeypatch.setenv("RUNNER_TEMP", str(tmp_path))
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     folder = tmp_path / "project"
@@ -113,6 +121,35 @@ def test_gate_answers_the_pictures_of_data(project: Path) -> None:
 def test_a_failed_measurement_still_leaves_a_verdict() -> None:
     assert step("Judge")["if"] == "${{ !cancelled() && steps.install.outcome == 'success' }}"
     assert step("Install")["id"] == "install"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("", []),
+        ("a.tflite b.onnx", ["a.tflite", "b.onnx"]),
+        ("a.tflite\nb.onnx\n", ["a.tflite", "b.onnx"]),
+        ("my models/a b.tflite", ["my models/a b.tflite"]),
+        ("my models/a b.tflite\n", ["my models/a b.tflite"]),
+        ("  my models/a b.tflite \n\n  a.tflite\n", ["my models/a b.tflite", "a.tflite"]),
+        ("*.tflite b.onnx", ["a.tflite", "c.tflite", "b.onnx"]),
+        ("my models/*.tflite\n*.onnx", ["my models/a b.tflite", "b.onnx"]),
+        ("none/*.tflite gone.onnx", ["none/*.tflite", "gone.onnx"]),  # edgeproof says that they are not there
+        ("$(touch planted) `touch planted`", ["$(touch", "planted)", "`touch", "planted`"]),
+    ],
+)
+def test_files_are_found_by_line_space_and_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, found: list[str]
+) -> None:
+    monkeypatch.setenv("RUNNER_TEMP", str(tmp_path))
+    folder = tmp_path / "project"
+    (folder / "my models").mkdir(parents=True)
+    for name in ("a.tflite", "b.onnx", "c.tflite", "my models/a b.tflite"):
+        (folder / name).touch()
+    done = run_script("Find the files", folder, files=given)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "edgeproof-files").read_text().splitlines() == found
+    assert not (folder / "planted").exists()
 
 
 def test_an_unknown_command_is_one_line(project: Path) -> None:
