@@ -115,7 +115,7 @@ def test_gate_answers_the_pictures_of_data(project: Path) -> None:
     shutil.copy(next((ROOT / "data" / "ready").glob("*/7/*")), pictures)
     file = str(model.relative_to(project))
     done = run_step("Judge", project, command="gate", files=file, budgets="top1.toml", data="pictures")
-    assert "1 pictures of pictures" in done.stdout, done.stdout + done.stderr
+    assert "1 picture of pictures" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_failed_measurement_still_leaves_a_verdict() -> None:

@@ -13,6 +13,7 @@ from bench.results.integrity import load_sound_results
 from bench.results.row import ResultRow
 from bench.results.store import Results
 from common.advice import command
+from common.counts import counted
 from common.files import read_document, reading_together, replacing_folder, sha256_of, write_json
 from common.lock import exclusive
 from common.verdict import Verdict
@@ -80,8 +81,8 @@ def save(folder: Path, artifacts: Sequence[Artifact], results: Results, budgets:
     failed = [f for f in check_rows(measured, results, budgets) if f.verdict is Verdict.FAIL]
     if failed:
         raise CheckFailed(
-            f"{failed[0].subject} breaks {failed[0].limit.name} ({failed[0].limit.place}), {len(failed)} fail in all: a "
-            "failing baseline would let failing builds pass: repair it first"
+            f"{failed[0].subject} breaks {failed[0].limit.name} ({failed[0].limit.place}), "
+            f"{counted(len(failed), 'broken budget')} in all: a failing baseline lets failing builds pass: repair it first"
         )
     _check_replaceable(folder)
     with exclusive(folder), replacing_folder(folder) as temporary:

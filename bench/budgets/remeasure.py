@@ -11,7 +11,8 @@ import numpy as np
 
 from bench.artifacts.find import Artifact, built_files, find_artifacts
 from bench.budgets.baseline import key_of
-from bench.budgets.check import check
+from bench.budgets.check import check, refuse_only_baseline
+from bench.budgets.figures import processes
 from bench.budgets.finding import Finding
 from bench.budgets.relative_figures import partner_of
 from bench.budgets.rules import Budgets
@@ -24,6 +25,7 @@ from bench.results.row import ANY, HOST, ResultRow, Subject
 from bench.results.store import Results, results_so_far
 from bench.runtimes import find_runtime
 from bench.stats.sequential_test import error_of_look
+from common.counts import counted
 from common.verdict import Verdict
 from device.errors import EdgeproofError
 
@@ -44,6 +46,7 @@ def measure_and_check(path: Path, budgets: Budgets, max_time_s: float, say: Say,
 
     The files are those that the results name and those in build/. Raises EdgeproofError where none has a budget.
     """
+    refuse_only_baseline(budgets)
     end_s = time.monotonic() + max_time_s
     artifacts = artifacts_to_measure(path)
     installed, absent = sort_out((), {found.format for found in artifacts}, THREADS)
@@ -106,7 +109,7 @@ def measure_longer(
         if not schedule:
             return findings
         order.shuffle(schedule)
-        say(f"measuring {len(rows)} rows longer: {len(schedule)} processes more")
+        say(f"measuring {counted(len(rows), 'row')} longer: {processes(len(schedule))} more")
         for done, key in enumerate(schedule):
             if seconds_left() <= 0:
                 say(f"out of time after {done} of them")

@@ -7,6 +7,7 @@ import click
 
 from bench.commands.options import BUDGETS_HELP, judging
 from common.cli import Commands, Number
+from common.counts import counted
 from common.paths import RESULTS
 
 if TYPE_CHECKING:
@@ -165,6 +166,6 @@ def save(folder: Path, files: tuple[Path, ...], results: Path, budgets: Path | N
     artifacts = find_artifacts(files)
     removed = removed_by_saving(folder, artifacts)
     saved = save_baseline(folder, artifacts, load_sound_results(results), load_budgets(budgets_path(budgets)))
-    click.echo(f"wrote {folder}: {len(saved.artifacts)} artifacts, {len(saved.results.rows)} rows")
+    click.echo(f"wrote {folder}: {counted(len(saved.artifacts), 'artifact')}, {counted(len(saved.results.rows), 'row')}")
     for text in removed:
         click.echo(f"removed from {folder}: {text}, which was not named: save it again with the others to compare it")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from bench.budgets.export.lines import NOTHING_JUDGED, details, limit, measured, summary
 from bench.budgets.finding import Finding, NotJudged
+from common.counts import counted
 from common.verdict import Verdict
 
 MARKS = {
@@ -25,7 +26,14 @@ def markdown(findings: Sequence[Finding], title: str) -> str:
     if urgent:
         parts += [*_table(urgent), ""]
     if others:
-        parts += [f"<details><summary>{len(others)} other budgets</summary>", "", *_table(others), "", "</details>", ""]
+        parts += [
+            f"<details><summary>{counted(len(others), 'other budget')}</summary>",
+            "",
+            *_table(others),
+            "",
+            "</details>",
+            "",
+        ]
     return "\n".join(parts)
 
 

@@ -136,6 +136,23 @@ class TestLines:
             assert part in told
 
     @pytest.mark.parametrize(
+        ("key", "found", "shown"),
+        [
+            ("max_regression", Interval(16.49, 16.4, 16.58), "0.1 (1.1 times), 17.49 times [17.4, 17.58]"),
+            ("max_instruction_regression", Interval.exact(0.3157), "0.1 (1.1 times), 1.316 times"),
+            ("max_regression", Interval.exact(0.0), "0.1 (1.1 times), no change"),
+            ("max_top1_regression", Interval(0.01, 0.008, 0.012), "0.1, 0.01 [0.008, 0.012]"),
+        ],
+    )
+    def test_growth_is_shown_as_a_ratio(self, key: str, found: Interval, shown: str) -> None:
+        told = lines([Finding(limit(key, 0.1), "m", Verdict.FAIL, found)])
+        assert f"{key} {shown} (" in told[0]
+
+    def test_one_budget_is_no_plural(self) -> None:
+        assert lines([finding(Verdict.PASS)])[-1].endswith(" of 1 budget")
+        assert "<summary>1 other budget</summary>" in markdown([finding(Verdict.PASS)], "t")
+
+    @pytest.mark.parametrize(
         ("value", "shown"),
         [(0, "0"), (1, "1"), (0.9931, "0.9931"), (1234.5, "1,234"), (0.00066312, "0.0006631"), (-0.000001, "-0.000001")],
     )
