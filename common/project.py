@@ -38,6 +38,15 @@ def baseline_path(given: Path | None) -> Path:
     return found
 
 
+def project_paths() -> list[Path]:
+    """Return `edgeproof.toml` and what it names, whether it is there or not; a file that cannot be read names nothing."""
+    try:
+        found = read_project()
+    except EdgeproofError:  # whoever needs what it names will say so
+        return [PROJECT]
+    return [PROJECT, *(PROJECT.parent / name for name in (found.budgets, found.baseline, found.devices) if name)]
+
+
 def device_files(folders: Iterable[Path] | None = None) -> dict[str, Path]:
     """Return the file of each device by its name: the project's own devices, and the built-in ones.
 

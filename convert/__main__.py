@@ -239,6 +239,7 @@ def bundle(model: str, name: str, target_name: str | None, one_file: bool, with_
 
     The same input gives the same bytes.
     """
+    from common.outputs import refuse_overwriting
     from convert.deployment.bundle import write_bundle
     from convert.deployment.one_file import one_file_line, write_one_file
     from convert.deployment.target import find_target
@@ -253,6 +254,7 @@ def bundle(model: str, name: str, target_name: str | None, one_file: bool, with_
         return
     target = find_target(target_name)
     path = output or artifact.with_name(f"{artifact.name}.{target.name}.tar.gz")
+    refuse_overwriting({"--output": path}, [artifact])
     done = write_bundle(artifact, target, path, with_wheels)
     wheels = f", {done.wheels} wheels" if done.wheels else ""
     click.echo(

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from bench.artifacts.find import find_artifacts
 from tests.conftest import ROOT, run, run_module
+from tests.support.baselines import changed
 
 ACTION: dict[str, Any] = YAML(typ="safe").load((ROOT / "action.yml").read_text(encoding="utf-8"))
 STEPS: list[dict[str, Any]] = ACTION["runs"]["steps"]
@@ -24,6 +26,13 @@ def step(name: str) -> dict[str, Any]:
 
 
 def run_step(name: str, project: Path, **inputs: str) -> "subprocess.CompletedProcess[str]":
+    """Run a step after the one that finds the files, which it depends on."""
+    found = run_script("Find the files", project, **inputs)
+    assert found.returncode == 0, found.stderr
+    return run_script(name, project, **inputs)
+
+
+def run_script(name: str, project: Path, **inputs: str) -> "subprocess.CompletedProcess[str]":
     """Run a step's script as GitHub does: `bash -eo pipefail`, with the inputs in its environment."""
     values = {key: str(given.get("default", "")) for key, given in ACTION["inputs"].items()}
     values |= {key.replace("_", "-"): value for key, value in inputs.items()}
@@ -45,6 +54,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{ROOT / "edgeproof.py"}" "$@"\n')
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(command.parent), prepend=os.pathsep)
+    monkeypatch.setenv("RUNNER_TEMP", str(tmp_path))
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     folder = tmp_path / "project"
@@ -91,6 +101,55 @@ def test_gate_passes_the_same_files_unmeasured_on_one_line_or_a_line_each(projec
     assert "the same file, not measured" in done.stdout
     assert len(files) > 1
     assert [file for file in files if f": {file} against" not in done.stdout] == []
+
+
+@pytest.mark.slow
+def test_gate_answers_the_pictures_of_data(project: Path) -> None:
+    model = next(project.glob("mnist_cnn/*.tflite"))
+    changed(find_artifacts([model])[0], project / "new")
+    (project / "new" / model.name).replace(model)
+    budgets = project / "top1.toml"
+    budgets.write_text('[[budget]]\nmodel = "mnist_cnn"\nmax_top1_regression = 0.005\n')
+    pictures = project / "pictures" / "7"
+    pictures.mkdir(parents=True)
+    shutil.copy(next((ROOT / "data" / "ready").glob("*/7/*")), pictures)
+    file = str(model.relative_to(project))
+    done = run_step("Judge", project, command="gate", files=file, budgets="top1.toml", data="pictures")
+    assert "1 picture of pictures" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_failed_measurement_still_leaves_a_verdict() -> None:
+    assert step("Judge")["if"] == "${{ !cancelled() && steps.install.outcome == 'success' }}"
+    assert step("Install")["id"] == "install"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("", []),
+        ("a.tflite b.onnx", ["a.tflite", "b.onnx"]),
+        ("a.tflite\nb.onnx\n", ["a.tflite", "b.onnx"]),
+        ("my models/a b.tflite", ["my models/a b.tflite"]),
+        ("my models/a b.tflite\n", ["my models/a b.tflite"]),
+        ("  my models/a b.tflite \n\n  a.tflite\n", ["my models/a b.tflite", "a.tflite"]),
+        ("*.tflite b.onnx", ["a.tflite", "c.tflite", "b.onnx"]),
+        ("my models/*.tflite\n*.onnx", ["my models/a b.tflite", "b.onnx"]),
+        ("none/*.tflite gone.onnx", ["none/*.tflite", "gone.onnx"]),  # edgeproof says that they are not there
+        ("$(touch planted) `touch planted`", ["$(touch", "planted)", "`touch", "planted`"]),
+    ],
+)
+def test_files_are_found_by_line_space_and_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, found: list[str]
+) -> None:
+    monkeypatch.setenv("RUNNER_TEMP", str(tmp_path))
+    folder = tmp_path / "project"
+    (folder / "my models").mkdir(parents=True)
+    for name in ("a.tflite", "b.onnx", "c.tflite", "my models/a b.tflite"):
+        (folder / name).touch()
+    done = run_script("Find the files", folder, files=given)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "edgeproof-files").read_text().splitlines() == found
+    assert not (folder / "planted").exists()
 
 
 def test_an_unknown_command_is_one_line(project: Path) -> None:

@@ -11,8 +11,8 @@ from bench.results.evaluation_set import EvaluationSet
 from bench.results.row import ResultRow
 from bench.results.store import Results, latencies_ns
 from bench.stats.ratios import Ratio, geometric_mean, ratio
+from common.counts import counted
 from common.paired_accuracy import Paired
-from common.words import counted
 from device.errors import EdgeproofError
 
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from bench.budgets.limit import Limit, Place
 from bench.results.emulated import why_no_latency
 from bench.results.row import ResultRow
 from bench.results.store import Results
+from common.counts import counted
 from common.verdict import Verdict, overall
-from common.words import counted
 from device.errors import EdgeproofError
 
 LEAST_ERROR = 1e-4  # below one picture of 10,000, an allowed error is too small to divide an excess by

@@ -15,7 +15,28 @@ from train.data.dataset import NO_LABEL, DataReference, Split, stratified_order
 from train.data.folders import labelled_split
 from train.data.open_dataset import open_dataset
 
+DATA_ADVICE = "--data FOLDER, one folder a class, tests on other pictures"
 FILES = 64  # the whole path of a picture is timed with this many files, in turn
+
+
+def own_test_part(card: Card) -> Split:
+    """Return the test part of the data set that a card names. Raises EdgeproofError where it cannot be opened."""
+    try:
+        return open_dataset(DataReference.from_json(card.document["provenance"]["dataset"]), card.labels).test
+    except EdgeproofError as error:
+        raise EdgeproofError(f"{error}; {card.model} was made with these pictures: {DATA_ADVICE}") from error
+
+
+def own_pictures_text(card: Card) -> str:
+    """Say where a card's own test pictures lie, if they are files: "of FOLDER", or those held out of it."""
+    provenance = card.document.get("provenance", {})
+    if "dataset" not in provenance:
+        return ""
+    reference = DataReference.from_json(provenance["dataset"])
+    if reference.role == "calibration" and reference.validation is None:
+        return f"held out of {reference.path}"
+    folder = reference.validation or reference.path
+    return f"of {folder}" if folder else ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +77,7 @@ class PictureStore:
     def _prepare(self, card: Card) -> TestPictures | None:
         """Prepare the test pictures for a card. An unusable picture is reported and counts as wrong."""
         if self._data is None:
-            test = open_dataset(DataReference.from_json(card.document["provenance"]["dataset"]), card.labels).test
+            test = own_test_part(card)
             if not test.labelled:
                 self._say(
                     f"the pictures of {card.model} have no labels: for its accuracy give --data FOLDER, a folder a class"

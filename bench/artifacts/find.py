@@ -8,7 +8,7 @@ from bench.artifacts.cardless import CardlessRunOptions, describe
 from bench.artifacts.cardless_input import CardlessInput
 from common.advice import command
 from common.files import read_json
-from common.paths import BUILD
+from common.paths import BUILD, PROGRAM
 from device.card import Card
 from device.errors import CardError, EdgeproofError, ModelError
 from device.formats.model_file import read_card
@@ -38,12 +38,16 @@ def find_artifacts(files: Sequence[Path], options: CardlessRunOptions | None = N
 
     Raises EdgeproofError for a file that cannot be measured, or where there is no artifact.
     """
-    paths = list(files) or sorted(
-        path for path in BUILD.glob("*/*") if path.suffix[1:] in FORMATS and not path.name.startswith(".")
-    )
+    paths = list(files) or built_files()
     if not paths:
-        raise EdgeproofError(f"{BUILD}/: holds no artifacts: run `make train convert`, or name files")
+        make = "run `make train convert`, or " if (PROGRAM / "Makefile").exists() and Path.cwd() == PROGRAM else ""
+        raise EdgeproofError(f"{BUILD}/: holds no artifacts: {make}name files, as model.tflite or model.onnx")
     return [_open(path, options or CardlessRunOptions()) for path in paths]
+
+
+def built_files() -> list[Path]:
+    """Return the paths of the artifacts in build/."""
+    return sorted(path for path in BUILD.glob("*/*") if path.suffix[1:] in FORMATS and not path.name.startswith("."))
 
 
 def deployable_artifacts(files: Sequence[Path]) -> list[Artifact]:

@@ -13,6 +13,7 @@ from bench.results.integrity import load_sound_results
 from bench.results.row import ResultRow
 from bench.results.store import Results
 from common.advice import command
+from common.counts import counted
 from common.files import read_document, reading_together, replacing_folder, sha256_of, write_json
 from common.lock import exclusive
 from common.verdict import Verdict
@@ -42,6 +43,18 @@ def key_of(found: Artifact) -> Key:
     return found.card.model, found.name, found.card.variant, found.format
 
 
+def artifact_text(found: Artifact) -> str:
+    """Return "mnist_cnn int8.tflite"."""
+    model, name, variant, file_format = key_of(found)
+    return f"{model}{f'@{name}' if name else ''} {variant}.{file_format}"
+
+
+def without(artifacts: Sequence[Artifact], others: Sequence[Artifact]) -> list[str]:
+    """Return the texts of the artifacts that have no counterpart among others."""
+    keys = {key_of(found) for found in others}
+    return sorted(artifact_text(found) for found in artifacts if key_of(found) not in keys)
+
+
 def relative_path(found: Artifact) -> str:
     """Return the relative path of an artifact, which is the same in a baseline and in build/."""
     model = f"{found.card.model}@{found.name}" if found.name else found.card.model
@@ -68,8 +81,8 @@ def save(folder: Path, artifacts: Sequence[Artifact], results: Results, budgets:
     failed = [f for f in check_rows(measured, results, budgets) if f.verdict is Verdict.FAIL]
     if failed:
         raise CheckFailed(
-            f"{failed[0].subject} breaks {failed[0].limit.name} ({failed[0].limit.place}), {len(failed)} fail in all: a "
-            "failing baseline would let failing builds pass: repair it first"
+            f"{failed[0].subject} breaks {failed[0].limit.name} ({failed[0].limit.place}), "
+            f"{counted(len(failed), 'broken budget')} in all: a failing baseline lets failing builds pass: repair it first"
         )
     _check_replaceable(folder)
     with exclusive(folder), replacing_folder(folder) as temporary:
@@ -82,6 +95,14 @@ def save(folder: Path, artifacts: Sequence[Artifact], results: Results, budgets:
         hashes = {path.relative_to(temporary).as_posix(): sha256_of(path) for path in files}
         write_json(temporary / INDEX, {"schema": SCHEMA, "sha256": hashes})
     return load(folder)
+
+
+def removed_by_saving(folder: Path, artifacts: Sequence[Artifact]) -> list[str]:
+    """Return the texts of the artifacts of a baseline that saving others there removes; of a damaged one, none is known."""
+    try:
+        return without(load(folder).artifacts, artifacts)
+    except EdgeproofError:
+        return []
 
 
 def load(folder: Path) -> Baseline:

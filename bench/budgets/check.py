@@ -12,6 +12,7 @@ from bench.results.row import ResultRow, Skipped
 from bench.results.store import Results
 from common.interval import ERROR
 from common.verdict import Verdict, judge
+from device.errors import EdgeproofError
 
 
 def check(results: Results, budgets: Budgets, error: float = ERROR, devices: Path | None = None) -> list[Finding]:
@@ -20,6 +21,7 @@ def check(results: Results, budgets: Budgets, error: float = ERROR, devices: Pat
     `error` is the allowed error of each verdict. Raises EdgeproofError for a rule without a row, and for two equally narrow
     ones.
     """
+    refuse_only_baseline(budgets)
     rules = budgets.limited("results")
     subjects = [*(row.subject for row in results.rows), *(skip.subject for skip in results.skipped)]
     refuse_unmatched(rules, subjects, "the results")
@@ -27,6 +29,16 @@ def check(results: Results, budgets: Budgets, error: float = ERROR, devices: Pat
     for rule in rules:
         findings += _unmeasured(rule, results, devices)
     return sorted(findings, key=lambda finding: (finding.limit.place.line, finding.subject))
+
+
+def refuse_only_baseline(budgets: Budgets) -> None:
+    """Raise EdgeproofError where all budgets compare with a baseline: results alone say nothing about them."""
+    if not budgets.limited("results"):
+        names = ", ".join(sorted({limit.name for rule in budgets.rules for limit in rule.limits}))
+        raise EdgeproofError(
+            f"{budgets.path}: holds only {names}, against a baseline: `edgeproof bench gate` judges it; `check` needs "
+            "another limit, as max_size_kb"
+        )
 
 
 def check_rows(

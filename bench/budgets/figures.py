@@ -10,6 +10,7 @@ from bench.results.row import ResultRow
 from bench.results.samples import Samples
 from bench.results.store import Results
 from bench.stats import intervals, percentiles
+from common.counts import counted
 from common.interval import Interval, of_share
 from common.micro_figures import DEVICE, MicroFigures
 
@@ -66,10 +67,10 @@ def processes_ms(row: ResultRow, results: Results, percentile: str) -> list[floa
     """
     if percentile != "p50" and in_blocks(row):
         return None
-    processes = Samples.from_arrays(results.arrays, row.key).latency_ns
+    latency_ns = Samples.from_arrays(results.arrays, row.key).latency_ns
     if percentile == "p50":
-        return [float(np.median(process)) / NS_PER_MS for process in processes]
-    estimates = [percentiles.early_stopping_percentile_ns(process, PERCENTILES[percentile]) for process in processes]
+        return [float(np.median(process)) / NS_PER_MS for process in latency_ns]
+    estimates = [percentiles.early_stopping_percentile_ns(process, PERCENTILES[percentile]) for process in latency_ns]
     return [ns / NS_PER_MS for ns in estimates if ns is not None] if None not in estimates else None
 
 
@@ -84,7 +85,7 @@ def latency(percentile: str) -> Figure:
     def measure(case: Case) -> Measured:
         figures = case.row.latency
         values = processes_ms(case.row, case.results, percentile)
-        samples = f"{figures.processes} processes, {figures.queries:,} queries"
+        samples = f"{processes(figures.processes)}, {counted(figures.queries, 'query', 'queries')}"
         if values is None and in_blocks(case.row):
             reason = f"timed in blocks of calls, as the browser's clock is coarse: they show no {percentile}"
             return Measured(None, samples, reason, "limit its p50")
@@ -106,11 +107,11 @@ def startup(name: str) -> Figure:
     place = ("import_ms", "load_ms", "first_inference_ms").index(name)
 
     def measure(case: Case) -> Measured:
-        processes = case.row.startup.processes_ms
-        found = intervals.of_processes([process[place] for process in processes], case.error)
+        times_ms = case.row.startup.processes_ms
+        found = intervals.of_processes([process[place] for process in times_ms], case.error)
         if found is None:
             return Measured(None, "", "these results do not hold the start-up of each process", "measure again")
-        return Measured(found, f"{len(processes)} processes")
+        return Measured(found, processes(len(times_ms)))
 
     return measure
 
@@ -121,7 +122,7 @@ def peak_rss_mb(case: Case) -> Measured:
         return Measured(
             reason="the memory of a host's process, not a microcontroller's: max_arena_kb limits that", skipped=True
         )
-    samples = f"largest of {case.row.latency.processes} processes"
+    samples = f"largest of {processes(case.row.latency.processes)}"
     peak_bytes = case.row.memory.peak_rss_bytes
     if not peak_bytes:
         return Measured(
@@ -177,4 +178,9 @@ def top1(case: Case) -> Measured:
 
 def pictures(count: int) -> str:
     """Return "2,000 pictures"."""
-    return f"{count:,} pictures"
+    return counted(count, "picture")
+
+
+def processes(count: int) -> str:
+    """Return "5 processes"."""
+    return counted(count, "process", "processes")

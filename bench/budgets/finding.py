@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from bench.budgets.limit import Limit
+from common.counts import counted
 from common.interval import Interval
 from common.verdict import EXIT_CODES, Verdict, overall
 from device.errors import EXIT_FAILED, EXIT_OK, EdgeproofError
@@ -54,7 +55,8 @@ def exit_code(findings: Sequence[Finding], inconclusive: str | None = None) -> i
     verdicts = [finding.verdict for finding in findings if isinstance(finding.verdict, Verdict)]
     if not verdicts:
         raise EdgeproofError(
-            f"{len(findings)} budgets, but none was compared with a measurement: name a device that was measured, or measure"
+            f"{counted(len(findings), 'budget')}, but none was compared with a measurement: name a device that was "
+            "measured, or measure"
         )
     verdict = overall(verdicts)
     if verdict is Verdict.INCONCLUSIVE and inconclusive is not None:

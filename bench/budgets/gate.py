@@ -10,20 +10,22 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bench.artifacts.evaluation_pictures import own_pictures_text
 from bench.artifacts.find import Artifact
-from bench.budgets.baseline import Baseline, differences, key_of
+from bench.budgets.baseline import Baseline, artifact_text, differences, key_of
 from bench.budgets.device_match import names_of
 from bench.budgets.figures import no_time, pictures
 from bench.budgets.finding import Finding, NotJudged
 from bench.budgets.kinds import Comparison, keys_against
 from bench.budgets.limit import Limit
+from bench.budgets.present_limits import Known, judge_present, measured_rows, own_figures
 from bench.budgets.rules import Budgets, refuse_unmatched
 from bench.machine.environment import Environment
 from bench.measure.fresh_processes import Answers, Process, Side, SideFailed
 from bench.measure.interleaving import Round
 from bench.results.instruction_counts import Instructions
 from bench.results.row import HOST, ResultRow
-from bench.results.store import load_results
+from bench.results.store import Results
 from bench.stats.sequential_test import Judgement, judge_sequentially
 from common.files import sha256_of
 from common.interval import Interval
@@ -54,7 +56,8 @@ class Pair:
     row: ResultRow
     base: Side
     candidate: Side
-    limits: tuple[Limit, ...]
+    limits: tuple[Limit, ...]  # of its comparison
+    absolute: tuple[Limit, ...] = ()  # of the candidate's own figures
 
     @property
     def unchanged(self) -> bool:
@@ -69,6 +72,8 @@ class Setting:
     seed: int = 0
     clock: Clock = time.monotonic
     counts: Mapping[CountKey, float] | None = None  # instructions of steady inference
+    data: Path | None = None  # test pictures; None: the artifacts' own
+    measured: Results | None = None  # of this machine: rows of the candidates show figures that the gate does not measure
 
 
 def pairs_of(
@@ -88,11 +93,11 @@ def pairs_of(
     for found in candidates:
         other = now.setdefault(key_of(found), found)
         if other is not found and other.path != found.path:
-            raise EdgeproofError(f"{other.path}, {found.path}: both are {_artifact_text(key_of(found))}: name the right one")
+            raise EdgeproofError(f"{other.path}, {found.path}: both are {artifact_text(found)}: name the right one")
     for key, found in now.items() if all_named else ():
         if key not in before:
             raise EdgeproofError(
-                f"{found.path}: the baseline {baseline.folder} has none of {_artifact_text(key)}: save it there first"
+                f"{found.path}: the baseline {baseline.folder} has none of {artifact_text(found)}: save it there first"
             )
     if not all_named:
         refuse_unmatched(
@@ -100,20 +105,24 @@ def pairs_of(
         )
         for key in before.keys() - now.keys():
             raise EdgeproofError(
-                f"{baseline.folder}: {_artifact_text(key)} has no counterpart in build/: make it, or name FILE..."
+                f"{baseline.folder}: {artifact_text(before[key])} has no counterpart in build/: make it, or name FILE..."
             )
     pairs = [
-        Pair(row, _side(before[key], row), _side(now[key], row), tuple(limits))
+        _pair(row, before[key], now[key], budgets, names_of(row.subject.device, {HOST: environment}, devices))
         for key in sorted(before.keys() & now.keys(), key=str)
         for row in baseline.rows_of(before[key])
-        if (limits := _limits(row, budgets, names_of(row.subject.device, {HOST: environment}, devices)))
     ]
-    if not pairs:
+    if not any(pair.limits for pair in pairs):
         raise EdgeproofError(
             f"{budgets.path}: none of its {', '.join(keys_against('baseline'))} is about what is compared: a gate must "
             "not pass without a measurement"
         )
-    return pairs
+    return [pair for pair in pairs if pair.limits or pair.absolute]
+
+
+def _pair(row: ResultRow, base: Artifact, candidate: Artifact, budgets: Budgets, names: set[str]) -> Pair:
+    absolute = budgets.of(row.subject, names, "results")
+    return Pair(row, _side(base, row), _side(candidate, row), tuple(_limits(row, budgets, names)), tuple(absolute))
 
 
 def _limits(row: ResultRow, budgets: Budgets, names: set[str]) -> list[Limit]:
@@ -131,12 +140,10 @@ def _is_count(limit: Limit) -> bool:
     return limit.kind.comparison is Comparison.COUNTS
 
 
-def counts_in(path: Path) -> dict[CountKey, float]:
+def counts_in(results: Results | None) -> dict[CountKey, float]:
     """Return the instruction counts of steady inference that results hold."""
-    if not path.exists():
-        return {}
     counts: dict[CountKey, float] = {}
-    for row in load_results(path).rows:
+    for row in results.rows if results else ():
         if row.instructions is not None:
             counts[count_key(row, row.instructions, row.artifact.sha256)] = row.instructions.steady_inference
     return counts
@@ -150,16 +157,57 @@ def count_key(row: ResultRow, count: Instructions, sha256: str) -> CountKey:
 def gate(
     pairs: Sequence[Pair], baseline: Baseline, environment: Environment, measures: Measures, setting: Setting, say: Say
 ) -> list[Finding]:
-    """Compare each pair and judge its budgets; an unchanged file passes without a measurement."""
+    """Compare each pair and judge its budgets; an unchanged file passes without a comparison.
+
+    Then judge the limits of the candidate's own figures; those whose figures are not known have no finding.
+    """
     findings: list[Finding] = []
     for pair in pairs:
-        say(f"{pair.row.key}: {pair.candidate.found.path} against {pair.base.found.path}")
+        remembering = _Remembering(measures)
+        if pair.limits:
+            say(f"{pair.row.key}: {pair.candidate.found.path} against {pair.base.found.path}")
         if pair.unchanged:
             findings += [_unchanged(pair, limit) for limit in pair.limits]
-            continue
-        saved = baseline.results.environments.get(pair.row.subject.device)
-        findings += _compare(pair, saved, environment, measures, setting, say)
+        else:
+            saved = baseline.results.environments.get(pair.row.subject.device)
+            findings += _compare(pair, saved, environment, remembering, setting, say)
+        findings += judge_present(pair.absolute, _known(pair, baseline, remembering.answered(pair.candidate), setting))
     return findings
+
+
+def unjudged(pairs: Sequence[Pair], findings: Sequence[Finding]) -> list[Limit]:
+    """Return the limits of the candidates' own figures for which there is no finding."""
+    judged = {(finding.subject, finding.limit) for finding in findings}
+    return [limit for pair in pairs for limit in pair.absolute if (pair.row.key, limit) not in judged]
+
+
+def _known(pair: Pair, baseline: Baseline, answers: Answers | None, setting: Setting) -> list[Known]:
+    """Return what is known of a candidate, the newest first; what was saved of a file holds while the file is the same."""
+    file = pair.candidate.found.path
+    own = own_figures(pair.row, file, answers)
+    saved = [Known(pair.row, baseline.results, f"in {baseline.folder}", here=False)] if pair.unchanged else []
+    return [own, *measured_rows(pair.row, file, setting.measured), *saved]
+
+
+class _Remembering:
+    """Measures as another does, and remembers the answers: the candidate's top-1 has a limit of its own, too."""
+
+    def __init__(self, measures: Measures) -> None:
+        self._measures, self._known = measures, list[tuple[Side, Answers]]()
+
+    def process(self, side: Side) -> Process:
+        return self._measures.process(side)
+
+    def round(self, sides: Sequence[Side], order: random.Random) -> Round:
+        return self._measures.round(sides, order)
+
+    def answers(self, side: Side) -> Answers:
+        self._known.append((side, self._measures.answers(side)))
+        return self._known[-1][1]
+
+    def answered(self, side: Side) -> Answers | None:
+        """Return the answers of a side; None where they were not asked for."""
+        return next((answers for one, answers in self._known if one == side), None)
 
 
 def _compare(
@@ -188,7 +236,7 @@ def _held(pair: Pair, limit: Limit, measures: Measures, setting: Setting, say: S
     if limit.kind.comparison is Comparison.TIMES:
         return _latency(pair, limit, measures, setting, say, note)
     if limit.kind.comparison is Comparison.ANSWERS:
-        return _accuracy(pair, limit, measures.answers(pair.base), measures.answers(pair.candidate), note)
+        return _accuracy(pair, limit, measures.answers(pair.base), measures.answers(pair.candidate), setting, note)
     return _instructions(pair, limit, setting)
 
 
@@ -218,19 +266,27 @@ def _latency(pair: Pair, limit: Limit, measures: Measures, setting: Setting, say
     return _finding(pair, limit, judgement.verdict, measured, samples, reason, advice)
 
 
-def _accuracy(pair: Pair, limit: Limit, base: Answers, candidate: Answers, note: str) -> Finding:
+def _accuracy(pair: Pair, limit: Limit, base: Answers, candidate: Answers, setting: Setting, note: str) -> Finding:
     if not np.array_equal(base.labels, candidate.labels):
         reason = "the two have different test parts"
-        return _finding(pair, limit, Verdict.INCONCLUSIVE, None, "", reason, "save a new baseline of this data set")
+        advice = "save a new baseline of this data set, or test both on one folder: --data FOLDER"
+        return _finding(pair, limit, Verdict.INCONCLUSIVE, None, "", reason, advice)
     paired = Paired.of(base.predictions, candidate.predictions, base.labels)
     measured = paired.judged_drop()
-    samples = f"{pictures(len(base.labels))}, {paired.only_first} right only before, {paired.only_second} right only now"
+    asked = _tested_on(pair, len(base.labels), setting)
+    samples = f"{asked}, {paired.only_first} right only before, {paired.only_second} right only now"
     verdict = judge(measured, limit.value, at_most=True)
     advice = {
         Verdict.FAIL: "see `edgeproof convert doctor`, or save a new baseline if that is intended",
         Verdict.INCONCLUSIVE: "test on more pictures, or set a wider limit",
     }.get(verdict, "")
     return _finding(pair, limit, verdict, measured, samples, note, advice)
+
+
+def _tested_on(pair: Pair, count: int, setting: Setting) -> str:
+    """Return "1,000 pictures of pictures/test": which they are is not seen otherwise."""
+    where = own_pictures_text(pair.base.found.card) if setting.data is None else f"of {setting.data}"
+    return f"{pictures(count)} {where}".rstrip()
 
 
 def _instructions(pair: Pair, limit: Limit, setting: Setting) -> Finding:
@@ -260,8 +316,3 @@ def _side(found: Artifact, row: ResultRow) -> Side:
 
 def _times(ratio: Interval) -> str:
     return f"{ratio.value:.3f} times [{ratio.low:.3f}, {ratio.high:.3f}]"
-
-
-def _artifact_text(key: tuple[str, str | None, str, str]) -> str:
-    model, name, variant, file_format = key
-    return f"{model}{f'@{name}' if name else ''} {variant}.{file_format}"

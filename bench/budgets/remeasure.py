@@ -9,8 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
-from bench.artifacts.find import Artifact, find_artifacts
-from bench.budgets.check import check
+from bench.artifacts.find import Artifact, built_files, find_artifacts
+from bench.budgets.baseline import key_of
+from bench.budgets.check import check, refuse_only_baseline
+from bench.budgets.figures import processes
 from bench.budgets.finding import Finding
 from bench.budgets.relative_figures import partner_of
 from bench.budgets.rules import Budgets
@@ -23,6 +25,7 @@ from bench.results.row import ANY, HOST, ResultRow, Subject
 from bench.results.store import Results, results_so_far
 from bench.runtimes import find_runtime
 from bench.stats.sequential_test import error_of_look
+from common.counts import counted
 from common.verdict import Verdict
 from device.errors import EdgeproofError
 
@@ -38,22 +41,24 @@ class MeasuresProcesses(Protocol):
     def process(self, side: Side) -> Process: ...
 
 
-def measure_and_check(path: Path, budgets: Budgets, max_time_s: float, say: Say) -> list[Finding]:
-    """Measure the artifacts in build/ that have budgets, merge the rows into `path` as `bench run` does, and judge them.
+def measure_and_check(path: Path, budgets: Budgets, max_time_s: float, say: Say, data: Path | None = None) -> list[Finding]:
+    """Measure the files that have budgets, merge the rows into `path` as `bench run` does, and judge them.
 
-    Raises EdgeproofError where no artifact has a budget.
+    The files are those that the results name and those in build/. Raises EdgeproofError where none has a budget.
     """
+    refuse_only_baseline(budgets)
     end_s = time.monotonic() + max_time_s
-    artifacts = find_artifacts(())
+    artifacts = artifacts_to_measure(path)
     installed, absent = sort_out((), {found.format for found in artifacts}, THREADS)
     chosen = [found for found in artifacts if _runtimes(found, installed, budgets)]
     if not chosen:
         raise EdgeproofError(
-            f"{budgets.path}: none of its budgets is about an artifact in build/: a gate must not pass without a measurement"
+            f"{budgets.path}: none of its budgets is about a file that {path} names or that is in build/: a gate must not "
+            "pass without a measurement"
         )
     runtimes = sorted({runtime for found in chosen for runtime in _runtimes(found, installed, budgets)})
     compared = [found for found in artifacts if found in chosen or any(is_partner(found, one, budgets) for one in chosen)]
-    outcome = run(compared, runtimes, replace(MODES["rapid"], processes=PROCESSES), (THREADS,), say)
+    outcome = run(compared, runtimes, replace(MODES["rapid"], processes=PROCESSES), (THREADS,), say, data)
     results = results_so_far(path)
     skipped = [*absent, *outcome.skipped]
     removed = results.merge(outcome.measured, skipped, environment.describe(), outcome.evaluation_sets)
@@ -63,8 +68,25 @@ def measure_and_check(path: Path, budgets: Budgets, max_time_s: float, say: Say)
     if outcome.interrupted:
         raise KeyboardInterrupt
     by_path = {str(found.path): found for found in compared}
-    with FreshProcesses(say) as fresh:
+    with FreshProcesses(say, data=data) as fresh:
         return measure_longer(results, budgets, by_path, fresh, lambda: end_s - time.monotonic(), say)
+
+
+def artifacts_to_measure(path: Path) -> list[Artifact]:
+    """Return the files that results name, where they are there, and those of build/ that are none of these variants.
+
+    Raises EdgeproofError where there are none.
+    """
+    named = sorted({Path(row.artifact.path) for row in results_so_far(path).rows})
+    artifacts = find_artifacts(files) if (files := [file for file in named if file.is_file()]) else []
+    known = {key_of(found) for found in artifacts}
+    built = find_artifacts(files) if (files := built_files()) else []
+    artifacts += [found for found in built if key_of(found) not in known]
+    if not artifacts:
+        raise EdgeproofError(
+            f"{path}: names no file that is there, and build/ holds none: `edgeproof bench run FILE...` measures others"
+        )
+    return artifacts
 
 
 def measure_longer(
@@ -89,7 +111,7 @@ def measure_longer(
         if not schedule:
             return findings
         order.shuffle(schedule)
-        say(f"measuring {len(rows)} rows longer: {len(schedule)} processes more")
+        say(f"measuring {counted(len(rows), 'row')} longer: {processes(len(schedule))} more")
         for done, key in enumerate(schedule):
             if seconds_left() <= 0:
                 say(f"out of time after {done} of them")

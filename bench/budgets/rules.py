@@ -13,7 +13,7 @@ from bench.budgets.kinds import KINDS, RELATIVE_PERCENTILES, Against, Kind
 from bench.budgets.limit import Limit, Place
 from bench.results.browser_figures import DEVICE as CHROMIUM
 from bench.results.row import ANY, HOST, Combination, Subject
-from common.paths import BUDGETS, shown
+from common.paths import BUDGETS, PROJECT, shown
 from common.toml_config import read_toml, toml_text
 from device.errors import EdgeproofError
 
@@ -206,8 +206,8 @@ def _check_device(rule: Rule) -> None:
         if limit.kind.device_bound and (_is_pattern(device) or device in (HOST, CHROMIUM)):
             raise EdgeproofError(
                 f"{limit.place}: {limit.kind.key}: milliseconds are valid only on a named device: "
-                'add device = "NAME" and bench/devices/NAME.toml, which says how to recognise it; '
-                "max_ratio and max_regression are valid on any machine"
+                'add device = "NAME", and NAME.toml, which says how to recognise it, to the folder of devices in '
+                f"{PROJECT}; max_ratio and max_regression are valid on any machine"
             )
 
 

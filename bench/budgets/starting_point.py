@@ -2,10 +2,11 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.artifacts.find import find_artifacts
+from bench.artifacts.find import Artifact, find_artifacts
 from bench.budgets import baseline
 from bench.budgets.figures import Case
 from bench.budgets.kinds import KINDS, Kind
@@ -13,9 +14,10 @@ from bench.budgets.rules import load_budgets
 from bench.results.integrity import load_sound_results
 from bench.results.row import HOST, ResultRow
 from bench.results.store import Results
+from common.advice import command
 from common.files import scratch_folder, sha256_of, write_bytes
 from common.interval import ERROR
-from common.paths import PROJECT
+from common.paths import PROJECT, shown
 from common.version import VERSION
 from device.errors import EdgeproofError
 
@@ -28,10 +30,10 @@ ACCURACY_LOST = "max_top1_regression"
 REGRESSIONS = {"max_regression": 0.10, ACCURACY_LOST: 0.005}
 DIGITS = 3
 TEMPLATE = Path(__file__).with_name("workflow.yml")
-HEADER = """# What this project's models must keep: `edgeproof bench check` holds build/bench.json against it, and
-# `edgeproof bench gate` the present files against the baseline. Written by `edgeproof init`: each limit is the far
-# end of the 99 % interval of what was measured then, memory with a tenth more, so that the same files pass. Tighten
-# what you promise to somebody.
+HEADER = """# What this project's models must keep: `edgeproof bench check` compares what was measured with it, and
+# `edgeproof bench gate` the present files with it and with the baseline. Written by `edgeproof init`: each limit is
+# the far end of the 99 % interval of what was measured then, memory with a tenth more, so that the same files pass.
+# Tighten what you promise to somebody.
 """
 
 
@@ -44,10 +46,10 @@ class Written:
     artifacts: int
 
 
-def write_starting_point(results_file: Path, action: str) -> Written:
-    """Write all four things into the working directory, or none.
+def write_starting_point(results_file: Path, action: str, data: Path | None = None) -> Written:
+    """Write all four things into the working directory, or none. `data` are the test pictures of the workflow.
 
-    Raises EdgeproofError where one of them is there already, and where nothing was measured.
+    Raises EdgeproofError where one of them is there already, where nothing was measured, and where `data` is missing.
     """
     targets = (PROJECT, BUDGETS, BASELINE, WORKFLOW)
     there = [str(path) for path in targets if path.exists()]
@@ -65,15 +67,39 @@ def write_starting_point(results_file: Path, action: str) -> Written:
     kept = [row for row in rows if row.artifact.path in paths]
     budgets = HEADER + "".join(_rule(row, results) for row in kept)
     artifacts = find_artifacts([Path(path) for path in paths])
+    _check_pictures(results_file, kept, artifacts, data)
     with scratch_folder() as scratch:  # the project's files are written once nothing can be refused any more
         (scratch / BUDGETS).write_text(budgets, encoding="utf-8")
         baseline.save(BASELINE, artifacts, results, load_budgets(scratch / BUDGETS))
     write_bytes(BUDGETS, budgets.encode())
-    files = " ".join(paths)
-    workflow = TEMPLATE.read_text(encoding="utf-8").replace("ACTION", action).replace("FILES", files)
-    write_bytes(WORKFLOW, workflow.encode())
+    write_bytes(WORKFLOW, _workflow(action, paths, data).encode())
     write_bytes(PROJECT, f'budgets = "{BUDGETS}"\nbaseline = "{BASELINE}"\n'.encode())
     return Written(targets, len(kept), len(artifacts))
+
+
+def _workflow(action: str, paths: Sequence[str], data: Path | None) -> str:
+    """Return the workflow, with a line for each file: a path may hold spaces."""
+    files = "".join(f"{' ' * 12}{_from_here(path)}\n" for path in paths)
+    pictures = "" if data is None else f"{' ' * 10}data: {json.dumps(_from_here(data), ensure_ascii=False)}\n"
+    return TEMPLATE.read_text(encoding="utf-8").replace("ACTION", action).replace("FILES\n", files + pictures)
+
+
+def _from_here(path: str | Path) -> str:
+    """Return a path that holds in a checkout of the project, too."""
+    return shown(Path(path).absolute())
+
+
+def _check_pictures(results_file: Path, rows: Sequence[ResultRow], artifacts: Sequence[Artifact], data: Path | None) -> None:
+    """Raise EdgeproofError for pictures that are not there, or that must be named: the models do not name them."""
+    if data is not None and not data.is_dir():
+        raise EdgeproofError(f"--data {data}: no such folder, expected one folder a class with pictures in it")
+    own = {str(found.path): found.card.document.get("provenance", {}).get("dataset_sha256", {}) for found in artifacts}
+    for row in rows if data is None else ():
+        if row.accuracy is not None and row.accuracy.dataset_sha256 != own[row.artifact.path].get("test"):
+            raise EdgeproofError(
+                f"{results_file}: {row.artifact.path} was tested on other pictures than it was made with, which the "
+                f"workflow must name: `{command('init', results_file)} --data FOLDER`"
+            )
 
 
 def _is_as_measured(row: ResultRow) -> bool:

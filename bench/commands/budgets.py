@@ -1,38 +1,62 @@
 """Commands that judge: check, gate, baseline save."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.commands.options import BUDGETS_HELP, judging
 from common.cli import SEEDS, Commands, Number
+from common.counts import counted
 from common.paths import RESULTS
+
+if TYPE_CHECKING:
+    from bench.budgets.finding import Finding
 
 
 @click.command()
 @click.argument("results", type=click.Path(path_type=Path), default=RESULTS)
 @click.option("--measure", is_flag=True, help="First measure what has budgets, and longer where there is no verdict.")
+@click.option("--data", type=click.Path(path_type=Path), help="For --measure: a folder of class folders of test pictures.")
 @click.option("--max-time", type=Number(min=0), default=600, show_default=True, help="Seconds for --measure in total.")
 @judging
-def check(results: Path, measure: bool, max_time: float, budgets: Path | None, **outputs: Any) -> int:
+def check(results: Path, measure: bool, data: Path | None, max_time: float, budgets: Path | None, **outputs: Any) -> int:
     """Compare RESULTS (build/bench.json) with the budgets: 0 all pass, 1 one fails, 3 one is inconclusive."""
+    from bench.budgets.output import Outputs, publish, telling_refusals
+
+    if data is not None and not measure:
+        raise click.UsageError("--data needs --measure: the pictures of results that exist are known")
+    wanted = Outputs(**outputs)
+    wanted.refuse_inputs(results, [budgets, data])
+    with telling_refusals(wanted, click.echo):
+        findings = _measured_findings(results, budgets, data, max_time) if measure else _findings(results, budgets)
+        return publish(findings, f"Budgets of {results}", wanted, click.echo)
+
+
+def _findings(results: Path, budgets: Path | None) -> "list[Finding]":
+    from bench.budgets.changed_files import doubted, missing_note
     from bench.budgets.check import check as check_results
-    from bench.budgets.output import Outputs, publish
     from bench.budgets.rules import load_budgets
     from bench.results.integrity import load_sound_results
     from common.project import budgets_path
 
-    rules = load_budgets(budgets_path(budgets))
-    if measure:
-        from bench.budgets.remeasure import measure_and_check
-        from common.lock import exclusive
+    measured = load_sound_results(results)
+    findings = doubted(check_results(measured, load_budgets(budgets_path(budgets))), measured.rows)
+    note = missing_note(measured.rows)
+    if note:
+        click.echo(note)
+    return findings
 
-        with exclusive(results):
-            findings = measure_and_check(results, rules, max_time, click.echo)
-    else:
-        findings = check_results(load_sound_results(results), rules)
-    return publish(findings, f"Budgets of {results}", Outputs(**outputs), click.echo)
+
+def _measured_findings(results: Path, budgets: Path | None, data: Path | None, max_time: float) -> "list[Finding]":
+    from bench.budgets.remeasure import measure_and_check
+    from bench.budgets.rules import load_budgets
+    from common.lock import exclusive
+    from common.project import budgets_path
+
+    rules = load_budgets(budgets_path(budgets))
+    with exclusive(results):
+        return measure_and_check(results, rules, max_time, click.echo, data)
 
 
 @click.command()
@@ -43,17 +67,60 @@ def check(results: Path, measure: bool, max_time: float, budgets: Path | None, *
     metavar="DIR",
     help="Of `baseline save`  [default: of edgeproof.toml]",
 )
-@click.option("--max-time", type=Number(min=0), default=60, show_default=True, help="Seconds to measure each row.")
+@click.option("--data", type=click.Path(path_type=Path), help="Test on this folder of class folders of pictures.")
+@click.option(
+    "--max-time",
+    type=Number(min=0),
+    default=60,
+    show_default=True,
+    help="Seconds to measure each row; at least 8 rounds are measured.",
+)
 @click.option("--seed", type=SEEDS, default=0, show_default=True, help="Seed of the order of processes.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=RESULTS,
+    show_default=True,
+    help="Results of FILE...: figures that the gate does not measure.",
+)
 @judging
 def gate(
-    files: tuple[Path, ...], baseline: Path | None, max_time: float, seed: int, budgets: Path | None, **outputs: Any
+    files: tuple[Path, ...],
+    baseline: Path | None,
+    data: Path | None,
+    max_time: float,
+    seed: int,
+    results: Path,
+    budgets: Path | None,
+    **outputs: Any,
 ) -> int:
-    """Measure FILE... (default: build/) and the baseline in turns: 0 pass, 1 a regression, 3 inconclusive."""
+    """Measure FILE... (default: build/) and the baseline in turns: 0 pass, 1 a regression, 3 inconclusive.
+
+    The budgets of the files themselves, as of their size, are judged too, if the gate or the results know their figures.
+    """
+    from bench.budgets.output import Outputs, publish, telling_refusals
+
+    wanted = Outputs(**outputs)
+    wanted.refuse_inputs(results, [*files, budgets, baseline, data])
+    with telling_refusals(wanted, click.echo):
+        findings, folder = _compared(files, baseline, data, max_time, seed, results, budgets)
+        return publish(findings, f"Compared with {folder}/", wanted, click.echo)
+
+
+def _compared(
+    files: tuple[Path, ...],
+    baseline: Path | None,
+    data: Path | None,
+    max_time: float,
+    seed: int,
+    results: Path,
+    budgets: Path | None,
+) -> "tuple[list[Finding], Path]":
+    """Return the findings, and the baseline's folder."""
     from bench.artifacts.find import find_artifacts
-    from bench.budgets.baseline import load
-    from bench.budgets.gate import Setting, counts_in, gate as gate_pairs, pairs_of
-    from bench.budgets.output import Outputs, publish
+    from bench.budgets.baseline import load, without
+    from bench.budgets.gate import Setting, counts_in, gate as gate_pairs, pairs_of, unjudged
+    from bench.budgets.present_limits import not_judged, results_if_there
     from bench.budgets.rules import load_budgets
     from bench.machine import environment
     from bench.measure.fresh_processes import FreshProcesses
@@ -61,11 +128,19 @@ def gate(
     from common.project import baseline_path, budgets_path
 
     rules, before, current = load_budgets(budgets_path(budgets)), load(baseline_path(baseline)), environment.describe()
-    pairs = pairs_of(before, find_artifacts(files), rules, current, all_named=bool(files))
-    with FreshProcesses(click.echo) as fresh, with_browsers(fresh) as measures:
-        setting = Setting(max_time, seed, counts=counts_in(RESULTS))
+    candidates = find_artifacts(files)
+    pairs = pairs_of(before, candidates, rules, current, all_named=bool(files))
+    for text in without(before.artifacts, candidates):
+        click.echo(f"not compared: {text}, which {before.folder} holds too")
+    with FreshProcesses(click.echo, data=data) as fresh, with_browsers(fresh, data) as measures:
+        measured = results_if_there(results)
+        setting = Setting(max_time, seed, counts=counts_in(measured), data=data, measured=measured)
         findings = gate_pairs(pairs, before, current, measures, setting, click.echo)
-    return publish(findings, f"Against the baseline {before.folder}", Outputs(**outputs), click.echo)
+    next_step = "`edgeproof bench run FILE...`, then `edgeproof bench check`, which judges them"
+    left = not_judged(rules, [pair.row.subject for pair in pairs], unjudged(pairs, findings), next_step)
+    if left:
+        click.echo(left)
+    return findings, before.folder
 
 
 @click.group(cls=Commands)
@@ -83,10 +158,14 @@ def baseline() -> None:
 def save(folder: Path, files: tuple[Path, ...], results: Path, budgets: Path | None) -> None:
     """Store FILE... with their results and hashes in DIR; a FILE that breaks a budget is refused."""
     from bench.artifacts.find import find_artifacts
-    from bench.budgets.baseline import save as save_baseline
+    from bench.budgets.baseline import removed_by_saving, save as save_baseline
     from bench.budgets.rules import load_budgets
     from bench.results.integrity import load_sound_results
     from common.project import budgets_path
 
-    saved = save_baseline(folder, find_artifacts(files), load_sound_results(results), load_budgets(budgets_path(budgets)))
-    click.echo(f"wrote {folder}: {len(saved.artifacts)} artifacts, {len(saved.results.rows)} rows")
+    artifacts = find_artifacts(files)
+    removed = removed_by_saving(folder, artifacts)
+    saved = save_baseline(folder, artifacts, load_sound_results(results), load_budgets(budgets_path(budgets)))
+    click.echo(f"wrote {folder}: {counted(len(saved.artifacts), 'artifact')}, {counted(len(saved.results.rows), 'row')}")
+    for text in removed:
+        click.echo(f"removed from {folder}: {text}, which was not named: save it again with the others to compare it")

@@ -4,13 +4,14 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.artifacts.evaluation_pictures import PictureStore
+from bench.artifacts.evaluation_pictures import DATA_ADVICE, PictureStore
 from bench.artifacts.find import Artifact
 from bench.machine.memory import available_memory_bytes
 from bench.measure.interleaving import Round, Turn, take_turns
@@ -61,18 +62,22 @@ class Answers:
     predictions: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
 
+    @property
+    def right(self) -> int:
+        return int((self.predictions == self.labels).sum())
+
 
 class FreshProcesses:
     """Measures in new processes; a context manager, since prepared pictures are kept in a scratch folder."""
 
-    def __init__(self, say: Callable[[str], None], with_pictures: bool = True) -> None:
-        """Without pictures the input is random: for latencies alone."""
-        self._say, self._with_pictures = say, with_pictures
+    def __init__(self, say: Callable[[str], None], with_pictures: bool = True, data: Path | None = None) -> None:
+        """Without pictures the input is random: for latencies alone. `data` replaces the artifacts' own test pictures."""
+        self._say, self._with_pictures, self._data = say, with_pictures, data
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
         scratch = self._exit.enter_context(scratch_folder())
-        self._pictures = PictureStore(scratch, None, self._say)
+        self._pictures = PictureStore(scratch, self._data, self._say)
         self._workers = Workers(scratch, available_memory_bytes())
         self._exit.callback(self._workers.stop)
         return self
@@ -109,10 +114,13 @@ class FreshProcesses:
             yield [partners[place] for place in range(len(sides))]
 
     def answers(self, side: Side) -> Answers:
-        """Return the answers to all test pictures of the artifact's data set. Raises SideFailed as `process` does."""
+        """Return the answers to all test pictures of the artifact's data set. Raises SideFailed as `process` does.
+
+        Raises EdgeproofError where there are no test pictures.
+        """
         pictures = self._pictures.of(side.found)
         if pictures is None:
-            raise SideFailed(side, "its card names no data set, so there are no test pictures")
+            raise EdgeproofError(f"{side.found.path}: its card names no labelled test pictures: {DATA_ADVICE}")
         sizes = (len(pictures.labels),)
         (predictions,) = self._run(side, "accuracy", ("predictions",), sizes=sizes, limit_s=ACCURACY_LIMIT_S)
         return Answers(predictions.astype(np.int64), pictures.labels)

@@ -22,9 +22,9 @@ from bench.results.measurement import REFERENCES, AnswerCounts, Measurement
 from bench.results.row import ANY, HOST, ArtifactFile, Skipped, Subject
 from bench.results.samples import Samples
 from bench.runtimes import Accelerated, OpensCardless, check_installed, find_accelerator, find_runtime, runtimes_by_default
+from common.counts import counted
 from common.files import scratch_folder, sha256_of
 from common.progress import task_progress
-from common.words import counted
 from device.errors import EdgeproofError, RuntimeMissing
 from device.formats.model_file import model_size_bytes
 

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from bench.artifacts.evaluation_pictures import own_test_part
 from bench.artifacts.find import Artifact
 from device.errors import EdgeproofError, PictureError
 from device.pictures.picture_files import HEIC_ENDINGS, PICTURE_ENDINGS
-from train.data.dataset import DataReference, Split, stratified_order
+from train.data.dataset import Split, stratified_order
 from train.data.folders import labelled_split
-from train.data.open_dataset import open_dataset
 
 SHARD = 500  # pictures; divides every size that an accuracy run may have
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
@@ -109,10 +109,7 @@ class DevicePictureStore:
             raise EdgeproofError(f"{found.path}: its card names no data set: convert it again, or give --data FOLDER")
         key = repr((str(self._data) if self._data else provenance["dataset"], found.card.labels))
         if key not in self._kept:
-            if self._data is None:
-                split = open_dataset(DataReference.from_json(provenance["dataset"])).test
-            else:
-                split = labelled_split(self._data, found.card.labels)
+            split = own_test_part(found.card) if self._data is None else labelled_split(self._data, found.card.labels)
             self._kept[key] = DevicePictures(split, stratified_order(split.labels, seed=0))
         pictures = self._kept[key]
         if self._data is None and provenance["dataset_sha256"]["test"] != pictures.split.sha256:

@@ -10,8 +10,8 @@ from bench.report.section import Section
 from bench.results.row import ANY, ResultRow, Skipped
 from bench.results.store import Results
 from bench.results.validity import BETWEEN_REASONS
+from common.counts import counted
 from common.tables import table_lines
-from common.words import counted
 from device.safe_text import printable
 
 LEAST_NEEDED = ("M instr.", "first ms", "load ms", "p90 ms", "peak MB", "as Keras %", "size kB")

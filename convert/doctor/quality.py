@@ -22,6 +22,7 @@ import numpy.typing as npt
 from common.cli import run_cli
 from common.interval import Interval, of_share
 from common.native_lines import filtered
+from common.outputs import refuse_overwriting
 from common.paired_accuracy import Paired
 from common.tables import table_lines
 from convert.formats import to_onnx, to_tflite
@@ -142,6 +143,7 @@ def cells(one: Quality) -> tuple[str, ...]:
 @filtered()
 def main(models: tuple[str, ...], document: Path | None) -> None:
     """Compare the int8 files of each MODEL, and those of a plain conversion, with float on the test pictures."""
+    refuse_overwriting({"--json": document}, map(keras_path, models))
     found: list[Quality] = []
     for model in models:
         with closing(TrainedModel(keras_path(model))) as trained:

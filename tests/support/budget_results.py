@@ -12,6 +12,7 @@ from bench.results.measurement import AnswerCounts, Measurement
 from bench.results.row import ArtifactFile, Startup, Subject
 from bench.results.samples import Samples
 from bench.results.store import Results
+from common.files import sha256_of
 from tests.conftest import ROOT
 from tests.support import results_builder
 
@@ -27,7 +28,7 @@ def row(variant: str = "int8", runtime: str = "litert", p50_ms: float = 1.0, wro
     answers[:wrong] = 1
     return Measurement(
         subject=Subject("m", more.get("name"), variant, "tflite", runtime, "host", "cpu", more.get("threads", 1)),
-        artifact=ArtifactFile(str(ROOT / "README.md"), "0" * 64, 100_000),
+        artifact=ArtifactFile(str(ROOT / "README.md"), sha256_of(ROOT / "README.md"), 100_000),
         runtime_version="1.0",
         answers=AnswerCounts(PICTURES - wrong, PICTURES, None, 0, "d" * 64),
         startup=Startup(1.0, 2.0, 3.0, 4.0, tuple((1.0, 2.0 * factor, 3.0 * factor) for factor in FACTORS)),
@@ -35,6 +36,10 @@ def row(variant: str = "int8", runtime: str = "litert", p50_ms: float = 1.0, wro
         peak_rss_bytes=50_000_000,
         samples=Samples(latency, answers),
     )
+
+
+def of_file(measurement: Measurement, path: str | Path) -> Measurement:
+    return replace(measurement, artifact=ArtifactFile(str(path), sha256_of(Path(path)), 100_000))
 
 
 def results(*rows: Measurement) -> Results:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.budgets.export.lines import details, limit, measured
-from bench.budgets.export.markdown import markdown
+from bench.budgets.export.lines import NOTHING_JUDGED, details, limit, measured
 from bench.budgets.finding import Finding
 from common.verdict import Verdict
+from device.errors import EdgeproofError
 
 MOST_ANNOTATIONS = 10  # GitHub shows ten for each step and drops the rest
 
@@ -20,11 +20,22 @@ def annotations(findings: Sequence[Finding], environ: Mapping[str, str]) -> list
     return [_annotation(finding) for finding in [*failed, *undecided][:MOST_ANNOTATIONS]]
 
 
-def add_summary(findings: Sequence[Finding], title: str, environ: Mapping[str, str]) -> None:
-    """Append Markdown to the step's summary, if GitHub gives a file for it."""
-    if environ.get("GITHUB_STEP_SUMMARY"):
+def refusal(reason: str, environ: Mapping[str, str]) -> list[str]:
+    """Return the workflow command that says why nothing was judged; none outside of GitHub Actions."""
+    if environ.get("GITHUB_ACTIONS") != "true":
+        return []
+    return [f"::error title={_property(f'edgeproof: {NOTHING_JUDGED}')}::{_data(reason)}"]
+
+
+def add_summary(text: str, environ: Mapping[str, str]) -> None:
+    """Append Markdown to the step's summary, if GitHub gives a file for it. Raises EdgeproofError."""
+    if not environ.get("GITHUB_STEP_SUMMARY"):
+        return
+    try:
         with Path(environ["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as file:
-            file.write(markdown(findings, title))
+            file.write(text)
+    except OSError as error:
+        raise EdgeproofError(f"GITHUB_STEP_SUMMARY: cannot be written: {error.strerror}") from error
 
 
 def _annotation(finding: Finding) -> str:

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from bench.budgets.export.lines import details, limit, measured, summary
+from bench.budgets.export.lines import NOTHING_JUDGED, details, limit, measured, summary
 from bench.budgets.finding import Finding
 from common.verdict import Verdict
 
@@ -18,23 +18,41 @@ def junit(findings: Sequence[Finding], inconclusive: str | None = None, now: dat
     INCONCLUSIVE is a failure if `inconclusive` is "fail".
     """
     failing = {Verdict.FAIL, Verdict.INCONCLUSIVE} if inconclusive == "fail" else {Verdict.FAIL}
-    counts = {
-        "tests": len(findings),
-        "failures": sum(finding.verdict in failing for finding in findings),
-        "errors": 0,
-        "skipped": sum(finding.verdict not in {*failing, Verdict.PASS} for finding in findings),
-    }
-    suites = ET.Element("testsuites")
-    suite = ET.SubElement(suites, "testsuite", {name: str(count) for name, count in counts.items()})
+    suite = _suite(
+        now,
+        tests=len(findings),
+        failures=sum(finding.verdict in failing for finding in findings),
+        skipped=sum(finding.verdict not in {*failing, Verdict.PASS} for finding in findings),
+    )
+    for finding in findings:
+        _case(suite, finding, failing)
+    return _document(suite, summary(findings))
+
+
+def refused(reason: str, now: datetime | None = None) -> str:
+    """Return a JUnit document with one error: why nothing was judged."""
+    suite = _suite(now, tests=1, errors=1)
+    case = ET.SubElement(suite, "testcase", {"classname": "edgeproof", "name": NOTHING_JUDGED, "time": "0"})
+    ET.SubElement(case, "error", {"message": _clean(reason), "type": "refused"})
+    return _document(suite, NOTHING_JUDGED)
+
+
+def _suite(now: datetime | None, tests: int, failures: int = 0, errors: int = 0, skipped: int = 0) -> ET.Element:
+    counts = {"tests": tests, "failures": failures, "errors": errors, "skipped": skipped}
+    suite = ET.Element("testsuite", {name: str(count) for name, count in counts.items()})
     stamp = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%S")
     for name, value in {"name": "budgets", "package": "edgeproof", "id": "0", "timestamp": stamp, "time": "0"}.items():
         suite.set(name, value)
     suite.set("hostname", _clean(socket.gethostname()) or "localhost")
     ET.SubElement(suite, "properties")
-    for finding in findings:
-        _case(suite, finding, failing)
-    ET.SubElement(suite, "system-out").text = summary(findings)
+    return suite
+
+
+def _document(suite: ET.Element, printed: str) -> str:
+    ET.SubElement(suite, "system-out").text = printed
     ET.SubElement(suite, "system-err")
+    suites = ET.Element("testsuites")
+    suites.append(suite)
     ET.indent(suites, " ")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
 

@@ -4,8 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.budgets.finding import Finding, NotJudged
+from bench.budgets.kinds import Comparison
+from common.counts import counted
+from common.interval import Interval
 from common.verdict import Verdict
 
+NOTHING_JUDGED = "nothing was judged"
 ORDER = (NotJudged.NOT_HERE, NotJudged.SKIPPED, Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
 
 
@@ -22,14 +26,16 @@ def lines(findings: Sequence[Finding]) -> list[str]:
 
 def summary(findings: Sequence[Finding]) -> str:
     """Return how many budgets have each verdict."""
-    counted = Counter(finding.verdict for finding in findings)
-    others = [verdict for verdict in counted if isinstance(verdict, NotJudged)]
-    counts = ", ".join(f"{counted[verdict]} {verdict.value}" for verdict in (*Verdict, *others))
-    return f"{counts} of {len(findings)} budgets"
+    verdicts = Counter(finding.verdict for finding in findings)
+    others = [verdict for verdict in verdicts if isinstance(verdict, NotJudged)]
+    counts = ", ".join(f"{verdicts[verdict]} {verdict.value}" for verdict in (*Verdict, *others))
+    return f"{counts} of {counted(len(findings), 'budget')}"
 
 
 def limit(finding: Finding) -> str:
     """Return the limit with its unit."""
+    if _is_growth(finding):
+        return f"{number(finding.limit.value)} ({number(1 + finding.limit.value)} times)"
     return _with_unit(number(finding.limit.value), finding.limit.kind.unit)
 
 
@@ -38,8 +44,11 @@ def measured(finding: Finding) -> str:
     found = finding.measured
     if found is None:
         return "not measured"
-    text = _with_unit(number(found.value), finding.limit.kind.unit)
-    return text if found.low == found.high else f"{text} [{number(found.low)}, {number(found.high)}]"
+    if not _is_growth(finding):
+        return _interval(found, finding.limit.kind.unit)
+    if found == Interval.exact(0.0):
+        return "no change"
+    return _interval(Interval(1 + found.value, 1 + found.low, 1 + found.high), "times")
 
 
 def details(finding: Finding) -> str:
@@ -53,6 +62,16 @@ def number(value: float) -> str:
         return "0"
     shown = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}"
     return f"{value:.6f}" if "e" in shown else shown.rstrip(".") if "." not in shown else shown.rstrip("0").rstrip(".")
+
+
+def _is_growth(finding: Finding) -> bool:
+    """Say whether a figure is how much more than one a ratio is: it is shown as the ratio, "16.5 more" is hard to read."""
+    return finding.limit.kind.comparison in (Comparison.TIMES, Comparison.COUNTS)
+
+
+def _interval(found: Interval, unit: str) -> str:
+    text = _with_unit(number(found.value), unit)
+    return text if found.low == found.high else f"{text} [{number(found.low)}, {number(found.high)}]"
 
 
 def _with_unit(text: str, unit: str) -> str:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from bench.budgets.export.lines import details, limit, measured, summary
+from bench.budgets.export.lines import NOTHING_JUDGED, details, limit, measured, summary
 from bench.budgets.finding import Finding, NotJudged
+from common.counts import counted
 from common.tables import markdown_code, markdown_line, markdown_text
 from common.verdict import Verdict
 
@@ -26,8 +27,20 @@ def markdown(findings: Sequence[Finding], title: str) -> str:
     if urgent:
         parts += [*_table(urgent), ""]
     if others:
-        parts += [f"<details><summary>{len(others)} other budgets</summary>", "", *_table(others), "", "</details>", ""]
+        parts += [
+            f"<details><summary>{counted(len(others), 'other budget')}</summary>",
+            "",
+            *_table(others),
+            "",
+            "</details>",
+            "",
+        ]
     return "\n".join(parts)
+
+
+def refused(reason: str) -> str:
+    """Return the comment where nothing was judged: why."""
+    return f"### edgeproof: {NOTHING_JUDGED}\n\n{markdown_text(reason)}\n"
 
 
 def _table(findings: Sequence[Finding]) -> list[str]:

@@ -32,10 +32,10 @@ ONLY_ANSWERS = Timing(pages=1, blocks=1, seconds=0.0)
 class Sides:
     """Measures sides in fresh processes of this machine, or in fresh pages of a browser."""
 
-    def __init__(self, here: FreshProcesses, stack: ExitStack) -> None:
+    def __init__(self, here: FreshProcesses, stack: ExitStack, data: Path | None = None) -> None:
         self._here, self._stack = here, stack
         self._pages: dict[str, Pages] = {}
-        self._pictures = DevicePictureStore(None)
+        self._pictures = DevicePictureStore(data)
 
     def process(self, side: Side) -> Process:
         """Measure in one new process or page. Raises SideFailed where it is refused or crashes, RuntimeMissing."""
@@ -101,7 +101,7 @@ class Sides:
 
 
 @contextmanager
-def with_browsers(here: FreshProcesses) -> Iterator[Sides]:
-    """Yield what measures sides here and in browsers; a browser starts when a side needs it."""
+def with_browsers(here: FreshProcesses, data: Path | None = None) -> Iterator[Sides]:
+    """Yield what measures sides here and in browsers, with pictures of `data`; a browser starts when a side needs it."""
     with ExitStack() as stack:
-        yield Sides(here, stack)
+        yield Sides(here, stack, data)

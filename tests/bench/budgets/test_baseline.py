@@ -10,6 +10,7 @@ from bench.artifacts.find import Artifact
 from bench.budgets.baseline import Baseline, load, save
 from common.files import sha256_of
 from device.errors import CheckFailed, EdgeproofError
+from tests.conftest import run_module
 from tests.support.baselines import COMMITTED, PICTURES, READY, changed, measured, rules
 
 
@@ -73,3 +74,16 @@ class TestBaseline:
         committed = load(COMMITTED)
         ready = {sha256_of(path) for path in READY.glob("*.tflite")}
         assert {sha256_of(found.path) for found in committed.artifacts} == ready
+
+    def test_what_is_removed_by_saving_fewer_files_is_named(self, tmp_path: Path) -> None:
+        def save_files(*files: Path) -> str:
+            options: list[str | Path] = ["--results", COMMITTED / "bench.json"]
+            done = run_module("bench", "baseline", "save", "b", *files, *options, cwd=tmp_path)
+            assert done.code == 0, done.stderr
+            return done.stdout
+
+        both = sorted(READY.glob("*.tflite"))
+        assert "removed" not in save_files(*both)
+        assert "removed" not in save_files(*both)
+        assert "removed from b: mnist_cnn_crop int8.tflite, which was not named" in save_files(both[0])
+        assert [found.card.model for found in load(tmp_path / "b").artifacts] == ["mnist_cnn"]

@@ -235,6 +235,7 @@ class TestCommand:
             ("", "holds no budgets"),
             ('device = "pi9"\nmax_p50_ms = 1', "none was compared"),
             ('model = "x"\nmax_size_kb = 1', "nothing"),
+            ("max_regression = 0.1", "holds only max_regression, against a baseline: `edgeproof bench gate` judges it"),
         ],
     )
     def test_nothing_to_judge_is_code_2(self, tmp_path: Path, rule: str, found: str) -> None:

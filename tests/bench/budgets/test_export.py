@@ -91,7 +91,7 @@ class TestGithub:
     def test_says_nothing_elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         assert annotations(EACH, {}) == []
-        add_summary(EACH, "Budgets", {})
+        add_summary(markdown(EACH, "Budgets"), {})
         assert list(tmp_path.iterdir()) == []
 
     def test_an_annotation_is_one_line_at_the_budget(self) -> None:
@@ -101,7 +101,7 @@ class TestGithub:
     def test_adds_to_the_steps_summary(self, tmp_path: Path) -> None:
         path = tmp_path / "summary.md"
         path.write_text("before\n")
-        add_summary(EACH, "Budgets", {"GITHUB_STEP_SUMMARY": str(path)})
+        add_summary(markdown(EACH, "Budgets"), {"GITHUB_STEP_SUMMARY": str(path)})
         assert path.read_text() == "before\n" + markdown(EACH, "Budgets")
 
 
@@ -145,6 +145,23 @@ class TestLines:
             "→ do this",
         ):
             assert part in told
+
+    @pytest.mark.parametrize(
+        ("key", "found", "shown"),
+        [
+            ("max_regression", Interval(16.49, 16.4, 16.58), "0.1 (1.1 times), 17.49 times [17.4, 17.58]"),
+            ("max_instruction_regression", Interval.exact(0.3157), "0.1 (1.1 times), 1.316 times"),
+            ("max_regression", Interval.exact(0.0), "0.1 (1.1 times), no change"),
+            ("max_top1_regression", Interval(0.01, 0.008, 0.012), "0.1, 0.01 [0.008, 0.012]"),
+        ],
+    )
+    def test_growth_is_shown_as_a_ratio(self, key: str, found: Interval, shown: str) -> None:
+        told = lines([Finding(limit(key, 0.1), "m", Verdict.FAIL, found)])
+        assert f"{key} {shown} (" in told[0]
+
+    def test_one_budget_is_no_plural(self) -> None:
+        assert lines([finding(Verdict.PASS)])[-1].endswith(" of 1 budget")
+        assert "<summary>1 other budget</summary>" in markdown([finding(Verdict.PASS)], "t")
 
     @pytest.mark.parametrize(
         ("value", "shown"),

@@ -140,7 +140,7 @@ class TestCounts:
 
     def test_top_1_is_a_share_of_all_pictures(self) -> None:
         assert figure("min_top1", row(wrong=200), error=0.05) == Measured(of_share(9_800, 10_000, 0.05), "10,000 pictures")
-        assert pictures(1) == "1 pictures"
+        assert pictures(1) == "1 picture"
 
 
 class TestBrowser:

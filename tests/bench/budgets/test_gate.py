@@ -17,50 +17,16 @@ from bench.budgets.gate import Setting, count_key, counts_in, gate, pairs_of
 from bench.budgets.rules import Budgets
 from bench.measure.fresh_processes import Answers, Process, Side, SideFailed
 from bench.measure.interleaving import Round
-from bench.stats.sequential_test import BASE, CANDIDATE
 from common.files import sha256_of
 from common.interval import Interval
 from common.verdict import Verdict
 from device.errors import EdgeproofError, RuntimeMissing
 from tests.conftest import ROOT, run_module
-from tests.support.baselines import COMMITTED, HERE, PICTURES, RULES, changed, measured, rules, written
+from tests.support.baselines import COMMITTED, HERE, PICTURES, READY, RULES, changed, measured, rules, written
 from tests.support.browsers.browser_figures import browser_figures
+from tests.support.gate_bench import Bench
 from tests.support.models.model_files import own_bytes
 from tests.support.results_builder import counted
-from tests.support.simulated_processes import Processes
-
-
-class Bench:
-    """Replaces fresh processes: the candidate is the side that is not in the baseline's folder."""
-
-    def __init__(self, baseline: Baseline, slower: float = 0.0, wrong: int = 70, scatter: float = 0.02) -> None:
-        self._folder, self._wrong = baseline.folder, wrong
-        self._simulated = Processes(7, scatter, slower)
-        self.processes = 0
-        self.broken = False
-
-    def _is_candidate(self, side: Side) -> bool:
-        return self._folder not in side.found.path.parents
-
-    def process(self, side: Side) -> Process:
-        self.processes += 1
-        if self.broken and self._is_candidate(side):
-            raise SideFailed(side, "no such op")
-        p50_ms = self._simulated.p50(CANDIDATE if self._is_candidate(side) else BASE)
-        return Process(np.full(9, p50_ms * 1e6), np.ones(3, np.int64), "2.1")
-
-    def round(self, sides: Sequence[Side], order: random.Random) -> Round:
-        del order  # simulated p50s come in any
-        p50_ns = np.array([float(np.median(self.process(side).latency_ns)) for side in sides])
-        return Round(np.log(p50_ns), p50_ns)
-
-    def answers(self, side: Side) -> Answers:
-        answers = np.zeros(PICTURES, np.int64)
-        answers[: self._wrong if self._is_candidate(side) else 70] = 1
-        return Answers(answers, np.zeros(PICTURES, np.int64))
-
-    def clock(self) -> float:
-        return float(self.processes)
 
 
 def gated(baseline: Baseline, candidate: Artifact, budgets: Budgets, bench: Bench) -> dict[str, Finding]:
@@ -252,7 +218,14 @@ class TestFindings:
         finding = found["max_top1_regression"]
         assert (finding.verdict, finding.measured) == (Verdict.INCONCLUSIVE, None)
         assert finding.reason == "the two have different test parts"
-        assert finding.advice == "save a new baseline of this data set"
+        assert finding.advice == "save a new baseline of this data set, or test both on one folder: --data FOLDER"
+
+    def test_the_pictures_that_were_given_are_named(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
+        bench = Bench(baseline)
+        pairs = pairs_of(baseline, [changed(artifact, tmp_path / "new")], rules(tmp_path), HERE, all_named=True)
+        setting = Setting(200, clock=bench.clock, data=Path("pictures/test"))
+        samples = gate(pairs, baseline, HERE, bench, setting, lambda _: None)[1].samples
+        assert samples == "10,000 pictures of pictures/test, 0 right only before, 0 right only now"
 
     def test_a_count_is_exact_and_measures_nothing_else(
         self, baseline: Baseline, artifact: Artifact, tmp_path: Path
@@ -271,16 +244,14 @@ class TestFindings:
             assert (found.measured is not None and found.measured.value) == pytest.approx(0.05)
             assert (bench.processes == 0) == (len(findings) == 1)
 
-    def test_counts_are_read_from_results(self, baseline: Baseline, tmp_path: Path) -> None:
-        assert counts_in(tmp_path / "none.json") == {}
+    def test_counts_are_read_from_results(self, baseline: Baseline) -> None:
+        assert counts_in(None) == {}
         row = baseline.results.rows[0]
         results = measured(baseline.artifacts[0])
-        results.save(tmp_path / "bench.json")
-        assert counts_in(tmp_path / "bench.json") == {}
+        assert counts_in(results) == {}
         count = counted(1_600_000)
         results.put(replace(results.rows[0], instructions=count))
-        results.save(tmp_path / "bench.json")
-        assert counts_in(tmp_path / "bench.json") == {count_key(row, count, row.artifact.sha256): 1_600_000}
+        assert counts_in(results) == {count_key(row, count, row.artifact.sha256): 1_600_000}
 
 
 class TestPairs:
@@ -322,7 +293,14 @@ class TestCommand:
         options: list[str | Path] = ["--baseline", COMMITTED, "--budgets", ROOT / "bench" / "budgets" / "budgets.toml"]
         result = run_module("bench", "gate", *options, cwd=tmp_path)
         assert result.code == 0, result.stderr
-        assert "4 PASS, 0 FAIL, 0 INCONCLUSIVE" in result.stdout
+        assert "10 PASS, 0 FAIL, 0 INCONCLUSIVE" in result.stdout  # of each two comparisons, size, memory, top-1
+
+    def test_the_files_of_the_baseline_that_were_not_named_are(self, tmp_path: Path) -> None:
+        model = READY / "mnist_cnn_crop.int8.tflite"
+        result = run_module("bench", "gate", model, "--baseline", COMMITTED, cwd=tmp_path)
+        assert result.code == 0, result.stderr
+        lines = [line for line in result.stdout.splitlines() if line.startswith("not compared")]
+        assert lines == [f"not compared: mnist_cnn int8.tflite, which {COMMITTED} holds too"]
 
     @pytest.mark.slow
     def test_a_planted_point_of_accuracy_turns_it_red(self, artifact: Artifact, tmp_path: Path) -> None:
@@ -340,6 +318,18 @@ class TestCommand:
         assert result.code == 1, result.stdout + result.stderr
         finding = json.loads((tmp_path / "f.json").read_text())[0]
         assert 0.008 < finding["measured"]["value"] < 0.013
+
+    @pytest.mark.slow
+    def test_the_answers_are_those_to_the_pictures_that_were_given(self, artifact: Artifact, tmp_path: Path) -> None:
+        candidate = changed(artifact, tmp_path / "new")
+        for label in "07":
+            (tmp_path / "test" / label).mkdir(parents=True)
+            shutil.copy(next((ROOT / "data" / "ready").glob(f"*/{label}/*")), tmp_path / "test" / label)
+        (tmp_path / "b.toml").write_text('[[budget]]\nmodel = "mnist_cnn"\nmax_top1_regression = 0.005\n')
+        options: list[str | Path] = ["--baseline", COMMITTED, "--budgets", tmp_path / "b.toml", "--data", "test"]
+        result = run_module("bench", "gate", candidate.path, *options, cwd=tmp_path)
+        assert result.code == 3, result.stdout + result.stderr  # of two pictures
+        assert "2 pictures of test, 0 right only before, 0 right only now" in result.stdout
 
     @pytest.mark.parametrize(
         ("arguments", "found"),

@@ -1,5 +1,6 @@
 """`bench check --measure`: what is measured longer, and until when."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,16 +9,16 @@ import pytest
 
 from bench.artifacts.find import Artifact
 from bench.budgets.check import check
-from bench.budgets.remeasure import is_partner, measure_longer, undecided_rows
+from bench.budgets.remeasure import artifacts_to_measure, is_partner, measure_longer, undecided_rows
 from bench.budgets.rules import Budgets
 from bench.machine.conditions import Conditions
 from bench.measure.fresh_processes import Process, Side
-from bench.results.measurement import Measurement
-from bench.results.row import ArtifactFile
 from bench.results.store import Results
 from common.verdict import Verdict
-from tests.support.baselines import changed, rules
-from tests.support.budget_results import results, row
+from device.errors import EdgeproofError
+from tests.conftest import run_module
+from tests.support.baselines import COMMITTED, READY, changed, rules
+from tests.support.budget_results import of_file, results, row
 
 RATIO = '[[budget]]\nvariant = "int8"\nmax_ratio = {to = "float32", p50 = 1.01}\n'
 
@@ -32,10 +33,6 @@ class Fresh:
     def process(self, side: Side) -> Process:
         self.sides.append(side)
         return Process(np.full(40, int(self._p50_ms * 1e6)), np.array([1_000_000, 2_500_000, 3_000_000]), "2.1")
-
-
-def of_file(measurement: Measurement, path: str) -> Measurement:
-    return replace(measurement, artifact=ArtifactFile(path, "0" * 64, 100_000))
 
 
 @pytest.fixture
@@ -174,3 +171,35 @@ class TestPartners:
         other = changed(artifact, tmp_path / "other", variant="float32")
         assert is_partner(other, artifact, budgets)
         assert not is_partner(replace(other, card=replace(other.card, model="other")), artifact, budgets)
+
+
+class TestArtifactsToMeasure:
+    @pytest.fixture(autouse=True)
+    def _here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+
+    def test_what_the_results_name_is_measured_wherever_it_lies(self, artifact: Artifact, tmp_path: Path) -> None:
+        shutil.copytree(READY, "models")
+        model = Path("models") / artifact.path.name
+        results(of_file(row(), model)).save(tmp_path / "bench.json")
+        assert [found.path for found in artifacts_to_measure(tmp_path / "bench.json")] == [model]
+
+    def test_those_of_build_too_unless_the_results_name_another_file_of_the_variant(
+        self, artifact: Artifact, tmp_path: Path
+    ) -> None:
+        shutil.copytree(READY, "models")
+        shutil.copytree(READY, "build/ready")
+        results(of_file(row(), Path("models") / artifact.path.name)).save(tmp_path / "bench.json")
+        found = [str(one.path) for one in artifacts_to_measure(tmp_path / "bench.json")]
+        assert found == ["models/mnist_cnn.int8.tflite", "build/ready/mnist_cnn_crop.int8.tflite"]
+
+    def test_none_is_refused_with_the_command_that_measures_others(self) -> None:
+        with pytest.raises(EdgeproofError, match=r"names no file that is there.*`edgeproof bench run FILE"):
+            artifacts_to_measure(Path("build/bench.json"))
+
+
+@pytest.mark.parametrize("command", ["run", "gate"])
+def test_make_is_not_advised_outside_of_edgeproofs_own_checkout(tmp_path: Path, command: str) -> None:
+    (tmp_path / "edgeproof.toml").write_text(f'baseline = "{COMMITTED}"\n')
+    done = run_module("bench", command, cwd=tmp_path)
+    assert done.error_line == "bench: build/: holds no artifacts: name files, as model.tflite or model.onnx"

@@ -10,6 +10,7 @@ from bench.budgets.rules import Budgets, load_budgets
 from bench.results.row import ANY, Combination, Subject
 from device.errors import EdgeproofError
 from tests.conftest import ROOT
+from tests.support.baselines import rules
 from tests.support.budget_results import budgets_file, results, row
 
 
@@ -278,3 +279,8 @@ class TestPlaces:
     )
     def test_a_mistake_has_the_line_where_it_stands(self, tmp_path: Path, text: str, line: int) -> None:
         assert self.place(tmp_path, text) == line
+
+
+def test_a_limit_in_milliseconds_without_a_device_names_the_projects_own_devices(tmp_path: Path) -> None:
+    with pytest.raises(EdgeproofError, match=r"NAME\.toml, .* to the folder of devices in edgeproof\.toml"):
+        rules(tmp_path, "[[budget]]\nmax_p50_ms = 1\n")

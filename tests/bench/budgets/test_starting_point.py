@@ -1,12 +1,15 @@
 """`edgeproof init`: a project's first budgets, baseline and workflow, which today's files pass; nothing is overwritten."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from bench.budgets.baseline import load
 from bench.budgets.rules import load_budgets
+from bench.results.store import load_results
 from common.version import VERSION
 from tests.conftest import ROOT, Finished, run, run_module
 
@@ -87,9 +90,55 @@ def test_the_workflow_names_the_files_and_keeps_githubs_schema(project: Path) ->
     init(project, "--action", "somebody/edgeproof@main")
     workflow = project / ".github" / "workflows" / "edgeproof.yml"
     assert "uses: somebody/edgeproof@main\n" in workflow.read_text()
-    assert "files: mnist_cnn/mnist_cnn.int8.tflite mnist_cnn_crop/mnist_cnn_crop.int8.tflite\n" in workflow.read_text()
+    given = YAML(typ="safe").load(workflow.read_text())["jobs"]["gate"]["steps"][-1]["with"]
+    files = "mnist_cnn/mnist_cnn.int8.tflite\nmnist_cnn_crop/mnist_cnn_crop.int8.tflite\n"
+    assert given == {"command": "gate", "files": files}
     checked = run(["-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", workflow], ROOT)
     assert checked.code == 0, checked.stdout + checked.stderr
+
+
+def test_it_advises_a_check_of_these_results(project: Path) -> None:
+    done = init(project)
+    assert done.stdout.splitlines()[4].endswith("check them with `edgeproof bench check bench.json`")
+
+
+def test_files_in_a_folder_with_spaces_are_a_line_each(project: Path) -> None:
+    (project / "mnist_cnn").rename(project / "my models")
+    text = (project / "bench.json").read_text()
+    (project / "bench.json").write_text(
+        text.replace('"mnist_cnn/mnist_cnn.int8.tflite"', '"my models/mnist_cnn.int8.tflite"')
+    )
+    assert init(project).code == 0
+    text = (project / ".github" / "workflows" / "edgeproof.yml").read_text()
+    assert "            my models/mnist_cnn.int8.tflite\n" in text
+
+
+class TestOtherPictures:
+    """Results of `bench run --data`: the models do not name their test pictures."""
+
+    @pytest.fixture
+    def tested(self, project: Path) -> Path:
+        results = load_results(project / "bench.json")
+        for row in list(results.rows):
+            assert row.accuracy is not None
+            results.put(replace(row, accuracy=replace(row.accuracy, dataset_sha256="0" * 64)))
+        results.save(project / "bench.json")
+        (project / "pictures" / "test set").mkdir(parents=True)
+        return project
+
+    def test_without_their_folder_nothing_is_written(self, tested: Path) -> None:
+        done = init(tested)
+        assert done.code == 2
+        assert "the workflow must name: `edgeproof init bench.json --data FOLDER`" in done.error_line
+        assert not any((tested / name).exists() for name in WRITTEN)
+
+    def test_the_workflow_names_their_folder(self, tested: Path) -> None:
+        assert init(tested, "--data", "pictures/test set").code == 0
+        workflow = YAML(typ="safe").load((tested / ".github" / "workflows" / "edgeproof.yml").read_text())
+        assert workflow["jobs"]["gate"]["steps"][-1]["with"]["data"] == "pictures/test set"
+
+    def test_a_folder_that_is_not_there_is_refused(self, tested: Path) -> None:
+        assert "--data gone: no such folder" in init(tested, "--data", "gone").error_line
 
 
 def test_without_an_action_it_says_what_to_fill_in(project: Path) -> None:

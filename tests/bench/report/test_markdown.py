@@ -44,7 +44,7 @@ def test_whatever_stands_in_results_the_report_shows_it_as_it_is(text: str) -> N
     assert seen.acts == []
     for before in ("title ", "sentence ", "cell ", "Python ", "reason ", "doubt ", "Skipped: "):
         assert f"{before}{as_shown(text)}" in seen.text
-    assert f"{as_shown(text)}: Best so far: float32.tflite in LiteRT" in seen.text
+    assert f"{as_shown(text)}: Ship float32.tflite in LiteRT" in seen.text
 
 
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)
