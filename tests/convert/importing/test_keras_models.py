@@ -384,3 +384,30 @@ class TestWholeNumbers:
         network = keras.Model(image, sequential()(keras.ops.cast(image, "float32")))
         with pytest.raises(EdgeproofError, match="input is int64, expected pictures: float32, float16, uint8, int32"):
             open_source(save(network, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["ausgang_漢字", "look 2", "_hidden"])
+def test_a_layer_may_have_any_name(paint: Paint, tmp_path: Path, name: str) -> None:
+    """TensorFlow's graphs bear only some names; Keras bears all."""
+    import keras
+
+    image = keras.Input((SIDE, SIDE, 3))
+    network = keras.Model(image, keras.layers.Activation("linear", name=name)(sequential()(image)))
+    trained = TrainedModel(import_model(outside(paint, save(network, tmp_path)), print))
+    pixels = some_pixels(4)
+    expected = np.asarray(network(pixels / 127.5 - 1, training=False))
+    assert np.asarray(trained.network.predict_on_batch(pixels)) == pytest.approx(expected, abs=1e-5)
+    trained.close()
+
+
+def test_a_class_whose_code_is_not_in_the_file_is_named(tmp_path: Path) -> None:
+    import keras
+
+    class Half(keras.layers.Layer):  # type: ignore[misc]  # keras is untyped
+        def call(self, values: Any) -> Any:
+            return values * 0.5
+
+    path = save(sequential(Half()), tmp_path)
+    del Half
+    with pytest.raises(EdgeproofError, match=r"holds the class Half, which is not Keras's own, .*: export the model where"):
+        open_source(path)
