@@ -13,6 +13,8 @@ from common.files import sweep
 from device.errors import CheckFailed, EdgeproofError
 
 LINE_SHOWN = 80
+FULL = (errno.ENOSPC, errno.EDQUOT)
+ONLY_READ = (errno.EROFS, errno.EACCES, errno.EPERM)
 HELD = (errno.EAGAIN, errno.EACCES)
 WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)  # the file system has no locks: nothing is locked there
 
@@ -30,9 +32,7 @@ def exclusive(path: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = _locked(folder / f".{path.name}.lock", path)
     except OSError as error:
-        raise EdgeproofError(
-            f"{path}: cannot be written: {error.strerror}: free some space or choose another folder"
-        ) from error
+        raise EdgeproofError(f"{path}: cannot be written: {error.strerror}: {_advice(error, path)}") from error
     try:
         sweep(folder)
         yield
@@ -42,6 +42,18 @@ def exclusive(path: Path) -> Iterator[None]:
         with suppress(OSError):  # a folder with files in it stays
             for parent in made:
                 parent.rmdir()
+
+
+def _advice(error: OSError, path: Path) -> str:
+    """Return what to do about an error of writing there."""
+    if error.errno in FULL:
+        return "free some space or choose another folder"
+    file = next((parent for parent in path.parents if parent.is_file()), None)
+    if file is not None:
+        return f"{file} is a file, and a folder of that name is needed: rename it, or work in another folder"
+    if error.errno in ONLY_READ:
+        return "this user may only read there: work in another folder, or change its rights"
+    return "choose another folder"
 
 
 def _locked(lock: Path, path: Path) -> int:
