@@ -192,6 +192,7 @@ def _understood(path: Path, model: Any, made_by: str | None) -> Understood:
         made_of_pixels=made_of_pixels(front),
         activation=Fact(activation, "its last layer") if activation else None,
         in_half=computes_in_half(model),
+        resized_to=_resized_to(model),
     )
 
 
@@ -200,6 +201,16 @@ def _taken(model: Any, front: Front) -> Fact[InputRange] | None:
     if found := scaling_layers(model):
         return Fact(PIXELS, f"it scales by itself: {', '.join(found)}")
     return taken_by(front)
+
+
+def _resized_to(model: Any) -> tuple[int, int] | None:
+    """Return height and width of the layer that resizes pictures in front of the first kernel, or None."""
+    for layer in model._flatten_layers(include_self=False):
+        if type(layer).__name__ == "Resizing":
+            return int(layer.height), int(layer.width)
+        if hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel"):
+            return None
+    return None
 
 
 def _last_layer(model: Any) -> Any:
