@@ -29,6 +29,7 @@ SCRATCH = "edgeproof-run-"
 SETTLED_S = 60
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL = (*NO_SPACE, errno.EIO, errno.EROFS)  # a disk that takes no more
+ONLY_READ = (errno.EROFS, errno.EACCES, errno.EPERM)
 JOURNAL = re.compile(r"\.[0-9a-f]{16}\.moves")
 
 
@@ -191,9 +192,19 @@ def sha256_of(path: Path) -> str:
 
 def cannot_write(path: Path, error: OSError) -> EdgeproofError:
     """Return the error for a path that the system refuses to write; only a full disk is told to free some space."""
-    full = _is_one_of(error, NO_SPACE)
-    advice = "free some space or choose another folder" if full else "choose another folder"
-    return EdgeproofError(f"{path}: cannot be written: {error.strerror or error}: {advice}")
+    return EdgeproofError(f"{path}: cannot be written: {error.strerror or error}: {_advice(path, error)}")
+
+
+def _advice(path: Path, error: OSError) -> str:
+    """Return what to do about an error of writing there."""
+    if _is_one_of(error, NO_SPACE):
+        return "free some space or choose another folder"
+    file = next((parent for parent in path.parents if parent.is_file()), None)
+    if file is not None:
+        return f"{file} is a file, and a folder of that name is needed: rename it, or work in another folder"
+    if _is_one_of(error, ONLY_READ):
+        return "this user may only read there: work in another folder, or change its rights"
+    return "choose another folder"
 
 
 # ---- implementation -------------------------------------------------------------------------------------------------

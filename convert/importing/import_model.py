@@ -22,7 +22,7 @@ from convert.child import Workplace
 from convert.importing.earlier_artifacts import remove_others
 from convert.importing.model_io import InputSpec, resolve_activation, resolve_fit, resolve_range
 from convert.importing.preprocessing import Preprocess, read_preprocess
-from convert.importing.source_check import check_against_source
+from convert.importing.source_check import check_against_source, check_numbers
 from convert.importing.sources import Opening, Source, Wrapped, Wrapping, open_source
 from convert.importing.trials import SamplePictures, check_steps
 from convert.importing.understood import Activation, Fact, Understood, shape_text, understood_text
@@ -112,6 +112,7 @@ def import_model(options: ImportOptions, say: Say) -> Path:
     samples = SamplePictures.of(dataset, input_spec.steps)
     check_steps(samples, input_spec.shape)
     input_range = resolve_range(source, stated, options.confirm_range, samples, say)
+    check_numbers(source.understood.path, source.answers(samples.values(input_range)))
     input_spec = resolve_fit(source, input_range, input_spec, samples, say)
     samples = samples.again(input_spec.steps)
     activation = resolve_activation(source, source.answers(samples.values(input_range)))
@@ -201,6 +202,8 @@ def _input_spec(source: Source, options: ImportOptions, asked: Preprocess) -> In
     if wanted is None and asked.steps and None in fixed:
         last = next((step.parameters["size"] for step in reversed(asked.steps) if "size" in step.parameters), None)
         wanted = None if last is None else sides(last)
+    if wanted is None and None in fixed:
+        wanted = source.understood.resized_to
     if wanted is None and None in fixed:
         raise EdgeproofError(f"{path}: takes pictures of any size: give --size N, in pixels, as 224")
     height, width = (side or wanted or 0 for side, wanted in zip(fixed, wanted or fixed, strict=True))

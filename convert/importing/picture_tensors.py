@@ -45,6 +45,18 @@ def picture_layout(path: Path, shape: Shape) -> Layout:
     )
 
 
+def check_batch_axis(path: Path, shape: Shape, output_shape: Shape) -> None:
+    """Raise EdgeproofError for a model of one picture: (3, height, width) in, (classes,) out."""
+    if len(shape) != 3 or len(output_shape) != 1:
+        return
+    picture = shape[0] in COLOURS or shape[-1] in COLOURS
+    if picture and (3 in (shape[0], shape[-1]) or output_shape[0] != shape[0]):  # (1, 28, 28) in, (1,) out: one gray picture
+        raise EdgeproofError(
+            f"{path}: takes {shape_text(shape)} and gives {shape_text(output_shape)}: the batch axis is missing: export it "
+            f"with pictures {shape_text((1, *shape))}"
+        )
+
+
 def laid_out(values: npt.NDArray[np.float32], layout: Layout) -> npt.NDArray[np.float32]:
     """Return values (N, H, W, C) in another layout."""
     if layout == "NCHW":

@@ -1,12 +1,13 @@
 """Proof that the model put around a source answers as the source itself does, before anything is made of it."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from convert.importing.sources import Scores, Source, Wrapped, Wrapping
-from device.errors import CheckFailed
+from device.errors import CheckFailed, EdgeproofError
 from train.data.dataset import Pixels
 
 # The largest difference of a probability: both compute in float32, in another order; a float16 source rounds each layer
@@ -25,6 +26,21 @@ class SourceAgreement:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def check_numbers(path: Path, answers: Scores) -> None:
+    """Raise EdgeproofError where answers (N, classes) to pictures are no numbers: with all of them no range is the cause."""
+    bad = int((~np.isfinite(answers)).any(axis=1).sum())
+    if bad == len(answers):
+        raise EdgeproofError(
+            f"{path}: answers each of {bad} pictures with scores that are no numbers (NaN or infinite), expected numbers: "
+            "its weights are damaged, or its training diverged: save it again from an earlier state"
+        )
+    if bad:
+        raise EdgeproofError(
+            f"{path}: answers {bad} of {len(answers)} pictures with scores that are no numbers (NaN or infinite), expected "
+            "numbers: its values become too large: look at --input-range, or train it again"
+        )
 
 
 def check_against_source(source: Source, model: Wrapped, wrapping: Wrapping, pixels: Pixels) -> SourceAgreement:

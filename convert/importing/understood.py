@@ -49,6 +49,7 @@ class Understood:
     labels: Fact[tuple[str, ...]] | None = None
     in_half: bool = False  # it computes in 16 bits, so that its scores are rounded
     unclear: str = ""  # why its values are not known, where there is more to say than that nothing says them
+    resized_to: tuple[int, int] | None = None  # height and width that a layer makes of a picture of any size
     converted: bool = False  # it is taken as it is, with `convert card`; nothing is made of it
 
     @property
@@ -84,7 +85,7 @@ class Understood:
         wanted = {
             LABELLED: self.labels is None,
             "--input-range A..B": self.input_range is None,
-            "--size PIXELS": None in self.sides and self.steps is None,
+            "--size PIXELS": None in self.sides and self.steps is None and self.resized_to is None,
             CALIBRATED: not self.converted,
         }
         return tuple(option for option, needed in wanted.items() if needed)

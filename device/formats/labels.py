@@ -15,6 +15,7 @@ from device.safe_text import is_control
 
 FORMS = 'expected one label a line, "0 label" a line, CSV, or a JSON list or map ({"0": "cat"} or {"cat": 0})'
 NUMBERED = re.compile(r"(\d+)(?:\s*[:;,\t]\s*|\s+)(\S.*)")  # "0 cat", "0: cat", "0,cat"
+LABEL_MAP = re.compile(r"(?:\s|#.*\n)*item\s*:?\s*\{")  # protobuf text, as of TensorFlow's object detection
 NAME_COLUMNS = ("label", "labels", "name", "class_name", "display_name", "class", "category")
 NESTED = ("id2label", "label2id", "labels", "label_names", "class_names", "classes", "names", "categories")
 LIMIT_BYTES = 16 << 20
@@ -23,6 +24,8 @@ MOST_NAMED = 3  # of labels that are not unique
 
 def read_labels(path: Path) -> list[str]:
     """Read the labels in the order of the model's outputs. Raises EdgeproofError for a file that holds none."""
+    if path.is_dir():
+        raise EdgeproofError(f"{path}: is a folder, and no file of labels: {FORMS}")
     data = read_bytes(path)
     try:
         if len(data) > LIMIT_BYTES:
@@ -52,10 +55,17 @@ def twice_text(labels: Sequence[str]) -> str:
 
 def _decoded(data: bytes) -> str:
     """Decode UTF-8, with a byte order mark or without, and UTF-16 with one."""
-    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:  # often Latin-1, as some editors save a text with an umlaut
+        name = encoding.replace("-sig", "").upper()
+        raise ValueError(f"byte {error.start} is 0x{data[error.start]:02x}, which is no {name}: save it as UTF-8") from error
 
 
 def _parsed(text: str, ending: str) -> list[str]:
+    if LABEL_MAP.match(text):
+        raise ValueError("it is a label map (.pbtxt): give the names in it, in the order of their ids, one a line")
     if ending == ".json" or text.lstrip()[:1] in ("{", "["):
         try:
             return _of_json(parse_json(text))

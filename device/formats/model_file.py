@@ -17,6 +17,12 @@ from device.formats.tflite_check import check_tflite
 CARD_KEY = "edgeproof/card.json"  # ZIP member in a .tflite, metadata_props key in an .onnx
 LABELS_MEMBER = "labels.txt"
 MODEL_LIMIT_BYTES = 1 << 31  # of a flatbuffer, and of a protobuf message
+KERAS_ADVICE = ": `edgeproof convert run` makes one of it"
+PYTORCH_ADVICE = ", weights of PyTorch: export the model with torch.onnx.export, and give that to `edgeproof convert run`"
+SOURCES = {  # what is converted first, by its ending
+    **dict.fromkeys((".keras", ".h5", ".hdf5", ".pb"), KERAS_ADVICE),
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".safetensors"), PYTORCH_ADVICE),
+}
 CARD_LIMIT_BYTES = 4 << 20  # a card has some kilobytes; a larger one is damaged or hostile
 
 
@@ -109,7 +115,8 @@ def model_format(path: Path, data: bytes) -> str:
         return "tflite"
     if path.suffix == ".onnx":
         return "onnx"
-    raise ModelError(f"{path}: expected a file that ends in .tflite or .onnx, found {path.suffix or 'no ending'!r}")
+    found = f"{path}: expected a file that ends in .tflite or .onnx, found {path.suffix or 'no ending'!r}"
+    raise ModelError(f"{found}{SOURCES.get(path.suffix.lower(), '')}")
 
 
 def _split_tflite(path: Path, data: bytes) -> tuple[bytes, Optional[bytes]]:

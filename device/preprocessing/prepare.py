@@ -65,7 +65,9 @@ def read_picture(source: Union[str, Path, io.BytesIO]) -> Image.Image:
     if not isinstance(source, io.BytesIO):
         path = Path(source)
         if not path.is_file():
-            raise PictureError("is a folder" if path.is_dir() else "no such file" if not path.exists() else "is no file")
+            raise PictureError(
+                "is a folder without pictures" if path.is_dir() else "no such file" if not path.exists() else "is no file"
+            )
         source = path
         if path.suffix.lower() in HEIC_ENDINGS:
             _register_heic()

@@ -1,6 +1,7 @@
 """Faults: killed runs, full disks, folders that cannot be written, two runs at the same time, wrong clocks."""
 
 import ast
+import errno
 import os
 import resource
 import signal
@@ -81,6 +82,31 @@ def bench(folder: Path, path: Path, output: Path) -> Finished:
 
 
 class TestDisk:
+    @pytest.mark.parametrize(
+        ("number", "said"),
+        [
+            (errno.ENOSPC, "free some space or choose another folder"),
+            (errno.EROFS, "this user may only read there: work in another folder, or change its rights"),
+            (errno.EPERM, "this user may only read there: work in another folder, or change its rights"),
+            (errno.EIO, "choose another folder"),
+        ],
+    )
+    def test_the_advice_is_that_for_the_cause(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+    ) -> None:
+        def refusing(*_: object) -> int:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr("common.lock._locked", refusing)
+        with pytest.raises(EdgeproofError, match=f"cannot be written: {os.strerror(number)}: {said}$"):
+            exclusive(tmp_path / "build" / "m").__enter__()
+
+    @pytest.mark.parametrize("inside", ["m", "m/m"])
+    def test_a_file_where_a_folder_is_needed_is_named(self, tmp_path: Path, inside: str) -> None:
+        (tmp_path / "build").write_text("")
+        with pytest.raises(EdgeproofError, match="/build is a file, and a folder of that name is needed: rename it, or"):
+            exclusive(tmp_path / "build" / inside).__enter__()
+
     def test_a_full_disk_keeps_the_old_results_and_is_said(self, tmp_path: Path) -> None:
         with mounted(tmp_path / "small", "size=64k") as small:
             Results().save(small / "bench.json")

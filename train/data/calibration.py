@@ -90,12 +90,21 @@ def labelled_files(
             raise EdgeproofError(f"{folder}: holds no pictures, neither itself nor in class folders; found {inside}")
         left_out.update(reason for path in lying if (reason := left_out_reason(path)))
         return flat, np.full(len(flat), NO_LABEL, np.int64)
+    _check_depth(folder)
     found = class_folders(folder, leave_out, labels)
     classes = found.files
     left_out += found.left_out
     indices = _class_indices(folder, list(classes), labels)
     files = [path for name in classes for path in classes[name]]
     return files, np.array([indices[name] for name in classes for _ in classes[name]], np.int64)
+
+
+def _check_depth(folder: Path) -> None:
+    """Raise EdgeproofError where all pictures of a folder lie in the class folders of one folder inside it."""
+    inner = [one for one in folders_in(folder) if any(True for _ in pictures_below(one, Counter()))]
+    if len(inner) == 1 and folders_in(inner[0]) and not any(left_out_reason(path) is None for path in inner[0].iterdir()):
+        classes = ", ".join(path.name for path in folders_in(inner[0])[:3])
+        raise EdgeproofError(f"{folder}: its class folders ({classes}, ...) lie one level deeper: give {inner[0]}")
 
 
 def _class_indices(folder: Path, names: Sequence[str], labels: Sequence[str]) -> dict[str, int]:

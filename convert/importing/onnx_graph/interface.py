@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.formats.onnx_tensors import readers
+from convert.importing.picture_tensors import check_batch_axis
 from convert.importing.understood import ACTIVATIONS, Activation, Layout, Shape, shape_text
 from device.errors import EdgeproofError
 from device.formats.model_graph import Graph, Node, TensorFacts, activation_of
@@ -47,13 +48,18 @@ def interface_of(path: Path, model: Any, stated: Layout | None = None) -> Interf
         raise EdgeproofError(f"{path}: takes {told}: expected one picture: export only the classifier")
     entry = inputs[0]
     shape, kind = _shape(entry), entry.type.tensor_type.elem_type
-    if len(shape) not in (3, 4) or kind not in DTYPES:
+    if len(shape) in (3, 4) and kind not in DTYPES:
+        raise EdgeproofError(
+            f"{path}: takes {told}: expected values of type {', '.join(DTYPES.values())}: export it with one of these"
+        )
+    if len(shape) not in (3, 4):
         raise EdgeproofError(
             f"{path}: takes {told}: expected a picture, (batch, 3, height, width) or (batch, height, width, 3)"
         )
     layout, learnt_from = _layout(path, graph, entry.name, shape, told, stated)
     shape = _with_known_channels(graph, shape, layout)
     output_name, output_shape = _output(path, graph)
+    check_batch_axis(path, shape, output_shape)
     return Interface(
         entry.name, shape, DTYPES[kind], layout, learnt_from, output_name, output_shape, _activation(graph, output_name)
     )

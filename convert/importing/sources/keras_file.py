@@ -20,7 +20,7 @@ from convert.importing.front_scaling import front_of_function, made_of_pixels, t
 from convert.importing.input_range import scaling_layers
 from convert.importing.keras_network import KerasWrapped, single, wrapped
 from convert.importing.picture_tensors import activation_of, check_picture_type, in_batches, laid_out, only, picture_layout
-from convert.importing.rebuilt import computes_in_half, in_float32, taking_floats
+from convert.importing.rebuilt import computes_in_half, in_float32, taking_floats, with_plain_names
 from convert.importing.sources import Opening, Scores, Wrapping
 from convert.importing.tensor_function import as_layer, frozen, frozen_or_none, without_half, without_integers
 from convert.importing.understood import Fact, Shape, Understood
@@ -55,7 +55,7 @@ class KerasSource:
         return in_batches(path, tensor, BATCH, False, lambda part: _answered(self.reference, part))
 
     def wrapped(self, wrapping: Wrapping) -> KerasWrapped:
-        network = self.network
+        network = None if self.network is None else with_plain_names(self.network)
         if network is None:
             return wrapped(self.understood, self._frozen_layer(wrapping), wrapping, keep_layers=False)
         network = in_float32(network) if computes_in_half(network) else network
@@ -193,6 +193,7 @@ def _understood(path: Path, model: Any, made_by: str | None) -> Understood:
         made_of_pixels=made_of_pixels(front),
         activation=Fact(activation, "its last layer") if activation else None,
         in_half=computes_in_half(model),
+        resized_to=_resized_to(model),
     )
 
 
@@ -201,6 +202,16 @@ def _taken(model: Any, front: Front) -> Fact[InputRange] | None:
     if found := scaling_layers(model):
         return Fact(PIXELS, f"it scales by itself: {', '.join(found)}")
     return taken_by(front)
+
+
+def _resized_to(model: Any) -> tuple[int, int] | None:
+    """Return height and width of the layer that resizes pictures in front of the first kernel, or None."""
+    for layer in model._flatten_layers(include_self=False):
+        if type(layer).__name__ == "Resizing":
+            return int(layer.height), int(layer.width)
+        if hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel"):
+            return None
+    return None
 
 
 def _last_layer(model: Any) -> Any:
@@ -216,7 +227,10 @@ def _load(path: Path, unsafe: bool) -> tuple[Any, Any | None]:
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # the classes named in the file may raise anything
-        stored = list(_lambda_layers(_config(path)))
+        config = _config(path)
+        stored = list(_lambda_layers(config))
+        if own := sorted(set(_own_classes(config))):
+            raise _without_code(path, own) from error
         if not stored:
             raise _unloadable(path, error) from error
         if not unsafe:
@@ -250,6 +264,29 @@ def _holds_code(path: Path, stored: list[str]) -> EdgeproofError:
         f"{path}: holds code that could do anything here ({', '.join(stored[:5])}): not run. If you trust where it comes "
         f"from, give {UNSAFE_OPTION}; or export it where it was made, with model.export(DIR), and give DIR"
     )
+
+
+def _without_code(path: Path, own: list[str]) -> EdgeproofError:
+    return EdgeproofError(
+        f"{path}: holds {', '.join(own[:5])}, which {'is' if len(own) == 1 else 'are'} not Keras's own, and the file does "
+        "not hold their code: export the model where it was made, with model.export(DIR), and give DIR"
+    )
+
+
+def _own_classes(config: Any) -> Iterator[str]:
+    """Yield the classes and functions in a configuration of Keras 3 that are of no package, but of who made the model."""
+    if isinstance(config, dict):
+        if "module" in config and "class_name" in config:
+            module, name = config["module"], config["class_name"]
+            if module is None or str(module).partition(".")[0] not in ("keras", "keras_hub", "builtins"):
+                yield f"the class {name}"
+            elif module == "builtins" and name == "function" and isinstance(config.get("config"), str):
+                yield f"the function {config['config']}"
+        for value in config.values():
+            yield from _own_classes(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _own_classes(value)
 
 
 def _unloadable(path: Path, error: Exception) -> EdgeproofError:

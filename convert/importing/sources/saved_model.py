@@ -16,7 +16,14 @@ from convert.formats.frozen_graph import all_nodes
 from convert.importing.class_number import check_gives_scores
 from convert.importing.front_scaling import front_of_function, made_of_pixels, taken_by
 from convert.importing.keras_network import KerasWrapped, wrapped
-from convert.importing.picture_tensors import check_picture_type, in_batches, laid_out, only, picture_layout
+from convert.importing.picture_tensors import (
+    check_batch_axis,
+    check_picture_type,
+    in_batches,
+    laid_out,
+    only,
+    picture_layout,
+)
 from convert.importing.sources import Opening, Scores, Wrapping
 from convert.importing.tensor_function import (
     as_layer,
@@ -106,6 +113,7 @@ def _understood(path: Path, taken: Any, given: Any, name: str, function: Callabl
     said, dtype, shape = f"its signature {name}", tf_dtype(taken), _shape(taken)
     check_picture_type(path, dtype.name)
     layout = picture_layout(path, shape)
+    check_batch_axis(path, shape, _shape(given))
     concrete = frozen_or_none(function, shape)
     check_gives_scores(path, tf_dtype(given).name, concrete)
     front = Front() if dtype.is_integer or concrete is None else front_of_function(concrete)

@@ -46,7 +46,8 @@ class TestPictures:
                 ["red/a.png", "b.png"],
                 r"holds 1 usable pictures \(left out: 1 beside the class folders.*\), expected at least 29",
             ),
-            (["all/red/a.png", "all/b.txt"], r"holds 0 usable pictures \(left out: .*1 in folders inside of class folders"),
+            (["all/red/a.png", "all/b.txt"], r"its class folders \(red, \.\.\.\) lie one level deeper: give .*/all$"),
+            (["all/x/red/a.png", "other/b.png"], r"1 in folders inside of class folders"),
             (["red/a.png", "pink/b.png"], "pink are none of the 3 labels"),
         ],
     )

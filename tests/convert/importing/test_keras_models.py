@@ -1,6 +1,7 @@
 """Keras models of every kind that people bring: each converts, and answers as it does in its own framework."""
 
 import os
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from convert.trained_model import TrainedModel
 from convert.variants import find_variants
 from device.errors import EdgeproofError
 from device.pictures.input_range import PIXELS
+from tests.conftest import run
 from tests.support.children import Here
 from tests.support.models.imported_models import SIDE, Paint, normalization, outside, save, sequential, some_pixels
 
@@ -256,6 +258,32 @@ def test_a_layer_that_tensorflow_cannot_run_here_is_one_line() -> None:
         in_batches(Path("paint.keras"), np.zeros((2, 3, SIDE, SIDE), np.float32), 2, True, refuse)
 
 
+def channels_first(folder: Path) -> Path:
+    import keras
+
+    image = keras.Input((3, SIDE, SIDE))
+    maps = keras.layers.Conv2D(3, 3, data_format="channels_first")(image)
+    scores = keras.layers.Softmax()(keras.layers.GlobalAveragePooling2D(data_format="channels_first")(maps))
+    return save(keras.Model(image, scores), folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("onednn", ["0", "1"])
+def test_channels_first_is_converted_where_tensorflow_computes_it_and_else_is_one_line(
+    paint: Paint, tmp_path: Path, onednn: str
+) -> None:
+    """Only oneDNN has such convolutions for a CPU; TensorFlow uses it on x86."""
+    told: list[str | Path] = ["--labels", paint.labels, "--calibration", paint.flat, "--input-range", "-1..1"]
+    told += ["--variants", "float32.tflite"]
+    path = channels_first(tmp_path)
+    result = run(["-m", "convert", "run", path, *told], tmp_path, TF_ENABLE_ONEDNN_OPTS=onednn)
+    if onednn == "1" and platform.machine() == "x86_64":
+        assert result.code == 0, result.stderr
+        return
+    assert result.code == 2
+    assert f"{path}: cannot be run on (12, 3, 24, 24): The Conv2D op" in result.error_line
+
+
 @pytest.mark.parametrize("head", ["sigmoid", None])
 def test_one_output_becomes_two_probabilities_the_second_its_own(paint: Paint, tmp_path: Path, head: str | None) -> None:
     import keras
@@ -369,3 +397,30 @@ class TestWholeNumbers:
         network = keras.Model(image, sequential()(keras.ops.cast(image, "float32")))
         with pytest.raises(EdgeproofError, match="input is int64, expected pictures: float32, float16, uint8, int32"):
             open_source(save(network, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["ausgang_漢字", "look 2", "_hidden"])
+def test_a_layer_may_have_any_name(paint: Paint, tmp_path: Path, name: str) -> None:
+    """TensorFlow's graphs bear only some names; Keras bears all."""
+    import keras
+
+    image = keras.Input((SIDE, SIDE, 3))
+    network = keras.Model(image, keras.layers.Activation("linear", name=name)(sequential()(image)))
+    trained = TrainedModel(import_model(outside(paint, save(network, tmp_path)), print))
+    pixels = some_pixels(4)
+    expected = np.asarray(network(pixels / 127.5 - 1, training=False))
+    assert np.asarray(trained.network.predict_on_batch(pixels)) == pytest.approx(expected, abs=1e-5)
+    trained.close()
+
+
+def test_a_class_whose_code_is_not_in_the_file_is_named(tmp_path: Path) -> None:
+    import keras
+
+    class Half(keras.layers.Layer):  # type: ignore[misc]  # keras is untyped
+        def call(self, values: Any) -> Any:
+            return values * 0.5
+
+    path = save(sequential(Half()), tmp_path)
+    del Half
+    with pytest.raises(EdgeproofError, match=r"holds the class Half, which is not Keras's own, .*: export the model where"):
+        open_source(path)

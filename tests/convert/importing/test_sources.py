@@ -51,6 +51,19 @@ class TestDoors:
         assert any("without labels" in line for line in said)
         trained.close()
 
+    def test_pictures_of_any_size_get_the_one_that_a_layer_resizes_them_to(self, paint: Paint, tmp_path: Path) -> None:
+        import keras
+
+        network = colour_network(shape=(None, None, 3), front=keras.layers.Resizing(20, 28))
+        path = save(network, tmp_path)
+        assert "--size PIXELS" not in open_source(path).understood.missing
+        trained, _ = imported(outside(paint, path))
+        assert (trained.card.height, trained.card.width) == (20, 28)
+        trained.close()
+        trained, _ = imported(outside(paint, path, size=SIDE))
+        assert (trained.card.height, trained.card.width) == (SIDE, SIDE)
+        trained.close()
+
     def test_a_model_that_scales_by_itself_needs_no_range_and_gets_no_layer(self, paint: Paint, tmp_path: Path) -> None:
         import keras
 
@@ -176,7 +189,7 @@ class TestRefusals:
             (several("inputs"), {}, r"2 inputs \(left \(\?, 24, 24, 3\), right"),
             (several("outputs"), {}, r"2 outputs \(colour \(\?, 3\), shade"),
             (headless, {}, "classifying head"),
-            (not_finite, {}, "not finite"),
+            (not_finite, {}, r"answers each of 12 pictures with scores that are no numbers .*: its weights are damaged"),
             (
                 lambda: colour_network(activation="sigmoid"),
                 {},

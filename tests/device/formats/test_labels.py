@@ -52,7 +52,9 @@ def test_a_text_of_notepad_is_read_by_its_byte_order_mark(tmp_path: Path) -> Non
         ("labels.txt", b"\r\n \r\n", "no labels"),
         ("labels.txt", b"cat\0\n", "label 0 'cat\\x00' holds control characters"),
         ("labels.txt", b"cat\nd\x14g\n", "label 1 'd\\x14g' holds control characters"),
-        ("labels.txt", b"\xff\xfa\x00", "cannot be read as labels"),
+        ("labels.txt", b"\xff\xfa\x00", "byte 0 is 0xff, which is no UTF-8: save it as UTF-8"),
+        ("latin1.txt", "Hündin\n".encode("latin-1"), "byte 1 is 0xfc, which is no UTF-8: save it as UTF-8"),
+        ("map.pbtxt", b'# cats\nitem {\n id: 1\n name: "cat"\n}\n', "it is a label map (.pbtxt): give the names in it"),
         ("labels.json", b'{"cat": 0, "dog": 2}', "numbers 0, 2, ... are not 0 to 1"),
         ("labels.json", b'{"cat": "dog"}', "its keys are cat"),
         ("labels.json", b'["cat", null]', "None in place of a label"),
@@ -79,3 +81,13 @@ def test_what_holds_no_labels_is_said_with_what_is_expected(tmp_path: Path, name
 def test_labels_that_are_not_unique_are_named_by_their_numbers(labels: list[str], said: str) -> None:
     assert twice_text(labels).startswith(said)
     assert bool(twice_text(labels)) is bool(said)
+
+
+def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(EdgeproofError, match="is a folder, and no file of labels: expected one label a line"):
+        read_labels(tmp_path)
+
+
+def test_a_label_that_begins_as_a_map_does_is_a_label(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("item\nitem frame\n")
+    assert read_labels(tmp_path / "labels.txt") == ["item", "item frame"]

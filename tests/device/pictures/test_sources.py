@@ -39,7 +39,7 @@ class TestInputs:
         result = classify(tiny.artifact("int8.tflite"), "--json", "?.png", "[1].png", cwd=tmp_path)
         assert files_of(result.stdout) == ["1.png", "2.png", "[1].png"]
 
-    @pytest.mark.parametrize(("name", "found"), [("empty", "is a folder"), ("no*.png", "no such file")])
+    @pytest.mark.parametrize(("name", "found"), [("empty", "is a folder without pictures"), ("no*.png", "no such file")])
     def test_a_folder_or_pattern_without_pictures_is_said(self, tiny: Tiny, tmp_path: Path, name: str, found: str) -> None:
         (tmp_path / "empty").mkdir()
         result = classify(tiny.artifact("int8.tflite"), name, cwd=tmp_path)

@@ -50,7 +50,9 @@ class TestReading:
         [
             ("empty.tflite", b"", "is empty"),
             ("random.tflite", bytes(range(200)), "no TFLite model"),
-            ("model.h5", b"x", "expected a file that ends in"),
+            ("model.h5", b"x", "found '.h5': `edgeproof convert run` makes one of it"),
+            ("model.pth", b"x", "found '.pth', weights of PyTorch: export the model with torch.onnx.export"),
+            ("model.bin", b"x", "found '.bin'$"),
             ("garbage.onnx", b"\xff" * 100, "no ONNX model"),
         ],
     )

@@ -112,7 +112,7 @@ class TestOrder:
 
 class TestPictureFiles:
     def test_what_is_no_file_is_said_as_what_it_is(self, tmp_path: Path) -> None:
-        with pytest.raises(PictureError, match=r"^is a folder$"):
+        with pytest.raises(PictureError, match=r"^is a folder without pictures$"):
             preprocess.read_picture(tmp_path)
         with pytest.raises(PictureError, match=r"^no such file$"):
             preprocess.read_picture(tmp_path / "none.png")

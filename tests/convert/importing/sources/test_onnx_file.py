@@ -205,6 +205,22 @@ REFUSED = {
         ),
         r"its output is a class number \(int64, of ArgMax\): export the scores that go into ArgMax",
     ),
+    "a type that is not taken": (
+        graph_of(
+            [tensor("image", TensorProto.DOUBLE, "N", 3, 8, 8)],
+            [SCORES],
+            [helper.make_node("Flatten", ["image"], ["scores"])],
+        ),
+        r"takes image \(\?, 3, 8, 8\) double: expected values of type float32, uint8, float16: export it with one of these",
+    ),
+    "no batch axis": (
+        graph_of(
+            [tensor("image", FLOAT, 3, 8, 8)],
+            [tensor("scores", FLOAT, 3)],
+            [helper.make_node("ReduceMean", ["image"], ["scores"], axes=[1, 2], keepdims=0)],
+        ),
+        r"takes \(3, 8, 8\) and gives \(3\): the batch axis is missing: export it with pictures \(1, 3, 8, 8\)",
+    ),
     "a picture for a picture": (
         graph_of(
             [tensor("image", FLOAT, 1, 3, 8, 8)],
