@@ -201,8 +201,9 @@ def test_what_may_be_executed_stays_so(tmp_path: Path) -> None:
     ("number", "advice"),
     [
         (errno.ENOSPC, "free some space or choose another folder"),
-        (errno.EACCES, "choose another folder"),
-        (errno.EROFS, "choose another folder"),
+        (errno.EACCES, "this user may only read there: work in another folder, or change its rights"),
+        (errno.EROFS, "this user may only read there: work in another folder, or change its rights"),
+        (errno.ENXIO, "choose another folder"),
     ],
 )
 def test_only_a_full_disk_is_told_to_free_some_space(number: int, advice: str) -> None:
