@@ -146,6 +146,12 @@ class Child:
         self._process, self._connection = None, None
 
 
+def _alone(error: Exception) -> Exception:
+    """Return an error without its causes: TensorFlow has them pickled too (by tblib), and to read them is to import it."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
 def _work(connection: "Connection[Any, Any]", log: Path, scratch: Path, parent: int) -> None:
     """Do tasks until the parent is gone."""
     keep_freed_memory()
@@ -170,7 +176,7 @@ def _work(connection: "Connection[Any, Any]", log: Path, scratch: Path, parent: 
                 try:
                     tell("done", task(workplace, *arguments, **named))
                 except (EdgeproofError, OSError, MemoryError) as error:
-                    tell("raised", error)
+                    tell("raised", _alone(error))
                 except ImportError as error:
                     traceback.print_exc()
                     extra = missing_extra(error)

@@ -21,6 +21,16 @@ def refuse(_workplace: Workplace) -> None:
     raise CardError("no such card: make one")
 
 
+def refuse_for_a_reason(_workplace: Workplace) -> None:
+    from tblib import pickling_support
+
+    pickling_support.install()  # as TensorFlow does
+    try:
+        raise KeyError("cards")
+    except KeyError as error:
+        raise CardError("no such card: make one") from error
+
+
 def lose_its_own_connection(_workplace: Workplace) -> None:
     raise ConnectionResetError("the download was cut off")
 
@@ -66,6 +76,11 @@ class TestChild:
             with pytest.raises(CardError, match="no such card: make one"):
                 child.run(refuse)
             assert child.run(answer, "well") == "well! (1)"
+
+    def test_what_caused_an_error_stays_in_the_child(self, child: Child) -> None:
+        with child, pytest.raises(CardError, match="no such card: make one") as raised:
+            child.run(refuse_for_a_reason)
+        assert (raised.value.__cause__, raised.value.__context__) == (None, None)
 
     def test_an_error_of_a_connection_that_the_task_made_is_not_taken_for_the_end_of_the_child(self, child: Child) -> None:
         with child:

@@ -158,7 +158,7 @@ GRID = ["--set", "epochs=1,2", "--set", "training_images=256", "--set", "batch_s
 
 @pytest.mark.slow
 def test_processes_train_the_grid(digit_folder: Path, tmp_path: Path) -> None:
-    options = [*GRID, "--data", str(digit_folder), "--jobs", "2", "--set", "optimizer=adam,unheard_of"]
+    options = [*GRID, "--data", str(digit_folder), "--jobs", "2", "--set", "learning_rate=0.001,1e38"]
     result = run_module("train", "sweep", "mnist_cnn", *options, cwd=tmp_path)
     assert result.code == 1, result.stderr
     points = json.loads((tmp_path / "build" / "mnist_cnn@sweep" / "sweep.json").read_text())
