@@ -21,9 +21,16 @@ DEFAULT = Phase(
     weight_average=0.999,
     augmentation=Augmentation(rotation_degrees=10.0, scale=0.1, shift_pixels=0.7),
 )
-TEACHER = replace(DEFAULT, name="teacher", epochs=10, learning_rate=5e-3, dropout=None, weight_average=0.0)
 LONGER = replace(DEFAULT, epochs=60)
-TAUGHT = replace(DEFAULT, epochs=45, dropout=0.1)  # a teacher's answers leave less to dropout
+TEACHER = replace(
+    DEFAULT,
+    name="teacher",
+    epochs=30,
+    learning_rate=5e-3,
+    dropout=None,
+    augmentation=Augmentation(rotation_degrees=12.0, scale=0.12, shift_pixels=1.0, shear=0.1),
+)
+TAUGHT = replace(LONGER, dropout=0.0)  # a teacher's answers leave nothing to dropout
 UNDECAYED = replace(DEFAULT, optimizer="adam", weight_decay=0.0, dropout=None)
 FAST = replace(UNDECAYED, epochs=4, learning_rate=3e-3, weight_average=0.99, augmentation=None)
 FEW = replace(UNDECAYED, epochs=20, batch_size=32, learning_rate=4e-3, copies_an_epoch=20)
