@@ -29,3 +29,10 @@ def test_two_outputs_in_one_file_are_refused() -> None:
 
 def test_others_are_allowed() -> None:
     refuse_overwriting({"--json": Path("new.json"), "--junit": None}, [Path("bench.json"), Path("baseline")])
+
+
+def test_an_input_that_links_to_itself_is_no_error_here(tmp_path: Path) -> None:
+    """What reads it says so, in one line."""
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    refuse_overwriting({"--json": tmp_path / "new.json"}, [loop])
