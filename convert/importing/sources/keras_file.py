@@ -275,18 +275,13 @@ def _without_code(path: Path, own: list[str]) -> EdgeproofError:
 
 def _own_classes(config: Any) -> Iterator[str]:
     """Yield the classes and functions in a configuration of Keras 3 that are of no package, but of who made the model."""
-    if isinstance(config, dict):
-        if "module" in config and "class_name" in config:
-            module, name = config["module"], config["class_name"]
+    for entry in _entries(config):
+        if "module" in entry and "class_name" in entry:
+            module, name = entry["module"], entry["class_name"]
             if module is None or str(module).partition(".")[0] not in ("keras", "keras_hub", "builtins"):
                 yield f"the class {name}"
-            elif module == "builtins" and name == "function" and isinstance(config.get("config"), str):
-                yield f"the function {config['config']}"
-        for value in config.values():
-            yield from _own_classes(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _own_classes(value)
+            elif module == "builtins" and name == "function" and isinstance(entry.get("config"), str):
+                yield f"the function {entry['config']}"
 
 
 def _unloadable(path: Path, error: Exception) -> EdgeproofError:
@@ -309,12 +304,16 @@ def _config(path: Path) -> Any:
 
 def _lambda_layers(config: Any) -> Iterator[str]:
     """Yield the names of the Lambda layers in a configuration, at any depth."""
-    if isinstance(config, dict):
-        inner = config.get("config")
-        if config.get("class_name") == "Lambda" and isinstance(inner, dict):
+    for entry in _entries(config):
+        inner = entry.get("config")
+        if entry.get("class_name") == "Lambda" and isinstance(inner, dict):
             yield f"Lambda layer {inner.get('name', 'unnamed')}"
-        for value in config.values():
-            yield from _lambda_layers(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _lambda_layers(value)
+
+
+def _entries(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield the objects in a configuration, at any depth."""
+    if isinstance(config, dict):
+        yield config
+    if isinstance(config, dict | list):
+        for value in config.values() if isinstance(config, dict) else config:
+            yield from _entries(value)
