@@ -201,10 +201,21 @@ def _why_none(nearest: Candidate, candidates: Sequence[Candidate], undecided: in
     lines = [f"none of {counted(len(candidates), 'row')} {'is shown to fit' if undecided else 'fits'}"]
     lines.append(f"{'may fit' if undecided else 'nearest'}: {row_name(nearest.row.subject)}: {nearest.row.artifact.path}")
     for finding in nearest.open_findings:
-        far = f", {100 * excess(finding):.0f} % beyond" if excess(finding) > 0 and not undecided else ""
+        far = "" if undecided else _how_far(finding)
         todo = _todo(finding) if undecided else ""
         lines.append(f"  {_option(finding)} {_word(_verdict(finding))}: {_found(finding)}{far}{todo}")
     return tuple(lines + _count_lines(candidates))
+
+
+def _how_far(finding: Finding) -> str:
+    """Return how far a figure is beyond its limit, after a comma; "" where it is within, and where none is allowed."""
+    kind, limit, share = finding.limit.kind, finding.limit.value, excess(finding)
+    of_error = kind.share and not kind.at_most
+    if share <= 0 or (1 - limit if of_error else limit) < LEAST_ERROR:
+        return ""
+    if share < 1:
+        return f", {100 * share:.0f} % beyond"
+    return f", {1 + share:.3g} times {'the error that it allows' if of_error else 'its limit'}"
 
 
 def _count_lines(candidates: Sequence[Candidate]) -> list[str]:

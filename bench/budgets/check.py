@@ -18,8 +18,8 @@ from device.errors import EdgeproofError
 def check(results: Results, budgets: Budgets, error: float = ERROR, devices: Path | None = None) -> list[Finding]:
     """Judge every budget for the rows that it is about, in the file's order.
 
-    `error` is the allowed error of each verdict. Raises EdgeproofError for a rule without a row, and for two equally narrow
-    ones.
+    `error` is the allowed error of each verdict about a time. Raises EdgeproofError for a rule without a row, and for two
+    equally narrow ones.
     """
     refuse_only_baseline(budgets)
     rules = budgets.limited("results")
@@ -53,8 +53,11 @@ def check_rows(
 
 
 def judge_limit(limit: Limit, row: ResultRow, results: Results, error: float = ERROR) -> Finding:
-    """Judge one limit for one row, by the whole interval of the row's figure."""
-    measured = _measure(limit, Case(row, results, error, limit.other))
+    """Judge one limit for one row, by the whole interval of the row's figure.
+
+    `error` holds for times. Other figures are looked at once, however often times are measured longer: they have all of it.
+    """
+    measured = _measure(limit, Case(row, results, error if limit.kind.timed else ERROR, limit.other))
     verdict: Verdict | NotJudged = NotJudged.SKIPPED if measured.skipped else Verdict.INCONCLUSIVE
     if measured.interval is not None and not measured.reason:
         verdict = judge(measured.interval, limit.value, at_most=limit.kind.at_most)

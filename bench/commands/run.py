@@ -53,7 +53,7 @@ class RunOptions:
     "--device",
     "devices",
     metavar="NAME,...",
-    help="Measure on these: pi4,pi5 over SSH, chromium, tflite-micro. See bench/devices/.",
+    help="Measure on these: pi4,pi5 over SSH, chromium, tflite-micro; see docs/ssh-devices.md.",
 )
 @click.option(
     "--pictures", type=count_from(1), help="With --device: at most N a row  [default: 1000 in chromium; 100 if emulated]"

@@ -31,6 +31,7 @@ from bench.results.measurement import NS_PER_MS
 from bench.results.outcome import RowCrashed, RowRefused
 from bench.results.row import ArtifactFile, Golden, Skipped, Startup, Subject
 from bench.results.samples import Samples
+from common.counts import counted
 from common.files import sha256_of
 from convert.deployment.compatibility import check
 from convert.deployment.one_file import device_archive
@@ -96,7 +97,7 @@ class DeviceRun(DevicePart[DeviceRow]):
             self._program.push(row.file, row.found.path.read_bytes())
         for row in self._going():
             self._program.push_pictures(self._pictures(row), 1)
-        self._say(f"golden pictures of {len(self._going())} rows")
+        self._say(f"golden pictures of {counted(len(self._going()), 'row')}")
         for row in self._going():
             self._guarded(row, self._golden if device.times_count else self._golden_and_pictures)
         if device.times_count:
@@ -105,10 +106,10 @@ class DeviceRun(DevicePart[DeviceRow]):
     def _measure_times_and_accuracy(self) -> None:
         schedule = [row for row in self._going() for _ in range(self._processes)]
         random.Random(self._request.seed).shuffle(schedule)  # the board's heat then affects all rows alike
-        self._say(f"latency in {len(schedule)} processes, one at a time in random order")
+        self._say(f"latency in {counted(len(schedule), 'process', 'processes')}, one at a time in random order")
         for row in schedule:
             self._guarded(row, self._latency)
-        self._say(f"accuracy of {len(self._going())} rows")
+        self._say(f"accuracy of {counted(len(self._going()), 'row')}")
         for row in self._going():
             self._guarded(row, self._accuracy)
 

@@ -16,6 +16,7 @@ from bench.search.known import Known
 from bench.search.question import Question
 from bench.search.result import Setting, Trial
 from bench.search.space import Choice, Range
+from common.files import cannot_write
 from common.json_record import Damaged
 from device.errors import EdgeproofError
 
@@ -157,9 +158,7 @@ class Study:
             with _quiet():
                 yield
         except OSError as error:
-            raise EdgeproofError(
-                f"{self._path}: cannot be written: {error.strerror or error}: free some space; the same command goes on"
-            ) from error
+            raise EdgeproofError(f"{cannot_write(self._path, error)}; the same command goes on") from error
 
 
 def sampler(seed: int) -> "optuna.samplers.BaseSampler":

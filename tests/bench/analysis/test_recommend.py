@@ -59,6 +59,19 @@ class TestRecommend:
         assert "none of 2 rows fits" in found.lines[0]
         assert any("--max-size-kb fail: 100 kB, 11 % beyond" in line for line in found.lines)
 
+    @pytest.mark.parametrize(
+        ("limit", "far"),
+        [
+            ({"max_size_kb": 360}, "400 kB, 11 % beyond"),
+            ({"max_size_kb": 8}, "400 kB, 50 times its limit"),
+            ({"min_top1": 0.999}, "10 times the error that it allows"),
+            ({"min_top1": 1.0}, "]"),  # no error is allowed: the figure says all
+        ],
+    )
+    def test_says_of_what_is_far_beyond_how_many_times_it_is(self, limit: dict[str, float], far: str) -> None:
+        found = pick(make_results([make_row(wrong=range(20))]), **limit)  # 0.9900 of 2,000
+        assert next(line for line in found.lines if " fail: " in line).endswith(far)
+
     def test_an_interval_that_straddles_the_budget_decides_nothing(self) -> None:
         results = make_results([make_row(wrong=range(20))])  # 0.9900 of 2,000
         for least, verdict in ((0.98, Verdict.PASS), (0.99, Verdict.INCONCLUSIVE), (0.995, Verdict.FAIL)):

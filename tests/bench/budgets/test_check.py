@@ -19,6 +19,7 @@ from bench.results.row import Subject
 from bench.results.samples import Samples
 from bench.results.store import Results
 from bench.stats import intervals
+from common.interval import ERROR
 from common.verdict import Verdict
 from device.errors import EdgeproofError
 from tests.conftest import Tiny, run_module
@@ -70,6 +71,14 @@ class TestFigures:
             assert found is not None
             held += found.low <= 1 <= found.high
         assert 0.983 <= held / 2_000 <= 0.997  # 99 % give or take three standard errors
+
+    def test_only_times_share_the_error_of_repeated_looks(self, tmp_path: Path) -> None:
+        (tmp_path / "netbook.toml").write_text('[match]\ncpu = "Celeron*"\n')
+        rule = 'device = "netbook"\nmax_p50_ms = 1.1\nmin_top1 = 0.99\nmax_size_kb = 100'
+        budgets = load_budgets(budgets_file(tmp_path, rule))
+        whole, half = (check(results(), budgets, error, devices=tmp_path) for error in (ERROR, ERROR / 2))
+        wider = [a.limit.name for a, b in zip(whole, half, strict=True) if a.measured != b.measured]
+        assert wider == ["max_p50_ms"]
 
     def test_one_process_decides_nothing(self, tmp_path: Path) -> None:
         single = row()
