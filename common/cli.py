@@ -16,24 +16,24 @@ from device.process import reopen_closed_streams
 from device.safe_text import NEWLINE, printable
 
 INTERRUPTS_AT_MOST = 2
-MOST = 1e9  # of a number that is given: of seconds a life, of kB or MB more than anything has
+MAX_NUMBER = 1e9  # of a number that is given: of seconds a life, of kB or MB more than anything has
 SEEDS = click.IntRange(0, 2**31 - 1)  # numpy takes 32 bits, and some seeds are made by counting on
 
 
 class Number(click.FloatRange):
-    """A number in a range, at most MOST. Click's own takes NaN, which is on no side of a border, and infinity."""
+    """A number in a range, at most MAX_NUMBER. Click's own takes NaN, which is on no side of a border, and infinity."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number."""
         number = super().convert(value, param, ctx)
-        if not abs(number) <= MOST:
-            self.fail(f"{value} is no number up to {MOST:g}.", param, ctx)
+        if not abs(number) <= MAX_NUMBER:
+            self.fail(f"{value} is no number up to {MAX_NUMBER:g}.", param, ctx)
         return number
 
 
 def count_from(least: int) -> click.IntRange:
-    """Return the type of a number of things, at most MOST: more overflows in the system's calls."""
-    return click.IntRange(least, int(MOST))
+    """Return the type of a number of things, at most MAX_NUMBER: more overflows in the system's calls."""
+    return click.IntRange(least, int(MAX_NUMBER))
 
 
 def is_name(text: str) -> bool:

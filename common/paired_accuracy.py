@@ -11,7 +11,7 @@ from common.verdict import Verdict, judge
 from device.scoring import Z
 
 Z_POWER = 0.8416212335729143  # its 80 % point: the power for which a sample size is planned
-MOST_PICTURES = 10**9  # a larger sample size is not reported
+MAX_PICTURES = 10**9  # a larger sample size is not reported
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Paired:
         enough, few = math.ceil(self.total), 0
         while self._grown(enough).verdict(max_drop) is not Verdict.PASS:
             few, enough = enough, enough * 2
-            if enough > MOST_PICTURES:
+            if enough > MAX_PICTURES:
                 return None
         while enough - few > 1:
             middle = (enough + few) // 2

@@ -32,10 +32,10 @@ def wrapped(lines: Iterable[str]) -> list[str]:
     ]
 
 
-def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], least_needed: Sequence[str] = ()) -> list[str]:
+def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], left_out_first: Sequence[str] = ()) -> list[str]:
     """Return the lines of a table that fits.
 
-    Where it is too wide, the columns in `least_needed` are left out, in that order, until it fits; a last line names
+    Where it is too wide, the columns in `left_out_first` are left out, in that order, until it fits; a last line names
     them. What is still too wide is wrapped inside its cells.
     """
     from rich import box
@@ -46,7 +46,7 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]], least_nee
 
     cells = [[printable(cell) for cell in row] for row in rows]
     width = table_width()
-    left_out = _left_out(columns, cells, least_needed, width)
+    left_out = _left_out(columns, cells, left_out_first, width)
     kept = [place for place, column in enumerate(columns) if column not in left_out]
     shown = Table(
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, BETWEEN - 1, 0, 0)
@@ -112,10 +112,10 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], aligne
     return [markdown_line(columns), markdown_line(aligned), *map(markdown_line, rows)]
 
 
-def _left_out(columns: Sequence[str], rows: Sequence[Sequence[str]], least_needed: Sequence[str], width: int) -> list[str]:
+def _left_out(columns: Sequence[str], rows: Sequence[Sequence[str]], left_out_first: Sequence[str], width: int) -> list[str]:
     widths = dict(zip(columns, (max(map(len, column)) for column in zip(columns, *rows, strict=True)), strict=True))
     left_out: list[str] = []
-    for column in least_needed:
+    for column in left_out_first:
         if _total(list(widths.values())) <= width:
             break
         left_out.append(column)

@@ -303,11 +303,11 @@ def _progress(line: str) -> None:
 
 def _print_layers(errors: "Sequence[LayerError]", most: int) -> None:
     from common.tables import table_lines
-    from convert.doctor.text import COLUMNS, LEAST_NEEDED, LEGEND, layer_table
+    from convert.doctor.text import COLUMNS, LEFT_OUT_FIRST, LEGEND, layer_table
 
     if not most:
         return
-    for line in table_lines(COLUMNS, layer_table(errors)[:most], LEAST_NEEDED):
+    for line in table_lines(COLUMNS, layer_table(errors)[:most], LEFT_OUT_FIRST):
         click.echo(line)
     click.echo(f"{min(most, len(errors))} of {len(errors)} layers, worst first. {LEGEND}")
 

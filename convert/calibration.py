@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from device.card import Step
 from device.errors import EdgeproofError
-from train.data.calibration import LEAST_TO_CALIBRATE
+from train.data.calibration import MIN_TO_CALIBRATE
 from train.data.dataset import Labels, Pixels, Split
 
 CALIBRATION_COUNT = 300
@@ -57,9 +57,9 @@ def choose(train: Split, steps: Sequence[Step], count: int = CALIBRATION_COUNT, 
 def check(calibration: Calibration, labels: Sequence[str], where: str) -> None:
     """Raise EdgeproofError for unsuitable pictures: too few, of only one class (if known), or without contrast."""
     count = len(calibration.pixels)
-    if count < LEAST_TO_CALIBRATE:
+    if count < MIN_TO_CALIBRATE:
         raise EdgeproofError(
-            f"{where}: found {count} pictures to calibrate with, expected at least {LEAST_TO_CALIBRATE}, better "
+            f"{where}: found {count} pictures to calibrate with, expected at least {MIN_TO_CALIBRATE}, better "
             f"{CALIBRATION_COUNT}, of every class: values that do not occur in them are clipped: add pictures"
         )
     classes = np.unique(calibration.labels)

@@ -24,7 +24,7 @@ KNOWN_RANGES = ("0..255", "0..1", "-1..1", "-128..127")  # that quantized models
 STEPS_OFF = 2  # how far a quantized input may be off: its zero point is rounded, and 1/128 is used for 1/127.5
 SHARE_OFF = 0.15  # of the range: calibration pictures may not reach its ends
 SHARE_BEYOND = 0.25  # of the requested range may exceed what the input can hold: with more, pixels would saturate
-LEAST_SHARE = 0.25  # of what the input can hold: a smaller range would use only a few of its steps; and the other way round
+MIN_SHARE = 0.25  # of what the input can hold: a smaller range would use only a few of its steps; and the other way round
 INPUT_RANGE = "--input-range"
 WHOLE_NUMBERS = ("uint8", "uint16", "uint32", "int32", "int64")
 
@@ -123,7 +123,7 @@ def _requested_range(
     beyond = max(limits[0] - low, high - limits[1])
     wide = np.dtype(facts.input.dtype).itemsize > 1
     too_small = beyond > SHARE_BEYOND * (high - low) and not _of_dim_pictures(limits, (low, high))
-    if too_small or (not wide and high - low < LEAST_SHARE * (limits[1] - limits[0])):
+    if too_small or (not wide and high - low < MIN_SHARE * (limits[1] - limits[0])):
         raise CardError(
             f"{facts.path}: {said_by} {requested.name}: its input of type {facts.input.dtype} holds {_text(limits)}: "
             f"that contradicts it: {_without(facts, limits)}give the range that it was trained on"
@@ -135,7 +135,7 @@ def _requested_range(
 def _of_dim_pictures(held: tuple[float, float], requested: tuple[float, float]) -> bool:
     """Say whether an input holds the lower part of a range, as of calibration pictures without white: brighter saturates."""
     share = (held[1] - held[0]) / (requested[1] - requested[0])
-    return abs(held[0] - requested[0]) <= STEPS_OFF * (held[1] - held[0]) / 255 and LEAST_SHARE <= share <= 1
+    return abs(held[0] - requested[0]) <= STEPS_OFF * (held[1] - held[0]) / 255 and MIN_SHARE <= share <= 1
 
 
 def _without(facts: ModelFacts, limits: tuple[float, float]) -> str:

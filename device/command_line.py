@@ -18,10 +18,10 @@ from device.runtimes import TFLITE_RUNTIMES
 from device.safe_text import NEWLINE, printable
 
 Number = TypeVar("Number", int, float)
-MOST = 1_000_000_000  # of what is counted: more than anything has, and far from what a system's numbers hold
-MOST_SECONDS = 1e6
-MOST_THREADS = 1024
-MOST_CAMERA = 9_999  # OpenCV adds 100 or more to a number, to name its driver
+MAX_COUNT = 1_000_000_000  # of what is counted: more than anything has, and far from what a system's numbers hold
+MAX_SECONDS = 1e6
+MAX_THREADS = 1024
+MAX_CAMERA = 9_999  # OpenCV adds 100 or more to a number, to name its driver
 
 
 def _number(kind: Callable[[str], Number], least: Number, most: Number) -> Callable[[str], Number]:
@@ -42,8 +42,8 @@ def _number(kind: Callable[[str], Number], least: Number, most: Number) -> Calla
 
 def build_parser(own_model: Optional[Path] = None) -> argparse.ArgumentParser:
     """Return the command line's parser; an archive that holds a model takes no MODEL."""
-    count, camera, threads = (_number(int, *limits) for limits in ((1, MOST), (0, MOST_CAMERA), (1, MOST_THREADS)))
-    seconds, share = _number(float, 0.0, MOST_SECONDS), _number(float, 0.0, 1.0)
+    count, camera, threads = (_number(int, *limits) for limits in ((1, MAX_COUNT), (0, MAX_CAMERA), (1, MAX_THREADS)))
+    seconds, share = _number(float, 0.0, MAX_SECONDS), _number(float, 0.0, 1.0)
     parser = argparse.ArgumentParser(description="Classify pictures with one model file.")
     if own_model is None:
         parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite or .onnx file")

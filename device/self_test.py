@@ -17,7 +17,7 @@ from device.runtimes import Session
 
 # Quantized scores near the decision border vary by up to 0.19 between onnxruntime on x86 and on ARM, where clear ones differ
 # by 0.016. There only exact scores are compared: float, and int8 within one step of 1/256 in LiteRT.
-MOST_NEAR_THE_BORDER = 1.01 / 256
+MAX_NEAR_THE_BORDER = 1.01 / 256
 
 
 @dataclass(frozen=True)
@@ -65,5 +65,5 @@ def _check_golden(name: str, entry: Mapping[str, Any], session: Session, card: C
         answer = f"{card.labels[best]}, expected {card.labels[entry['top1']]}"
         yield Check(f"{name}.top1", best == entry["top1"], answer)
     limit = card.document["golden_tolerance"]["own_scores" if own else "scores"]
-    if clear or (own and limit <= MOST_NEAR_THE_BORDER):
+    if clear or (own and limit <= MAX_NEAR_THE_BORDER):
         yield Check(f"{name}.scores", worst <= limit, f"differ by at most {worst:.2g}, allowed {limit:.2g}")

@@ -14,7 +14,7 @@ from tests.support.packages import PACKAGES
 
 pytestmark = pytest.mark.slow
 
-MOST_MB = 600
+MAX_MB = 600
 PARTS = ("train", "convert", "bench")
 
 
@@ -97,7 +97,7 @@ def test_what_needs_an_extra_says_the_command_that_adds_it(python: Path, tmp_pat
 
 def test_it_takes_at_most_600_mb(python: Path) -> None:
     files = [path for path in python.parent.parent.rglob("*") if path.is_file() and not path.is_symlink()]
-    assert sum(path.stat().st_size for path in files) <= MOST_MB * 1_000_000
+    assert sum(path.stat().st_size for path in files) <= MAX_MB * 1_000_000
 
 
 def test_help_of_each_part_names_the_installed_command(python: Path, tmp_path: Path) -> None:

@@ -235,13 +235,13 @@ def steps_for(spec: ModelSpec, digits: bool) -> tuple[Step, ...]:
 
 
 def prepared_examples(
-    dataset: Dataset, steps: Sequence[Step], recipe: Recipe, seed: int, most_training: int | None = None
+    dataset: Dataset, steps: Sequence[Step], recipe: Recipe, seed: int, max_training: int | None = None
 ) -> tuple[Examples, Examples]:
-    """Prepare the training (at most `most_training`) and validation pictures that the recipe uses, in a seeded order.
+    """Prepare the training (at most `max_training`) and validation pictures that the recipe uses, in a seeded order.
 
     Digits drawn by code come to MNIST's training pictures, where the recipe has some.
     """
-    limits = [phase.images if most_training is None else most_training for phase in recipe.phases]
+    limits = [phase.images if max_training is None else max_training for phase in recipe.phases]
     most = None if None in limits else max(limit for limit in limits if limit is not None)
     train_order = seeded_order(len(dataset.train), seed)[:most]
     val_order = seeded_order(len(dataset.val), seed)[: recipe.validation_images]

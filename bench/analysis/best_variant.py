@@ -69,8 +69,8 @@ def fastest_and_smallest(results: Results, rows: Sequence[ResultRow]) -> ResultR
     fastest = min(rows, key=lambda row: row.latency.p50.ms)
     near = [row for row in rows if row.latency.p50.ms <= ALIKE * fastest.latency.p50.ms]
     alike = [row for row in near if row is fastest or not _slower(results, row, fastest)]
-    least_bytes = min(row.artifact.size_bytes for row in alike)
-    small = [row for row in alike if row.artifact.size_bytes <= CLEARLY_SMALLER * least_bytes]
+    min_bytes = min(row.artifact.size_bytes for row in alike)
+    small = [row for row in alike if row.artifact.size_bytes <= CLEARLY_SMALLER * min_bytes]
     return max(small, key=lambda row: (row.accuracy.top1 if row.accuracy else 0.0, -row.latency.p50.ms))
 
 

@@ -218,7 +218,7 @@ def _paired(first: Results, one: ResultRow, second: Results, other: ResultRow) -
 
 
 COLUMNS = ("row", "p50 ms", "then ms", "ratio [95 %]", "time", "size", "top-1, points [99 %]", "accuracy")
-LEAST_NEEDED = ("size", "accuracy", "then ms", "p50 ms", "time")  # left out first where the terminal is narrow
+LEFT_OUT_FIRST = ("size", "accuracy", "then ms", "p50 ms", "time")  # left out first where the terminal is narrow
 
 
 def cells(compared: Compared) -> list[str]:

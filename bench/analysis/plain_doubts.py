@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from bench.results.row import IMPRECISE, ResultRow
-from bench.results.validity import BETWEEN_REASONS, LEAST_PROCESSES, slowed_at_best, typical
+from bench.results.validity import BETWEEN_REASONS, MIN_PROCESSES, slowed_at_best, typical
 
 
 def plain_doubts(row: ResultRow) -> list[str]:
@@ -25,7 +25,7 @@ def _too_few(row: ResultRow) -> str:
 
 
 def _imprecise(row: ResultRow) -> str:
-    if row.latency.processes < LEAST_PROCESSES:
+    if row.latency.processes < MIN_PROCESSES:
         return "it was timed in one process only, which does not show how processes differ"
     return f"its time is known only within {100 * known_within(row):.0f} %"
 

@@ -19,7 +19,7 @@ from common.counts import counted
 from common.verdict import Verdict, overall
 from device.errors import EdgeproofError
 
-LEAST_ERROR = 1e-4  # below one picture of 10,000, an allowed error is too small to divide an excess by
+MIN_ERROR = 1e-4  # below one picture of 10,000, an allowed error is too small to divide an excess by
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,8 @@ def excess(finding: Finding) -> float:
     kind, limit = finding.limit.kind, finding.limit.value
     beyond = finding.measured.value - limit
     if kind.at_most:
-        return beyond / max(limit, LEAST_ERROR)
-    return -beyond / max(1 - limit if kind.share else limit, LEAST_ERROR)  # for a share the allowed error counts, 1 - limit
+        return beyond / max(limit, MIN_ERROR)
+    return -beyond / max(1 - limit if kind.share else limit, MIN_ERROR)  # for a share the allowed error counts, 1 - limit
 
 
 def _wanted_rows(results: Results, wanted: Mapping[str, str | None]) -> list[ResultRow]:
@@ -211,7 +211,7 @@ def _how_far(finding: Finding) -> str:
     """Return how far a figure is beyond its limit, after a comma; "" where it is within, and where none is allowed."""
     kind, limit, share = finding.limit.kind, finding.limit.value, excess(finding)
     of_error = kind.share and not kind.at_most
-    if share <= 0 or (1 - limit if of_error else limit) < LEAST_ERROR:
+    if share <= 0 or (1 - limit if of_error else limit) < MIN_ERROR:
         return ""
     if share < 1:
         return f", {100 * share:.0f} % beyond"

@@ -11,7 +11,7 @@ from device.open_model import open_session
 from train.data.dataset import stratified_order
 from train.data.folders import labelled_split
 
-MOST = 60  # pictures by which it is tried
+MAX_PICTURES = 60  # pictures by which it is tried
 
 
 def right_answers(path: Path, cards: Sequence[Card], data: Path) -> list[int] | None:
@@ -30,7 +30,7 @@ def right_there(_workplace: Workplace, path: Path, cards: Sequence[Card], data: 
     """Count the right answers with each card, in the child process."""
     pictures, session = labelled_split(data, cards[0].labels), open_session(path, cards[0])
     found = [0] * len(cards)
-    for index in stratified_order(pictures.labels, seed=0)[:MOST]:
+    for index in stratified_order(pictures.labels, seed=0)[:MAX_PICTURES]:
         for place, card in enumerate(cards):
             try:
                 scores = classify(pictures.open(int(index)), session, card).scores

@@ -132,10 +132,10 @@ class Recording:
 # As if turns did not reduce it: the scatter of mobilenet_v2 (2.7 %) and mnist_cnn (6.3 %) from process to process
 # that were measured one after the other, 40 of each on one pinned core of the machine in README
 MUCH = 0.027
-MOST = 0.063
+MAX_DRAWN = 0.063
 DRAWN = (
     normal(f"drawn, {100 * MUCH:.1f} %", MUCH),
-    normal(f"drawn, {100 * MOST:.1f} %", MOST),
+    normal(f"drawn, {100 * MAX_DRAWN:.1f} %", MAX_DRAWN),
     normal(f"drawn, {100 * MUCH:.1f} %, the machine drifts by 8 %", MUCH, drift=0.08),
     heavy(f"drawn, {100 * MUCH:.1f} %, heavy tails", MUCH),
     hiccups(f"drawn, {100 * MUCH:.1f} %, one process in 20 takes 1.5 times as long", MUCH, 0.05, 0.5),

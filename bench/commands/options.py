@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from common.cli import MOST, Number
+from common.cli import MAX_NUMBER, Number
 
 MODES = ("rapid", "quick", "normal")
 BUDGETS_HELP = "The budgets file  [default: that of edgeproof.toml, else the built-in one]"
@@ -55,7 +55,7 @@ class Duration(click.ParamType[float]):
         if isinstance(value, (int, float)):
             return float(value)
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", str(value))
-        if match is None or not 0 < float(match[1]) <= MOST:
+        if match is None or not 0 < float(match[1]) <= MAX_NUMBER:
             self.fail(f"{str(value)[:40]!r}: expected a time such as 90s, 10m or 1h", param, ctx)
         return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 

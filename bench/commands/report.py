@@ -105,7 +105,7 @@ def _print_comparison(found: Any, first: Path, second: Path) -> None:
     from common.tables import table_lines, wrapped
 
     rows = [side_by_side.cells(row) for row in found.rows]
-    for line in table_lines(side_by_side.COLUMNS, rows, side_by_side.LEAST_NEEDED):
+    for line in table_lines(side_by_side.COLUMNS, rows, side_by_side.LEFT_OUT_FIRST):
         click.echo(line)
     for line in wrapped(side_by_side.summary(found, str(first), str(second))):
         click.echo(line)

@@ -11,8 +11,8 @@ from bench.results.samples import NO_PATH
 from device.card import Card
 from device.inference import classify
 
-LEAST_PICTURES = 8
-MOST_PICTURES = 256
+MIN_PICTURES = 8
+MAX_PICTURES = 256
 DURATION_NS = 125_000_000
 
 
@@ -26,11 +26,11 @@ def time_pictures(session: Any, card: Card, files: Sequence[str]) -> npt.NDArray
     if not files:
         return NO_PATH
     clock = time.perf_counter_ns
-    for file in files[:LEAST_PICTURES]:
+    for file in files[:MIN_PICTURES]:
         classify(file, session, card)
     rows: list[tuple[int, ...]] = []
     begin_ns = clock()
-    while len(rows) < LEAST_PICTURES or (len(rows) < MOST_PICTURES and clock() - begin_ns < DURATION_NS):
+    while len(rows) < MIN_PICTURES or (len(rows) < MAX_PICTURES and clock() - begin_ns < DURATION_NS):
         file = files[len(rows) % len(files)]
         start_ns = clock()
         answer = classify(file, session, card)

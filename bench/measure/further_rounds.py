@@ -11,7 +11,7 @@ from bench.results.validity import KNOWN_WITHIN, SLOWED_LIMIT, known_within, slo
 from bench.stats import percentiles
 
 IMPRECISE_TOLERATED = 0.1  # of the rows: a further round is one of all rows, and mostly for Keras's
-LEAST_TURNS = 4  # undisturbed ones, of a process that counts; half of its turns are enough if it took few
+MIN_TURNS = 4  # undisturbed ones, of a process that counts; half of its turns are enough if it took few
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _undisturbed(row: HostRow, disturbed: Collection[int]) -> list[npt.NDArray[n
 
 
 def _are_enough(undisturbed: npt.NDArray[np.bool_]) -> bool:
-    return int(np.count_nonzero(undisturbed)) >= min(LEAST_TURNS, -(-len(undisturbed) // 2))
+    return int(np.count_nonzero(undisturbed)) >= min(MIN_TURNS, -(-len(undisturbed) // 2))
 
 
 def _latencies(row: HostRow, disturbed: Collection[int], sound: Sequence[int]) -> list[npt.NDArray[np.int64]]:

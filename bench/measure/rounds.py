@@ -30,8 +30,8 @@ from common.progress import task_progress
 ALONE_ROUNDS = 3  # the first ones, whose processes start one at a time: their start-up is that of a process alone
 PATH_ROUNDS = 2  # the first ones, in which the whole path is timed too: it takes as long as a process's turns
 LONGEST = 2  # times as long as it must, at most, that a process takes turns while something slows the rows
-LEAST_SOUND = 3  # rounds that must be left when the disturbed turns are left out
-LEAST_ROUNDS = 2  # of a row that is kept when the run is interrupted: one process does not show how processes differ
+MIN_SOUND = 3  # rounds that must be left when the disturbed turns are left out
+MIN_ROUNDS = 2  # of a row that is kept when the run is interrupted: one process does not show how processes differ
 
 
 @dataclass
@@ -120,7 +120,7 @@ class Rounds:
             return
         disturbed = self._disturbed(rows)
         rated = rate(rows, disturbed)
-        enough = len(rated.sound) >= min(LEAST_SOUND, self._mode.processes)
+        enough = len(rated.sound) >= min(MIN_SOUND, self._mode.processes)
         for row in rows:
             note_slowed(row, disturbed)
             if enough:

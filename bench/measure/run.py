@@ -14,7 +14,7 @@ from bench.artifacts.find import Artifact
 from bench.machine.accelerators import SOFTWARE
 from bench.machine.memory import available_memory_bytes
 from bench.measure.extras import _do_extras
-from bench.measure.rounds import LEAST_ROUNDS, Rounds, groups_of, see_where_it_ran
+from bench.measure.rounds import MIN_ROUNDS, Rounds, groups_of, see_where_it_ran
 from bench.measure.row import ACCURACY_SIZES, Extras, HostRow, Mode, Say, guarded, startup_of, subject_for
 from bench.measure.worker_pool import Workers
 from bench.results.evaluation_set import EvaluationSet, collect
@@ -76,7 +76,7 @@ def run(
             interrupted = True
         finally:
             workers.stop()
-        finished = finished_rows(rows, LEAST_ROUNDS if interrupted else mode.processes)
+        finished = finished_rows(rows, MIN_ROUNDS if interrupted else mode.processes)
         evaluation_sets = _evaluation_sets(finished)
     if interrupted:
         kept = "finished and kept" if finished else "finished: nothing is written"

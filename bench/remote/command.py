@@ -27,7 +27,7 @@ def measure_devices(
     threads: Sequence[int],
     data: Path | None,
     offline: bool,
-    most_pictures: int | None,
+    max_pictures: int | None,
     results: Results,
     output: Path,
 ) -> list[str]:
@@ -46,7 +46,7 @@ def measure_devices(
         pictures=DevicePictureStore(data),
         reference=lambda found, sha256: reference_answers(results, found, sha256),
         offline=offline,
-        most_pictures=most_pictures,
+        max_pictures=max_pictures,
     )
     failures: list[str] = []
     for outcome in run(devices, request, click.echo):

@@ -49,7 +49,7 @@ class Device:
         return not self.emulated and not self.interpreter
 
     @property
-    def most_pictures(self) -> int | None:
+    def max_pictures(self) -> int | None:
         """Return how many test pictures a row answers by default; None: as many as there is time for."""
         usual = None if self.times_count else EMULATED_PICTURES
         return BROWSER_PICTURES if self.browser else usual

@@ -60,7 +60,7 @@ class Request:
     pictures: DevicePictureStore
     reference: Callable[[Artifact, str], npt.NDArray[np.uint16] | None]  # Keras's answers to a test part, by its hash
     offline: bool = False
-    most_pictures: int | None = None  # of each row; None: as many as there is time for
+    max_pictures: int | None = None  # of each row; None: as many as there is time for
     golden_here: HostAnswers = field(default_factory=HostAnswers)
     seed: int = 0
 

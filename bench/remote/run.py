@@ -227,7 +227,7 @@ class DeviceRun(DevicePart[DeviceRow]):
         return f"{correct:,} of {count:,} right{cut}"
 
     def _most(self, pictures: DevicePictures) -> int:
-        wanted = self._request.most_pictures or self._device.most_pictures or len(pictures.order)
+        wanted = self._request.max_pictures or self._device.max_pictures or len(pictures.order)
         return min(wanted, len(pictures.order))
 
     def _answers(

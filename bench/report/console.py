@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from bench.analysis.thread_count import advice
-from bench.report.devices import COLUMNS as DEVICES, LEAST_NEEDED as DEVICES_LEAST, devices_table
+from bench.report.devices import COLUMNS as DEVICES, LEFT_OUT_FIRST as DEVICES_LEAST, devices_table
 from bench.report.markdown import COLUMNS, table
-from bench.report.microcontroller import COLUMNS as NEEDS, LEAST_NEEDED as NEEDS_LEAST, microcontroller_table
+from bench.report.microcontroller import COLUMNS as NEEDS, LEFT_OUT_FIRST as NEEDS_LEAST, microcontroller_table
 from bench.report.section import Section
 from bench.results.row import ANY, ResultRow, Skipped
 from bench.results.store import Results
@@ -14,7 +14,7 @@ from common.counts import counted
 from common.tables import table_lines
 from device.safe_text import printable
 
-LEAST_NEEDED = ("M instr.", "first ms", "load ms", "p90 ms", "peak MB", "as Keras %", "size kB")
+LEFT_OUT_FIRST = ("M instr.", "first ms", "load ms", "p90 ms", "peak MB", "as Keras %", "size kB")
 
 
 def console_lines(results: Results, sections: Sequence[Section] = ()) -> list[str]:
@@ -25,7 +25,7 @@ def console_lines(results: Results, sections: Sequence[Section] = ()) -> list[st
     notes = [*advice(rows), *_doubts(rows), *_skipped(skipped)]
     devices, needs = devices_table(_with_others_of_their_files(results.rows, rows)), microcontroller_table(rows)
     return [
-        *(table_lines(COLUMNS, table(rows), LEAST_NEEDED) if rows else []),
+        *(table_lines(COLUMNS, table(rows), LEFT_OUT_FIRST) if rows else []),
         *(["", "Devices", *table_lines(DEVICES, devices, DEVICES_LEAST)] if devices else []),
         *(["", *table_lines(NEEDS, needs, NEEDS_LEAST)] if needs else []),
         *map(printable, notes),

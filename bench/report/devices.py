@@ -7,7 +7,7 @@ from bench.results.emulated import is_emulated, is_interpreter
 from bench.results.row import HOST, ResultRow
 
 COLUMNS = ("model", "device", "runtime", "top-1 %", "answers", "inference", "start", "memory", "to ship kB")
-LEAST_NEEDED = ("start", "answers", "runtime")
+LEFT_OUT_FIRST = ("start", "answers", "runtime")
 CAPTION = (
     "Each model that was measured on a device. Answers: how many equal those of the same file on this machine (of a "
     "microcontroller: those of LiteRT's reference kernels, bit for bit; of a board: of the golden pictures). Inference: "

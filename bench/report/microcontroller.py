@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bench.results.row import ResultRow
 
 COLUMNS = ("model", "variant", "arena kB", "flash kB", "as reference kernels", "operations")
-LEAST_NEEDED = ("operations", "as reference kernels")
+LEFT_OUT_FIRST = ("operations", "as reference kernels")
 CAPTION = (
     "In TensorFlow Lite for Microcontrollers' interpreter: the least arena that works on a 64-bit host with the reference "
     "kernels, the model's own bytes, answers that equal those of LiteRT's reference kernels bit for bit. The interpreter's "

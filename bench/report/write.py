@@ -10,7 +10,7 @@ from bench.report.section import Section
 from bench.results.store import Results
 from common.files import write_bytes
 
-LEAST_RUNS = 2  # for a trend
+MIN_RUNS = 2  # for a trend
 
 
 def write_report(
@@ -31,7 +31,7 @@ def write_report(
     from bench.results.history import History, load_history, path_beside
 
     past = load_history(path_beside(path)) if trend or (trend is None and path_beside(path).exists()) else History((), 0)
-    if trend is None and past.runs < LEAST_RUNS:
+    if trend is None and past.runs < MIN_RUNS:
         past = History((), 0)
     as_text, as_page = report_files(path)
     write_bytes(as_text, markdown(results, sections).encode())

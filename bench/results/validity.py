@@ -15,9 +15,9 @@ import numpy.typing as npt
 from bench.machine.conditions import Conditions
 from bench.results.row import IMPRECISE
 
-LEAST_QUERIES = 64  # the fewest for a p90
+MIN_QUERIES = 64  # the fewest for a p90
 KNOWN_WITHIN = 0.05  # of p50: how far either end of its 95 % interval may be
-LEAST_PROCESSES = 2  # one process does not show how processes differ
+MIN_PROCESSES = 2  # one process does not show how processes differ
 SLOWED_LIMIT = 0.4  # of a process's turns: where it is more, those that are left were often slowed too (docs/measure.md)
 QUIET_PROCESSES = 2  # that must be below it: where the others agree with these, their turns that are left are right
 WAITED_LIMIT = 0.05  # of a process's turns
@@ -67,9 +67,9 @@ def unknown(conditions: Sequence[Conditions]) -> list[str]:
 
 def _too_few(latency_ns: Sequence[npt.NDArray[np.int64]]) -> Flag | None:
     queries = sum(len(process) for process in latency_ns)
-    if queries >= LEAST_QUERIES:
+    if queries >= MIN_QUERIES:
         return None
-    return Flag("too_few_queries", f"too few queries: {queries}, at least {LEAST_QUERIES} are needed")
+    return Flag("too_few_queries", f"too few queries: {queries}, at least {MIN_QUERIES} are needed")
 
 
 def known_within(latency_ns: Sequence[npt.NDArray[np.int64]], ci95_ns: tuple[float, float]) -> float:
@@ -79,7 +79,7 @@ def known_within(latency_ns: Sequence[npt.NDArray[np.int64]], ci95_ns: tuple[flo
 
 
 def _imprecise(latency_ns: Sequence[npt.NDArray[np.int64]], ci95_ns: tuple[float, float]) -> Flag | None:
-    if len(latency_ns) < LEAST_PROCESSES:
+    if len(latency_ns) < MIN_PROCESSES:
         return Flag(IMPRECISE, "imprecise: one process does not show how processes differ")
     reach = known_within(latency_ns, ci95_ns)
     if reach <= KNOWN_WITHIN:

@@ -9,7 +9,7 @@ from bench.search.result import Limit, SearchResult, Trial
 TOP1 = "top1"
 TIMED = {"latency_ratio", "latency_ms"}
 NOISY = TIMED | {"peak_rss_mb"}  # what processes measure; the other figures are counted
-LEAST_ERROR = 1e-4  # below one picture of 10,000, an allowed error is too small to divide an excess by
+MIN_ERROR = 1e-4  # below one picture of 10,000, an allowed error is too small to divide an excess by
 
 
 def found(trial: Trial, limit: Limit) -> float | None:
@@ -29,7 +29,7 @@ def excess(trial: Trial, limit: Limit) -> float:
         return value / limit.most - 1 if limit.most else value
     assert limit.least is not None
     if limit.figure == TOP1:
-        return (1 - value) / max(1 - limit.least, LEAST_ERROR) - 1
+        return (1 - value) / max(1 - limit.least, MIN_ERROR) - 1
     return limit.least / value - 1 if value else float("inf")
 
 

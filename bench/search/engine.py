@@ -22,9 +22,9 @@ from bench.search.tried import Tried
 from bench.search.workers import Pool
 from device.errors import CheckFailed, EdgeproofError
 
-MOST_REPEATED = 50  # proposals of settings that were tried: then the space is taken to be tried out
-MOST_COMPARED = 5  # sizes of network in turns with each other at the end
-MOST_FAILED = 6  # in a row: something is wrong with all of them
+MAX_REPEATED = 50  # proposals of settings that were tried: then the space is taken to be tried out
+MAX_COMPARED = 5  # sizes of network in turns with each other at the end
+MAX_FAILED = 6  # in a row: something is wrong with all of them
 NO_FIGURE = 1e9  # told where a figure is not known
 TIME_OVER = "the time was over"
 LINE_SHOWN = 300
@@ -104,7 +104,7 @@ class Engine:
 
     def _begun(self) -> Known | None:
         """Begin a trial whose settings are new; None where the space is tried out."""
-        for _ in range(MOST_REPEATED):
+        for _ in range(MAX_REPEATED):
             trial = self._study.ask()
             same = self._trials.same(trial)
             if same is not None:
@@ -178,7 +178,7 @@ class Engine:
         self._fill()  # before anything is measured: no worker waits for that
         for trial, future in found:
             self._take_in(trial, future)
-            if self._failed >= MOST_FAILED:
+            if self._failed >= MAX_FAILED:
                 raise CheckFailed(
                     f"{self._failed} trials in a row failed, the last with: {trial.trial and trial.trial.reason}"
                 )
@@ -229,7 +229,7 @@ class Engine:
             trial = self._trials[close.number]
             sizes.setdefault(self._trials.size_of(trial), trial)
         by_runtime: dict[str, list[Known]] = {}
-        for trial in [*sizes.values()][:MOST_COMPARED] if len(sizes) > 1 else []:
+        for trial in [*sizes.values()][:MAX_COMPARED] if len(sizes) > 1 else []:
             by_runtime.setdefault(trial.runtime, []).append(trial)
         for runtime, trials in by_runtime.items():
             measured = self._measures.latencies([self._files.artifact(trial) for trial in trials], runtime)

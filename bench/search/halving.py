@@ -15,7 +15,7 @@ from bench.search.words import figure_text, limit_words, percent
 RUNGS = (0.2, 0.5, 1.0)  # shares of a trial's epochs
 KEPT = 3  # one of so many goes on, and every one that no other is better than
 HOPELESS = 2  # so many trials have to show that an accuracy on the way is too low
-MOST_ERRORS = 2.0  # times those of the most accurate trial, where the budget does not say how accurate to be
+MAX_ERRORS = 2.0  # times those of the most accurate trial, where the budget does not say how accurate to be
 
 
 def why_not(trial: Known, others: Sequence[Known], question: Question) -> str | None:
@@ -49,7 +49,7 @@ def _too_inaccurate(trial: Known, rivals: Sequence[Known], question: Question) -
     place, least = trial.rung - 1, question.least_top1
     if least is None:
         best = max((one.shown[place] for one in rivals), default=0.0)
-        if 1 - trial.shown[place] > MOST_ERRORS * (1 - best):
+        if 1 - trial.shown[place] > MAX_ERRORS * (1 - best):
             return f"{percent(trial.shown[place])} so far, where another had {percent(best)}"
         return None
     ended = [one for one in rivals if one.rung == len(RUNGS)]

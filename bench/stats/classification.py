@@ -10,7 +10,7 @@ from device.scoring import wilson_interval
 
 Answers = npt.NDArray[Any]  # integers, (n,), indices of classes
 CALIBRATION_BINS = 15
-LEAST_SCORES = 60  # points of a curve, at most
+MIN_SCORES = 60  # points of a curve, at most
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def least_scores(top_scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool
     wrong, others = np.sort(top_scores[~right]), np.sort(top_scores[right])
     if not len(wrong) or not len(others) or not np.isfinite(top_scores).all():
         return ()
-    caught = np.unique(np.linspace(1, len(wrong), min(len(wrong), LEAST_SCORES)).round().astype(int))
+    caught = np.unique(np.linspace(1, len(wrong), min(len(wrong), MIN_SCORES)).round().astype(int))
     points = [LeastScore(0.0, 0.0, 0.0)]
     for count in caught:
         score = float(np.nextafter(wrong[count - 1], np.float32(np.inf)))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 SLOWED_BY = 0.08  # of the usual time: turns of one row differ by some percent on a quiet machine too
 USUAL = 0.1  # the quantile of a row's turns that is its usual time: a machine is slowed down, never sped up
 SLOWED_ROWS = 0.25  # of the rows, two at least, must be slower in a cycle
-LEAST_ROWS = 3  # with fewer, a cycle that is slow and a row that is slow cannot be told apart
+MIN_ROWS = 3  # with fewer, a cycle that is slow and a row that is slow cannot be told apart
 
 TurnTimes = npt.NDArray[np.float64]  # (rows, cycles), the median latency of each turn; NaN where a row took none
 
@@ -25,7 +25,7 @@ def slowdowns(turn_ns: TurnTimes) -> npt.NDArray[np.float64]:
     slowdown = np.where(np.isnan(turn_ns), -np.inf, turn_ns / usual_ns - 1)
     took_turns = np.count_nonzero(~np.isnan(turn_ns), axis=0)
     place = np.maximum(2, np.ceil(SLOWED_ROWS * took_turns).astype(int))
-    told = took_turns >= LEAST_ROWS
+    told = took_turns >= MIN_ROWS
     slowest_first = -np.sort(-slowdown, axis=0)
     last = np.take_along_axis(slowest_first, np.where(told, place - 1, 0)[None], axis=0)[0]
     return np.where(told, last, 0.0)

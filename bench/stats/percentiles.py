@@ -11,7 +11,7 @@ from bench.stats import intervals
 Nanoseconds = npt.NDArray[np.int64]  # (queries,)
 
 EARLY_STOPPING_ERROR = 0.01  # one minus MLPerf's confidence of 99 %
-LEAST_P99 = 662  # queries: the fewest for which `discarded` allows a p99
+MIN_P99 = 662  # queries: the fewest for which `discarded` allows a p99
 CI_TAIL = 0.025  # of each side of a 95 % interval
 
 

@@ -16,7 +16,7 @@ from common.interval import ERROR, Interval
 from common.verdict import Verdict, judge
 
 FIRST_LOOK = 8  # rounds; each later look doubles them if there is time
-LEAST_GROWTH = 0.5  # a look after fewer new rounds uses more of the error than it gains
+MIN_GROWTH = 0.5  # a look after fewer new rounds uses more of the error than it gains
 BASE, AGAIN, CANDIDATE = range(3)
 
 LogP50s = npt.NDArray[np.float64]  # (rounds, 3), logarithms of the p50 of BASE, AGAIN, CANDIDATE
@@ -86,6 +86,6 @@ def judge_sequentially(
         judgement = judge_rounds(logs, max_regression, error_of_look(look, error))
         yield judgement
         fitting = int(seconds_left() / round_s) if round_s > 0 else len(logs)
-        if judgement.verdict is not Verdict.INCONCLUSIVE or fitting < len(logs) * LEAST_GROWTH:
+        if judgement.verdict is not Verdict.INCONCLUSIVE or fitting < len(logs) * MIN_GROWTH:
             return
         look, wanted = look + 1, len(logs) + min(len(logs), fitting)

@@ -15,7 +15,7 @@ from device.errors import EdgeproofError
 Means = npt.NDArray[np.float64]  # (channels,), the mean of a layer's output over pictures and positions
 INT32 = np.iinfo(np.int32)
 KEPT_BYTES = 256_000_000  # of one layer's outputs for all pictures; outputs of several layers are kept at a time
-LEAST_PICTURES = 20  # used even if each of them is very large
+MIN_PICTURES = 20  # used even if each of them is very large
 
 
 class Uncorrectable(EdgeproofError):
@@ -67,7 +67,7 @@ def corrected_bias(
 
 def affordable(pictures: int, largest_bytes: int) -> int:
     """Return how many pictures to measure with. All outputs are kept; `largest_bytes` is the largest for one picture."""
-    return min(pictures, max(LEAST_PICTURES, KEPT_BYTES // max(largest_bytes, 1)))
+    return min(pictures, max(MIN_PICTURES, KEPT_BYTES // max(largest_bytes, 1)))
 
 
 def left_out(**counts: int) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ from train.fitting.predict import probabilities
 OLD_RUNTIME = "tflite_runtime"  # over ten times slower with int8 on x86, so it answers only OLD_PICTURES
 OLD_PICTURES = 1_000
 COLUMNS = ("model", "file", "runtime", "pictures", "different", "of 10,000 [99 %]", "points lost [99 %]")
-LEAST_NEEDED = ("pictures",)
+LEFT_OUT_FIRST = ("pictures",)
 
 Answers = npt.NDArray[np.int64]  # (N,)
 
@@ -148,7 +148,7 @@ def main(models: tuple[str, ...], document: Path | None) -> None:
     for model in models:
         with closing(TrainedModel(keras_path(model))) as trained:
             found += qualities(trained)
-    for line in table_lines(COLUMNS, [cells(one) for one in found], LEAST_NEEDED):
+    for line in table_lines(COLUMNS, [cells(one) for one in found], LEFT_OUT_FIRST):
         click.echo(line)
     if document is not None:
         document.write_text(json.dumps([one.to_json() for one in found], indent=1) + "\n")

@@ -8,7 +8,7 @@ from convert.doctor.fix import Fix, describe
 from convert.doctor.layer_error import LayerError, worst_first
 
 COLUMNS = ("format", "layer", "operation", "SQNR alone dB", "accumulated dB", "corrected dB", "RMSE/scale", "weights dB")
-LEAST_NEEDED = ("operation", "weights dB", "accumulated dB")  # where the terminal is narrow
+LEFT_OUT_FIRST = ("operation", "weights dB", "accumulated dB")  # where the terminal is narrow
 LEGEND = (
     "SQNR alone: of one layer, with the same input in both models (ONNX: rounding and clipping of its output). accumulated: "
     "with the errors of all earlier layers. corrected: accumulated, after bias correction. RMSE/scale: 0.29 is rounding, "

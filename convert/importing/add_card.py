@@ -176,7 +176,7 @@ def _proof(path: Path, card: Card, pictures: Path | None) -> dict[str, Any]:
     scores = np.concatenate([_answer(session, prepare(image, card)[None]) for image in images])
     order = range(len(images)) if pictures is None else _clearest(scores)
     clear = margins(scores) > golden.CLEAR_MARGIN
-    limit_bytes = golden.MOST_BYTES // len(order)
+    limit_bytes = golden.MAX_BYTES // len(order)
     chosen = [
         golden.packed(images[at], card, bool(clear[at]), limit_bytes, lambda pixels: _answer(session, pixels))
         for at in order
@@ -202,11 +202,11 @@ def _answer(session: Session, pixels: Pixels) -> npt.NDArray[np.float32]:
 
 
 def _clearest(scores: npt.NDArray[np.float32]) -> list[int]:
-    """Choose the clearest picture of each class that is answered, then the clearest others, MOST_PICTURES in all."""
+    """Choose the clearest picture of each class that is answered, then the clearest others, MAX_PICTURES in all."""
     order, answers = np.argsort(-margins(scores), kind="stable"), scores.argmax(axis=1)
     first = [int(at) for place, at in enumerate(order) if answers[at] not in answers[order[:place]]]
     rest = [int(at) for at in order if at not in first]
-    return (first + rest)[: golden.MOST_PICTURES]
+    return (first + rest)[: golden.MAX_PICTURES]
 
 
 def made_up_pictures() -> list[Image.Image]:

@@ -14,7 +14,7 @@ from device.errors import EdgeproofError
 from device.pictures.input_range import InputRange, parse_range
 from train.data.dataset import Dataset, Labels, Pixels, stratified_order
 
-MOST = 60  # held-out pictures by which a model is tried
+MAX_PICTURES = 60  # held-out pictures by which a model is tried
 RANGES_TRIED = ("0..255", "0..1", "-1..1", "caffe", "torch")
 SURE = 0.01  # p of McNemar's test below which one range is said to be the better
 SAME_ASPECT = 0.02  # sides of a picture and of the input differ by less: cutting and stretching are the same
@@ -50,7 +50,7 @@ class SamplePictures:
     def of(dataset: Dataset, steps: Sequence[Step]) -> "SamplePictures":
         """Prepare them. Raises EdgeproofError where a step cannot be done."""
         held = dataset.val
-        indices = stratified_order(held.labels, seed=0)[:MOST]
+        indices = stratified_order(held.labels, seed=0)[:MAX_PICTURES]
         truth = held.labels[indices] if held.labelled else None
         return SamplePictures(dataset, indices, held.prepared(steps, indices), truth)
 

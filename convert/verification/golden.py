@@ -23,11 +23,11 @@ from device.runtimes import Session
 from train.data.dataset import Pixels, Split
 
 CLEAR_MARGIN = 0.9  # between the two highest scores: above it every runtime gives the same top-1
-MOST_CLASSES = 10  # with more classes, there is one picture for each of the first MOST_PICTURES
-MOST_PICTURES = 8
-MOST_BYTES = 150_000  # of all pictures; 200 kB in base64
+MAX_CLASSES = 10  # with more classes, there is one picture for each of the first MAX_PICTURES
+MAX_PICTURES = 8
+MAX_BYTES = 150_000  # of all pictures; 200 kB in base64
 FEWER_COLOURS = (256, 64, 16, 4, 2)  # tried in this order for a picture that is too large
-TOP_SCORES = 5  # kept for a model with more than MOST_CLASSES classes
+TOP_SCORES = 5  # kept for a model with more than MAX_CLASSES classes
 
 
 @dataclass(frozen=True)
@@ -49,23 +49,23 @@ def choose(
     """Choose for each class the rightly answered picture with the largest margin, and the picture with the smallest of all.
 
     `probabilities` (N, classes) are Keras's for the validation pictures at `indices` (N,); `answer` computes them for
-    other pixels (N, H, W, C). With over MOST_CLASSES classes, only MOST_PICTURES classes get one. If there are fewer than
-    MOST_PICTURES pictures, more are added, the largest margin first.
+    other pixels (N, H, W, C). With over MAX_CLASSES classes, only MAX_PICTURES classes get one. If there are fewer than
+    MAX_PICTURES pictures, more are added, the largest margin first.
     """
     margin, answers = margins(probabilities), probabilities.argmax(axis=1)
     truth = validation.labels[indices] if validation.labelled else answers
     classes = len(card.labels)
-    most = classes if classes <= MOST_CLASSES else MOST_PICTURES
+    most = classes if classes <= MAX_CLASSES else MAX_PICTURES
     chosen: list[int] = []
     for label in range(classes):
         right = np.flatnonzero((truth == label) & (answers == label))
         if len(right) and len(chosen) < most:
             chosen.append(int(right[margin[right].argmax()]))
     clearest = [int(at) for at in np.argsort(-margin, kind="stable") if at not in chosen]
-    chosen += clearest[: max(0, MOST_PICTURES - len(chosen))]
+    chosen += clearest[: max(0, MAX_PICTURES - len(chosen))]
     if (border := int(margin.argmin())) not in chosen:
         chosen.append(border)
-    limit_bytes = MOST_BYTES // len(chosen)
+    limit_bytes = MAX_BYTES // len(chosen)
     return [
         packed(validation.open(int(indices[at])), card, bool(margin[at] > CLEAR_MARGIN), limit_bytes, answer)
         for at in chosen
@@ -105,7 +105,7 @@ def golden_json(pictures: Sequence[GoldenPicture], session: Session) -> list[dic
     entries = []
     for picture in pictures:
         scores = session.scores(session.infer(session.tensor(picture.pixels)))
-        kept = top_k(scores, TOP_SCORES if len(scores) > MOST_CLASSES else len(scores))
+        kept = top_k(scores, TOP_SCORES if len(scores) > MAX_CLASSES else len(scores))
         entry = {
             "png": base64.b64encode(picture.png).decode(),
             "input_sha256": hashlib.sha256(picture.pixels.tobytes()).hexdigest(),

@@ -27,7 +27,7 @@ from train.data.dataset import Pixels, batches
 # TensorFlow's dynamic-range quantization leaves smaller weights as they are (tflite/tools/optimize/quantize_weights.h).
 DYNAMIC_RANGE_MIN_VALUES = 1_024
 ONE_STEP = 1 / 256  # of uint8 scores
-MOST_SESSIONS = 4  # each holds the model and its tensors in memory
+MAX_SESSIONS = 4  # each holds the model and its tensors in memory
 PICTURES_AT_A_TIME = 20  # of one session; so many are still answered after Ctrl-C
 HEAVY_OPERATIONS = ("Conv", "Gemm", "MatMul")
 
@@ -85,7 +85,7 @@ def margins(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def open_sessions(path: Path, card: Card) -> list[Session]:
     """Open an artifact once for each core: a session answers one picture at a time, on one core, as on a device."""
-    return [open_session(path, card) for _ in range(min(len(os.sched_getaffinity(0)), MOST_SESSIONS))]
+    return [open_session(path, card) for _ in range(min(len(os.sched_getaffinity(0)), MAX_SESSIONS))]
 
 
 def agreement(

@@ -19,7 +19,7 @@ LABEL_MAP = re.compile(r"(?:\s|#.*\n)*item\s*:?\s*\{")  # protobuf text, as of T
 NAME_COLUMNS = ("label", "labels", "name", "class_name", "display_name", "class", "category")
 NESTED = ("id2label", "label2id", "labels", "label_names", "class_names", "classes", "names", "categories")
 LIMIT_BYTES = 16 << 20
-MOST_NAMED = 3  # of labels that are not unique
+MAX_NAMED = 3  # of labels that are not unique
 
 
 def read_labels(path: Path) -> list[str]:
@@ -49,8 +49,8 @@ def twice_text(labels: Sequence[str]) -> str:
     for number, label in enumerate(labels):
         places.setdefault(label, []).append(str(number))
     found = [f"{label!r} is label {' and '.join(at)}" for label, at in places.items() if len(at) > 1]
-    more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    return f"{', '.join(found[:MOST_NAMED])}{more}: answers do not tell them apart" if found else ""
+    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    return f"{', '.join(found[:MAX_NAMED])}{more}: answers do not tell them apart" if found else ""
 
 
 def _decoded(data: bytes) -> str:

@@ -13,7 +13,7 @@ from device.preprocessing.encoding import NOT_QUANTIZED, Quantization
 
 Key = Union[int, str]  # of a tensor: its index in a .tflite, its name in an .onnx
 Constant = npt.NDArray[np.float64]  # (1,), or one value a channel
-MOST_VALUES = 64  # of a constant that is read: a scale or an offset has one value, or one for each channel
+MAX_VALUES = 64  # of a constant that is read: a scale or an offset has one value, or one for each channel
 FREE = -1  # a side without a fixed length
 
 
@@ -57,7 +57,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """What a file says of its graph. Constants are those of at most MOST_VALUES values."""
+    """What a file says of its graph. Constants are those of at most MAX_VALUES values."""
 
     inputs: tuple[TensorFacts, ...]
     outputs: tuple[TensorFacts, ...]
@@ -226,4 +226,4 @@ def _meaning(node: Optional[Node], behind: Sequence[Optional[str]]) -> Optional[
 def small(values: Any) -> Optional[Constant]:
     """Return a constant's values, flat, or None where it is too large to be a scale."""
     flat = np.asarray(values, np.float64).reshape(-1)
-    return flat if 1 <= len(flat) <= MOST_VALUES else None
+    return flat if 1 <= len(flat) <= MAX_VALUES else None

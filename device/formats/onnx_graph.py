@@ -11,7 +11,7 @@ from typing import Optional
 
 import numpy as np
 
-from device.formats.model_graph import FREE, MOST_VALUES, Constant, Graph, Key, Node, TensorFacts, small
+from device.formats.model_graph import FREE, MAX_VALUES, Constant, Graph, Key, Node, TensorFacts, small
 from device.formats.protobuf_reader import fields, varint
 from device.preprocessing.encoding import Quantization
 
@@ -124,9 +124,9 @@ def _tensor(message: memoryview) -> tuple[str, str, Optional[Constant]]:
             kind = TYPES.get(_number(value), "")
         elif number == 8:
             name = _text(value)
-        elif number in (4, 9, 10) and len(value) <= 8 * MOST_VALUES:  # packed floats, raw bytes, packed doubles
+        elif number in (4, 9, 10) and len(value) <= 8 * MAX_VALUES:  # packed floats, raw bytes, packed doubles
             raw = value
-        elif number in (5, 7) and len(value) <= 10 * MOST_VALUES:
+        elif number in (5, 7) and len(value) <= 10 * MAX_VALUES:
             numbers = _packed(value)
     if raw is None or kind in ("", "string") or len(raw) % np.dtype(kind).itemsize:
         return name, kind, numbers

@@ -9,7 +9,7 @@ from typing import Any, Optional
 import numpy as np
 
 from device.formats.flatbuffer_reader import Flatbuffer
-from device.formats.model_graph import MOST_VALUES, Constant, Graph, Key, Node, TensorFacts, small
+from device.formats.model_graph import MAX_VALUES, Constant, Graph, Key, Node, TensorFacts, small
 from device.formats.tflite_check import TABLES
 from device.preprocessing.encoding import Quantization
 
@@ -81,7 +81,7 @@ def _constants(file: Flatbuffer, data: bytes, buffers: Any, tables: Any, tensors
             continue
         raw = _content(file, data, buffers[file.number(table[2]) if 2 in table else 0])
         values = None
-        if 0 < len(raw) <= MOST_VALUES * np.dtype(tensor.dtype).itemsize:
+        if 0 < len(raw) <= MAX_VALUES * np.dtype(tensor.dtype).itemsize:
             values = small(np.frombuffer(raw, np.dtype(tensor.dtype).newbyteorder("<")))
         if values is not None:
             scale, zero_point = tensor.quantization.scale, tensor.quantization.zero_point

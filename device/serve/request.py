@@ -83,7 +83,7 @@ def has_body(headers: Message) -> bool:
     return "Content-Length" in headers or "Transfer-Encoding" in headers
 
 
-def body_length(headers: Message, most_bytes: int) -> int:
+def body_length(headers: Message, max_bytes: int) -> int:
     """Return the length of the body in bytes. Raises Refused where it is not said, too large, or no picture's."""
     if "Transfer-Encoding" in headers:
         raise Refused(HTTPStatus.LENGTH_REQUIRED, "a body in chunks: send it whole, with its Content-Length")
@@ -93,10 +93,10 @@ def body_length(headers: Message, most_bytes: int) -> int:
     number = said[0].strip()
     if len(set(said)) > 1 or not (number.isascii() and number.isdigit()):
         raise Refused(HTTPStatus.BAD_REQUEST, f"Content-Length {', '.join(said)[:40]!r} is no number")
-    if len(number) > LONGEST_NUMBER or int(number) > most_bytes:
+    if len(number) > LONGEST_NUMBER or int(number) > max_bytes:
         raise Refused(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the body has {number[:LONGEST_NUMBER]} bytes, at most {most_bytes:,} are read: send a smaller picture",
+            f"the body has {number[:LONGEST_NUMBER]} bytes, at most {max_bytes:,} are read: send a smaller picture",
         )
     if headers.get_content_maintype() == "multipart":
         raise Refused(

@@ -95,7 +95,7 @@ def picture_formats() -> tuple[str, ...]:
     return tuple(sorted({formats[ending] for ending in PICTURE_ENDINGS if ending in formats} & set(Image.OPEN)))
 
 
-def check_picture(data: bytes, formats: tuple[str, ...], most_pixels: int) -> None:
+def check_picture(data: bytes, formats: tuple[str, ...], max_pixels: int) -> None:
     """Look at a picture's head before it is decoded. Raises PictureError for another format, or for too many pixels.
 
     A person who names a file chose it; here anybody sends one, and Pillow starts another program (Ghostscript) for some
@@ -112,8 +112,8 @@ def check_picture(data: bytes, formats: tuple[str, ...], most_pixels: int) -> No
         raise PictureError(f"not a picture that is read here: {', '.join(formats)}") from error
     except Exception as error:  # as in read_picture
         raise PictureError(f"not a picture: {str(error) or type(error).__name__}") from error
-    if width * height > most_pixels:
-        raise PictureError(f"too large: {width}×{height}, at most {most_pixels:,} pixels are read: make it smaller")
+    if width * height > max_pixels:
+        raise PictureError(f"too large: {width}×{height}, at most {max_pixels:,} pixels are read: make it smaller")
 
 
 def _picture_document(pixels: npt.NDArray[np.uint8]) -> dict[str, Any]:

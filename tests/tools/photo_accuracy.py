@@ -22,7 +22,7 @@ from train.data.dataset import Split
 from train.data.mnist import load_mnist
 
 PHOTOS = 500
-LEAST = 0.95
+MIN_SHARE = 0.95
 
 
 def opened(path: Path) -> tuple[Session, Card]:
@@ -64,7 +64,7 @@ def main(paths: list[str]) -> int:
     short = False
     for path, right in rights.items():
         low, high = wilson_interval(right, PHOTOS)
-        short |= right < LEAST * PHOTOS
+        short |= right < MIN_SHARE * PHOTOS
         print(
             f"{path}: {100 * right / PHOTOS:.1f} % of {PHOTOS} photos (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
         )

@@ -18,7 +18,7 @@ from device.scoring import wilson_interval
 from tests.tools.photo_accuracy import opened
 
 DRAWINGS = Path(__file__).parent / "drawings"
-LEAST_RIGHT = {"mnist_cnn": 207, "mnist_cnn_crop": 207, "mobilenet_v2": 207}  # of DRAWINGS
+MIN_RIGHT = {"mnist_cnn": 207, "mnist_cnn_crop": 207, "mobilenet_v2": 207}  # of DRAWINGS
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def main(folder: str, paths: list[str]) -> int:
         found = readings(session, card, labelled_pictures(Path(folder), card.labels).files)
         print(f"{path}: {line(found, card.min_score)}")
         right = sum(one.right for one in found)
-        short |= Path(folder).resolve() == DRAWINGS.resolve() and right < LEAST_RIGHT.get(card.model, 0)
+        short |= Path(folder).resolve() == DRAWINGS.resolve() and right < MIN_RIGHT.get(card.model, 0)
     return 1 if short else 0
 
 

@@ -27,7 +27,7 @@ from device.inference import classify
 from device.open_model import open_model
 
 READY = DATA / "ready"
-MOST_RATIO, MOST_MS = 1.1, 3.0
+MAX_RATIO, MAX_MS = 1.1, 3.0
 WAYS = {"/classify": "as programs ask", "/classify?top=10&prepared=1": "as the page asks"}
 
 
@@ -86,7 +86,7 @@ def main(models: tuple[Path, ...], rounds: int) -> None:
     for model in models or sorted(READY.glob("*.tflite")):
         for path, pairs in measured(model, rounds).items():
             alone, answered = ([pair[which] for pair in pairs] for which in (0, 1))
-            middle, limit = statistics.median(answered), MOST_RATIO * statistics.median(alone) + MOST_MS
+            middle, limit = statistics.median(answered), MAX_RATIO * statistics.median(alone) + MAX_MS
             broken |= middle > limit
             tenths = [statistics.quantiles(values, n=10)[-1] for values in (alone, answered)]
             click.echo(

@@ -14,8 +14,8 @@ from device.preprocessing.prepare import run_steps
 from train.data.dataset import NO_LABEL, DataReference, Dataset, Labels, Split, file_split, stratified_order
 
 HELD_OUT_SHARE = 3  # one picture in so many is held out to verify with
-LEAST_TO_CALIBRATE = 20
-LEAST_PICTURES = 29  # of which LEAST_TO_CALIBRATE are left where a third is held out
+MIN_TO_CALIBRATE = 20
+MIN_PICTURES = 29  # of which MIN_TO_CALIBRATE are left where a third is held out
 
 
 def calibration_reference(
@@ -53,11 +53,11 @@ def load_calibration(reference: DataReference, labels: Sequence[str]) -> Dataset
 def _check_enough(reference: DataReference, found: int, left_out: Counter[str]) -> None:
     """Raise EdgeproofError where too few of a folder's pictures are left to calibrate with."""
     alone = reference.validation is None
-    least = LEAST_PICTURES if alone else LEAST_TO_CALIBRATE
+    least = MIN_PICTURES if alone else MIN_TO_CALIBRATE
     if found >= least:
         return
     why = f" (left out: {left_out_text(left_out)})" if left_out else ""
-    held = f" (a third is held out to verify with, {LEAST_TO_CALIBRATE} have to be left to calibrate with)" if alone else ""
+    held = f" (a third is held out to verify with, {MIN_TO_CALIBRATE} have to be left to calibrate with)" if alone else ""
     raise EdgeproofError(
         f"{reference.path}: holds {found} usable pictures{why}, expected at least {least}{held}, better 300 and more, of "
         "every class: add pictures"

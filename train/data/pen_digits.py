@@ -21,7 +21,7 @@ from train.data.dataset import Labels, Pixels
 Point = tuple[float, float]  # across and down, 0..1 of the digit's box
 Points = npt.NDArray[np.float64]  # (N, 2)
 FINE = 4  # the picture is drawn so many times larger where its edges are soft
-MOST_TRIES = 100  # of a digit that the steps refuse: some in a hundred are
+MAX_TRIES = 100  # of a digit that the steps refuse: some in a hundred are
 STEPS = 12  # points of a curve between two of its given points
 
 
@@ -207,13 +207,13 @@ def prepared_pen_digits(count: int, steps: Sequence[Step], seed: int) -> tuple[P
 
 def _prepared(label: int, steps: Sequence[Step], random: np.random.Generator) -> Pixels:
     """Return a prepared digit. Raises PictureError where the steps refuse all that are drawn."""
-    for left in reversed(range(MOST_TRIES)):
+    for left in reversed(range(MAX_TRIES)):
         try:
             return run_steps(pen_digit(label, random), steps)
         except PictureError:  # such as a digit that fills its picture
             if not left:
                 raise
-    raise AssertionError("MOST_TRIES is not positive")
+    raise AssertionError("MAX_TRIES is not positive")
 
 
 def random_pen(random: np.random.Generator) -> tuple[Pen, int]:

@@ -8,7 +8,7 @@ large as that of the labels.
 from dataclasses import dataclass
 from typing import Any
 
-LEAST_PROBABILITY = 1e-30  # its logarithm is finite in float32, and so is the gradient there
+MIN_PROBABILITY = 1e-30  # its logarithm is finite in float32, and so is the gradient there
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Teaching:
         if len(targets.shape) == 1 or targets.shape[1] == 1:
             return of_labels
         wanted, given = targets[:, 1:], softened(probabilities, self.temperature)
-        ratio = ops.log(ops.maximum(wanted, LEAST_PROBABILITY)) - ops.log(ops.maximum(given, LEAST_PROBABILITY))
+        ratio = ops.log(ops.maximum(wanted, MIN_PROBABILITY)) - ops.log(ops.maximum(given, MIN_PROBABILITY))
         divergence = ops.sum(wanted * ratio, axis=1)  # of Kullback and Leibler
         return (1 - self.share) * of_labels + self.share * self.temperature**2 * divergence
 
@@ -51,7 +51,7 @@ def softened(probabilities: Any, temperature: float) -> Any:
     """Return the probabilities (N, classes) that a softmax of their logits over the temperature gives."""
     from keras import ops
 
-    return ops.softmax(ops.log(ops.maximum(probabilities, LEAST_PROBABILITY)) / temperature, axis=1)
+    return ops.softmax(ops.log(ops.maximum(probabilities, MIN_PROBABILITY)) / temperature, axis=1)
 
 
 def accuracy(targets: Any, probabilities: Any) -> Any:

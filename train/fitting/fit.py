@@ -112,9 +112,9 @@ class _PhaseRun:
         progress: Progress,
         checkpoint: Checkpoint | None,
         say: Say,
-        most_epochs: int | None = None,
+        max_epochs: int | None = None,
     ) -> None:
-        """Train from the epoch that `progress` has reached, at most `most_epochs` of them, and append to `history`."""
+        """Train from the epoch that `progress` has reached, at most `max_epochs` of them, and append to `history`."""
         import keras
 
         phase = self.phase
@@ -138,7 +138,7 @@ class _PhaseRun:
                 self._training_data(steps, first_step=progress.epochs * steps),
                 steps_per_epoch=steps,
                 initial_epoch=progress.epochs,
-                epochs=phase.epochs if most_epochs is None else min(phase.epochs, progress.epochs + most_epochs),
+                epochs=phase.epochs if max_epochs is None else min(phase.epochs, progress.epochs + max_epochs),
                 validation_data=self._validation_data(),
                 callbacks=[*callbacks, lines],
                 shuffle=False,  # shuffled below, by the seed

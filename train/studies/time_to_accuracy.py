@@ -18,7 +18,7 @@ from train.spec import Recipe
 
 GOAL = 0.986
 REPEATS = 3
-MOST_EPOCHS = 12  # a run that has not reached the goal by then never reaches it
+MAX_EPOCHS = 12  # a run that has not reached the goal by then never reaches it
 
 
 def seconds_to_goal(epochs: Sequence[tuple[float, float]]) -> float | None:
@@ -40,7 +40,7 @@ def tutorial_script(train: Examples, test: Examples, seed: int) -> list[tuple[fl
     network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     x, x_test = train.pixels.astype("float32"), test.pixels.astype("float32")
     epochs: list[tuple[float, float]] = []
-    while len(epochs) < MOST_EPOCHS and not (epochs and epochs[-1][0] >= GOAL):
+    while len(epochs) < MAX_EPOCHS and not (epochs and epochs[-1][0] >= GOAL):
         start_s = time.monotonic()
         network.fit(x, train.labels, batch_size=32, verbose=0)
         _, accuracy = network.evaluate(x_test, test.labels, verbose=0)
@@ -61,7 +61,7 @@ def this_project(recipe: str) -> Callable[[Examples, Examples, int], list[tuple[
         model = find_model("mnist_cnn")
         network: Any = model.build(10)
         given = model.spec.recipe(recipe).phases
-        phases = tuple(phase if phase.cosine else replace(phase, epochs=MOST_EPOCHS) for phase in given)
+        phases = tuple(phase if phase.cosine else replace(phase, epochs=MAX_EPOCHS) for phase in given)
         history = fit(network, Recipe(phases), train, test, seed)
         return [(epoch.val_accuracy, epoch.seconds) for epoch in history]
 

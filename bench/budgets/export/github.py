@@ -8,7 +8,7 @@ from bench.budgets.finding import Finding
 from common.verdict import Verdict
 from device.errors import EdgeproofError
 
-MOST_ANNOTATIONS = 10  # GitHub shows ten for each step and drops the rest
+MAX_ANNOTATIONS = 10  # GitHub shows ten for each step and drops the rest
 
 
 def annotations(findings: Sequence[Finding], environ: Mapping[str, str]) -> list[str]:
@@ -17,7 +17,7 @@ def annotations(findings: Sequence[Finding], environ: Mapping[str, str]) -> list
         return []
     failed = [finding for finding in findings if finding.verdict is Verdict.FAIL]
     undecided = [finding for finding in findings if finding.verdict is Verdict.INCONCLUSIVE]
-    return [_annotation(finding) for finding in [*failed, *undecided][:MOST_ANNOTATIONS]]
+    return [_annotation(finding) for finding in [*failed, *undecided][:MAX_ANNOTATIONS]]
 
 
 def refusal(reason: str, environ: Mapping[str, str]) -> list[str]:

@@ -20,7 +20,7 @@ REFUSALS = {
     "open": "refuses the model",
     "run": "cannot run the model",
 }  # by the page's stage in which an error came
-MOST_TEXT = 400  # of an error
+MAX_TEXT = 400  # of an error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class PageResult(Record):
                 raise ValueError(f"outputs of type {self.output_type!r}")
             return np.frombuffer(base64.b64decode(self.outputs, validate=True), kind)
         except (TypeError, ValueError, binascii.Error) as error:
-            raise RowCrashed(f"its page gave answers that cannot be read ({printable(str(error))[:MOST_TEXT]})") from error
+            raise RowCrashed(f"its page gave answers that cannot be read ({printable(str(error))[:MAX_TEXT]})") from error
 
     @property
     def latency_ns(self) -> npt.NDArray[np.int64]:
@@ -84,7 +84,7 @@ def read_result(document: Any, values: int) -> PageResult:
     Raises RowCrashed for every other error, and for what is no result.
     """
     if isinstance(document, dict) and "error" in document:
-        text = printable(" ".join(str(document["error"]).split()))[:MOST_TEXT] or "it gives no reason"
+        text = printable(" ".join(str(document["error"]).split()))[:MAX_TEXT] or "it gives no reason"
         stage = str(document.get("stage"))
         if stage in REFUSALS:
             raise RowRefused(f"the runtime {REFUSALS[stage]}: {text}")
@@ -93,9 +93,9 @@ def read_result(document: Any, values: int) -> PageResult:
         result = PageResult.from_json(document, "result")
     except Damaged as damage:
         raise RowCrashed(f"its page posted what is no result: {printable(str(damage))}") from damage
-    if printable(result.browser) != result.browser or len(result.browser) > MOST_TEXT:
+    if printable(result.browser) != result.browser or len(result.browser) > MAX_TEXT:
         raise RowCrashed("its page calls its browser what is no name")
-    if result.adapter is not None and (printable(result.adapter) != result.adapter or len(result.adapter) > MOST_TEXT):
+    if result.adapter is not None and (printable(result.adapter) != result.adapter or len(result.adapter) > MAX_TEXT):
         raise RowCrashed("its page calls its adapter what is no name")
     if len(result.values) != values:
         raise RowCrashed(f"its page gave {len(result.values):,} output values, expected {values:,}")

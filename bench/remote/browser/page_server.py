@@ -116,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if name != "result" or not length.isdecimal():
             self._refuse(HTTPStatus.NOT_FOUND if name != "result" else HTTPStatus.LENGTH_REQUIRED)
-        elif int(length) > visit.task.most_result_bytes:
+        elif int(length) > visit.task.max_result_bytes:
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         elif not visit.take(self.rfile.read(int(length))):
             self._refuse(HTTPStatus.CONFLICT)

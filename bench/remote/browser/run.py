@@ -36,7 +36,7 @@ from common.files import scratch_folder, sha256_of
 from device.errors import EdgeproofError
 from device.formats.model_file import model_size_bytes
 
-LEAST_PAGES = 5  # pages differ more than the calls in one
+MIN_PAGES = 5  # pages differ more than the calls in one
 
 
 @dataclass(kw_only=True)
@@ -62,7 +62,7 @@ class BrowserRun(DevicePart[BrowserRow]):
         super().__init__(device, request, say, stopping)
         self._packages = Path(filled_in(device.packages))
         mode = request.mode
-        pages = max(LEAST_PAGES, mode.processes)
+        pages = max(MIN_PAGES, mode.processes)
         self._timing = Timing(pages, -(-mode.queries // pages), mode.duration_s / pages)
         self._natives: dict[tuple[Path, str], Mapping[str, Any] | None] = {}
         self.rows = [
@@ -91,7 +91,7 @@ class BrowserRun(DevicePart[BrowserRow]):
     def _measure_row(self, row: BrowserRow, pages: Pages) -> None:
         session = session_for(row.found, row.subject.runtime, self._packages)
         pictures = self._request.pictures.of(row.found)
-        count = min(self._request.most_pictures or self._device.most_pictures or len(pictures.order), len(pictures.order))
+        count = min(self._request.max_pictures or self._device.max_pictures or len(pictures.order), len(pictures.order))
         unusable: dict[int, str] = {}
         pixels = pictures.split.prepared(row.found.card.preprocess, pictures.order[:count], unusable)
         row.native = self._native_answers(row, pixels, pages.scratch)

@@ -69,7 +69,7 @@ class Task:
         return b"".join(np.ascontiguousarray(tensor).tobytes() for tensor in chosen)
 
     @property
-    def most_result_bytes(self) -> int:
+    def max_result_bytes(self) -> int:
         """Return how long a result may be."""
         return OVERHEAD_BYTES + 2 * self.answers * self.outputs * OUTPUT_BYTES
 

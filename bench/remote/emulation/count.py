@@ -31,7 +31,7 @@ Say = Callable[[str], None]  # takes a line for people
 PICTURES = 20  # test pictures that a counted row answers, for its accuracy
 
 COLUMNS = ("row", "core", "steady M", "dot products M", "first M", "load M", "import M", "counter")
-LEAST_NEEDED = ("counter", "import M", "load M")
+LEFT_OUT_FIRST = ("counter", "import M", "load M")
 
 
 @dataclass
@@ -168,4 +168,4 @@ def counts_table(counted: Counted) -> list[str]:
         millions = [f"{number / 1e6:.3f}" for number in (instructions.steady_inference, *phases)]
         name = f"{subject.model} {subject.variant}.{subject.format} {subject.runtime}"
         cells.append([name, instructions.core, millions[0], dots, *millions[1:], instructions.counter])
-    return [*table_lines(COLUMNS, cells, LEAST_NEEDED), CANNOT_SEE]
+    return [*table_lines(COLUMNS, cells, LEFT_OUT_FIRST), CANNOT_SEE]

@@ -81,7 +81,7 @@ class InterpreterRun(DevicePart[MicroRow]):
         if found.format != "tflite":
             raise RowRefused("it reads .tflite files alone")
         pictures = self._request.pictures.of(found)
-        count = min(self._request.most_pictures or self._device.most_pictures or len(pictures.order), len(pictures.order))
+        count = min(self._request.max_pictures or self._device.max_pictures or len(pictures.order), len(pictures.order))
         unusable: dict[int, str] = {}
         pixels = pictures.split.prepared(found.card.preprocess, pictures.order[:count], unusable)
         row.measured = measured = interpreters.measure(found.path, found.card, pixels, scratch)

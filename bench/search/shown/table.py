@@ -9,7 +9,7 @@ from bench.search.shown.sentences import settings_words, shared_settings
 from bench.search.words import figure_number, figure_title
 from common.tables import table_lines
 
-LEAST_NEEDED = ("s", "epochs", "variant")
+LEFT_OUT_FIRST = ("s", "epochs", "variant")
 WINNER, ON_FRONT = "winner", "front"
 TEXTS = ("", "budget", "variant", "settings")  # columns that hold no numbers
 
@@ -27,7 +27,7 @@ def rows(search: SearchResult) -> list[list[str]]:
 
 def terminal_table(search: SearchResult) -> list[str]:
     """Return the table's lines for a terminal."""
-    return table_lines(columns(search), rows(search), LEAST_NEEDED)
+    return table_lines(columns(search), rows(search), LEFT_OUT_FIRST)
 
 
 def number_columns(search: SearchResult) -> frozenset[int]:

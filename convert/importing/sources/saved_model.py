@@ -44,7 +44,7 @@ from train.fitting.predict import BATCH
 
 EXPECTS = "the folder of a SavedModel"
 GRAPH = "saved_model.pb"
-MOST_GRAPH_BYTES = 2_000_000_000  # of a protobuf message
+MAX_GRAPH_BYTES = 2_000_000_000  # of a protobuf message
 UNSAFE_OPTION = "--unsafe-code"
 
 
@@ -184,8 +184,8 @@ def _meta_graph(folder: Path) -> Any:
     from tensorflow.core.protobuf import saved_model_pb2
 
     model = saved_model_pb2.SavedModel()
-    if (size := (folder / GRAPH).stat().st_size) > MOST_GRAPH_BYTES:
-        raise EdgeproofError(f"{folder}: {GRAPH} has {size / 1e9:.1f} GB, expected at most {MOST_GRAPH_BYTES / 1e9:.0f} GB")
+    if (size := (folder / GRAPH).stat().st_size) > MAX_GRAPH_BYTES:
+        raise EdgeproofError(f"{folder}: {GRAPH} has {size / 1e9:.1f} GB, expected at most {MAX_GRAPH_BYTES / 1e9:.0f} GB")
     try:
         model.ParseFromString((folder / GRAPH).read_bytes())
     except (DecodeError, OSError) as error:

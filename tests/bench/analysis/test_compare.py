@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.compare import COLUMNS, LEAST_NEEDED, cells, compare, ratio_text, summary, time_verdict
+from bench.analysis.compare import COLUMNS, LEFT_OUT_FIRST, cells, compare, ratio_text, summary, time_verdict
 from bench.analysis.wording import points_of, short_verdict
 from bench.results.measurement import Measurement
 from bench.stats.ratios import Ratio
@@ -151,7 +151,7 @@ class TestCells:
         found = compare(make_results([make_row(disturbed=first)]), make_results([make_row(disturbed=second)]))
         marks = [column for column, cell in zip(COLUMNS, cells(found.rows[0]), strict=True) if cell.endswith(" !")]
         assert marks == (["ratio [95 %]"] if marked else [])
-        assert "ratio [95 %]" not in LEAST_NEEDED  # it is seen at any width
+        assert "ratio [95 %]" not in LEFT_OUT_FIRST  # it is seen at any width
         assert any("not valid" in note for note in found.notes) is marked
 
     def test_without_an_interval_there_is_a_dash(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.budgets.export.bencher import bencher
-from bench.budgets.export.github import MOST_ANNOTATIONS, add_summary, annotations
+from bench.budgets.export.github import MAX_ANNOTATIONS, add_summary, annotations
 from bench.budgets.export.json_text import plain
 from bench.budgets.export.junit import junit
 from bench.budgets.export.lines import lines, number
@@ -85,7 +85,7 @@ class TestGithub:
     def test_annotates_at_most_ten_failures_first(self) -> None:
         many = [finding(Verdict.INCONCLUSIVE, n) for n in range(20)] + [finding(Verdict.FAIL, n) for n in range(3)]
         told = annotations(many, IN_GITHUB)
-        assert len(told) == MOST_ANNOTATIONS
+        assert len(told) == MAX_ANNOTATIONS
         assert [line.split()[0] for line in told] == ["::error"] * 3 + ["::warning"] * 7
 
     def test_says_nothing_elsewhere(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ class TestDeviceFiles:
     def test_an_interpreter_is_reached_in_no_other_way(self, tmp_path: Path) -> None:
         path = tmp_path / "tflite-micro.toml"
         path.write_text('description = "d"\ninterpreter = "tflite_micro"')
-        assert find_device(str(path)).most_pictures == 100
+        assert find_device(str(path)).max_pictures == 100
         path.write_text('description = "d"\ninterpreter = "tflite_micro"\nhost = "h"')
         with pytest.raises(EdgeproofError, match="key 'host'"):
             read_device(path)
@@ -59,7 +59,7 @@ class TestDeviceFiles:
         path = tmp_path / "kiosk.toml"
         path.write_text('description = "d"\nbrowser = ["chromium"]')
         device = find_device(str(path))
-        assert (device.times_count, device.most_pictures) == (True, 1000)
+        assert (device.times_count, device.max_pictures) == (True, 1000)
         path.write_text('description = "d"\nbrowser = ["chromium"]\nhost = "h"')
         with pytest.raises(EdgeproofError, match="key 'host'"):
             read_device(path)

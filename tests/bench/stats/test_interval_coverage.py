@@ -11,7 +11,7 @@ from bench.stats import percentiles
 from bench.stats.ratios import ratio
 
 TRIALS = 800
-LEAST, MOST = 0.95 - 3 * math.sqrt(0.95 * 0.05 / TRIALS), 0.99  # three standard errors of a share of that many
+MIN, MAX = 0.95 - 3 * math.sqrt(0.95 * 0.05 / TRIALS), 0.99  # three standard errors of a share of that many
 QUERIES = 80
 TRUE_MEDIAN_NS = 1_000_000
 QUERY_SPREAD = 0.10  # of a process's latencies, in logarithms
@@ -46,7 +46,7 @@ def test_the_interval_of_the_median_holds_it_in_95_percent_of_runs(processes: in
     for _ in range(TRIALS):
         low, high = percentiles.median_ci95_ns(run_of(random, draw, spread, processes))
         hits += low <= TRUE_MEDIAN_NS <= high
-    assert LEAST <= hits / TRIALS <= MOST
+    assert MIN <= hits / TRIALS <= MAX
 
 
 @pytest.mark.parametrize("draw", [normal, skewed])
@@ -58,7 +58,7 @@ def test_two_runs_of_one_thing_differ_beyond_their_interval_in_5_percent(process
         not ratio(run_of(random, draw, spread, processes), run_of(random, draw, spread, processes)).distinguishable
         for _ in range(TRIALS)
     )
-    assert LEAST <= alike / TRIALS <= MOST
+    assert MIN <= alike / TRIALS <= MAX
 
 
 def test_a_bootstrap_over_three_processes_would_not_hold_the_median_often_enough() -> None:

@@ -34,7 +34,7 @@ from tests.robustness.corpus.documents import BASELINE
 from tests.robustness.corpus.models import good_card
 
 FOLDER = Path(tempfile.mkdtemp(prefix="edgeproof-target-"))
-MOST_PIXELS = 4_000_000  # larger ones are tried by the corpus
+MAX_PIXELS = 4_000_000  # larger ones are tried by the corpus
 
 
 def tflite(data: bytes) -> None:
@@ -73,7 +73,7 @@ def results(data: bytes) -> None:
 def picture(data: bytes) -> None:
     """Decode a picture and prepare it."""
     image = read_picture(io.BytesIO(data))
-    if image.width * image.height <= MOST_PIXELS:
+    if image.width * image.height <= MAX_PIXELS:
         prepare(image, Card.from_json(good_card()))
 
 

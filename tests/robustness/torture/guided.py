@@ -17,8 +17,8 @@ from tests.robustness.torture.counts import Count
 PART = "guided"
 CASES = 20_000  # of each target
 PROCESS_CASES = 4_000  # of one process: atheris's own memory grows by some 90 kB with each
-MOST_S = 10  # of one case, as everywhere in the torture
-MOST_MB = 1_000
+MAX_S = 10  # of one case, as everywhere in the torture
+MAX_MB = 1_000
 PICTURES = GOOD.parent / "pictures"
 
 
@@ -51,7 +51,7 @@ def _fuzzed(target: str) -> Count:
         while tried < CASES and not lost:
             command = [sys.executable, "-m", "tests.robustness.torture._guided_target", target, str(corpus)]
             command += [f"-runs={PROCESS_CASES}", f"-seed={1 + tried}", f"-artifact_prefix={name}/"]
-            command += [f"-timeout={MOST_S}", f"-rss_limit_mb={MOST_MB}"]
+            command += [f"-timeout={MAX_S}", f"-rss_limit_mb={MAX_MB}"]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
             tried += PROCESS_CASES
             lost = int(done.returncode != 0)

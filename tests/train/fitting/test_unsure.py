@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from train.fitting.unsure import MOST_RIGHT, unsure_below
+from train.fitting.unsure import MAX_RIGHT, unsure_below
 
 
 def answers(*tops: float, right: bool) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
@@ -21,7 +21,7 @@ def test_it_is_as_high_as_three_quarters_of_the_wrong_answers_need() -> None:
 def test_few_right_answers_fall_below_it() -> None:
     tops = np.linspace(0.55, 0.999, 1_000)
     threshold = unsure_below(*answers(*tops, right=True), *answers(0.99, 0.995, right=False))
-    assert MOST_RIGHT - 0.002 <= np.mean(tops < threshold) <= MOST_RIGHT
+    assert MAX_RIGHT - 0.002 <= np.mean(tops < threshold) <= MAX_RIGHT
 
 
 def test_the_wrong_answers_of_the_validation_part_do_not_count() -> None:

@@ -6,7 +6,7 @@ const ARRAYS = {
 };
 const STEP_WATCH_MS = 100; // how long the clock's steps are watched
 const STEPS_A_BLOCK = 200; // a timed block lasts at least so many steps of the clock
-const MOST_CALLS_A_BLOCK = 1000;
+const MAX_CALLS_A_BLOCK = 1000;
 const TRIAL_CALLS = 5;
 const WARM_UP_BLOCK_MS = 100;
 const WARM_UP_LIMIT_MS = 5000;
@@ -156,7 +156,7 @@ async function measure(task) {
   const warm = await warmUp(run, inputs);
   const trialMs = await timedBlock(run, inputs, 0, TRIAL_CALLS);
   const wanted = Math.ceil((STEPS_A_BLOCK * stepMs) / Math.max(trialMs, stepMs / TRIAL_CALLS));
-  const block = Math.min(Math.max(wanted, 1), MOST_CALLS_A_BLOCK);
+  const block = Math.min(Math.max(wanted, 1), MAX_CALLS_A_BLOCK);
   const samplesMs = await timed(run, inputs, block, task);
   return {
     ...where, browser: await browserName(), isolated: crossOriginIsolated, step_ms: stepMs,
