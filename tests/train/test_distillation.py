@@ -152,12 +152,12 @@ class TestResume:
 @pytest.mark.slow
 class TestCommands:
     def test_the_card_names_the_teachers_and_the_history_shows_them(self, digit_folder: Path, tmp_path: Path) -> None:
-        options = ["--data", str(digit_folder), "--recipe", "taught", "--name", "taught", "--seed", "5"]
+        options = ["--data", str(digit_folder), "--recipe", "best", "--name", "taught", "--seed", "5"]
         result = run_module("train", "run", "mnist_cnn", *options, cwd=tmp_path)
         assert result.code == 0, result.stderr
         folder = tmp_path / "build" / "mnist_cnn@taught"
         told = json.loads((folder / "mnist_cnn.card.json").read_text())["provenance"]["distillation"]
-        about = find_model("mnist_cnn").spec.recipe("taught").distillation
+        about = find_model("mnist_cnn").spec.recipe("best").distillation
         assert about is not None
         assert [teacher["seed"] for teacher in told["teachers"]] == teacher_seeds(5, about.teachers)
         assert (told["temperature"], told["share"], told["filters"]) == (about.temperature, about.share, about.filters)
@@ -168,7 +168,7 @@ class TestCommands:
     def test_a_sweep_trains_the_teachers_too(self, digit_folder: Path, tmp_path: Path) -> None:
         options = [
             "--set",
-            "recipe=taught",
+            "recipe=best",
             "--set",
             "epochs=1",
             "--set",
