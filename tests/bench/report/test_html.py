@@ -22,9 +22,9 @@ from bench.results.history import History
 from bench.results.row import PathSpans, Skipped
 from bench.results.store import Results
 from bench.search.budget_line import broken
-from bench.search.lead import concluded
 from bench.search.result import Limit
 from bench.search.shown.section import section_of
+from bench.search.winner import concluded
 from tests.conftest import ROOT, run_module
 from tests.support.results_builder import CLASSES, ENVIRONMENT, make_results, make_row, saved
 from tests.support.searching.searches import paired, search, trial, unfinished
