@@ -118,10 +118,7 @@ class Agent:
     def kill_child(self) -> None:
         child = self.child
         if child is not None and child.poll() is None:
-            try:
-                os.killpg(child.pid, signal.SIGKILL)
-            except OSError:
-                pass
+            kill_group(child.pid)
 
     def path(self, name: str) -> str:
         whole = os.path.normpath(os.path.join(self.folder, name))
@@ -258,39 +255,11 @@ class Agent:
     def do_run(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run a command in a session of its own and read some files meanwhile. Returns its whole output."""
         began_s = time.monotonic()
-        watched = []
         with tempfile.TemporaryFile(dir=self.path("tmp")) as output, tempfile.TemporaryFile(dir=self.path("tmp")) as errors:
-            try:
-                self.child = subprocess.Popen(
-                    request["argv"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=errors,
-                    cwd=self.folder,
-                    start_new_session=True,
-                    preexec_fn=die_with_parent,
-                )
-            except OSError as error:
-                raise RequestRefused("missing", "%s cannot be started: %s" % (request["argv"][0], error.strerror))
-            timed_out, looked_s = False, began_s
-            while self.child.poll() is None:
-                now_s = time.monotonic()
-                if now_s - began_s > request["kill_after_s"]:
-                    timed_out = True
-                    self.kill_child()
-                if request.get("watch") and now_s - looked_s >= request["watch_every_s"]:
-                    looked_s = now_s
-                    watched.append(read_files(request["watch"]))
-                try:
-                    self.child.wait(0.05 if now_s - began_s < 1 else 0.25)
-                except subprocess.TimeoutExpired:
-                    pass
-            code = self.child.returncode
-            # No child of the command may outlive it.
-            try:
-                os.killpg(self.child.pid, signal.SIGKILL)
-            except OSError:
-                pass
+            child = self.start(request["argv"], output, errors)
+            timed_out, watched = self.wait(child, request, began_s)
+            code = child.returncode
+            kill_group(child.pid)  # no child of the command may outlive it
             self.child = None
             return {
                 "code": code,
@@ -300,6 +269,53 @@ class Agent:
                 "watched": watched,
                 "wall_s": time.monotonic() - began_s,
             }
+
+    def start(self, argv: list[str], output: IO[bytes], errors: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a command in a session of its own; from now on the watchdog kills it."""
+        try:
+            self.child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                cwd=self.folder,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+        except OSError as error:
+            raise RequestRefused("missing", "%s cannot be started: %s" % (argv[0], error.strerror))
+        return self.child
+
+    def wait(
+        self, child: subprocess.Popen[bytes], request: dict[str, Any], began_s: float
+    ) -> tuple[bool, list[dict[str, str]]]:
+        """Wait for the command's end, or end it after `kill_after_s`.
+
+        Return whether it was ended, and what was read of the watched files, every `watch_every_s`.
+        """
+        timed_out, looked_s = False, began_s
+        watched = []
+        while child.poll() is None:
+            now_s = time.monotonic()
+            if now_s - began_s > request["kill_after_s"]:
+                timed_out = True
+                self.kill_child()
+            if request.get("watch") and now_s - looked_s >= request["watch_every_s"]:
+                looked_s = now_s
+                watched.append(read_files(request["watch"]))
+            try:
+                child.wait(0.05 if now_s - began_s < 1 else 0.25)
+            except subprocess.TimeoutExpired:
+                pass
+        return timed_out, watched
+
+
+def kill_group(number: int) -> None:
+    """Kill all processes of a group, if there are any."""
+    try:
+        os.killpg(number, signal.SIGKILL)
+    except OSError:
+        pass
 
 
 def die_with_parent() -> None:
