@@ -61,6 +61,7 @@ class Agent:
     # -- the connection
 
     def say(self, document: dict[str, Any]) -> None:
+        """Send a JSON object as a line; stop where nobody listens any more."""
         data = json.dumps(document).encode() + b"\n"
         try:
             with self.saying:
@@ -83,6 +84,7 @@ class Agent:
                 self.stop()
 
     def read_line(self) -> bytes:
+        """Return the next line of standard input, without its end."""
         while b"\n" not in self.pending:
             self.pending += self.receive()
         line, self.pending = self.pending.split(b"\n", 1)
@@ -100,6 +102,7 @@ class Agent:
                 self.requests.put(request)
 
     def answer(self, request: dict[str, Any]) -> None:
+        """Meet a request and send the result, or why it cannot be met."""
         try:
             found = getattr(self, "do_" + request["op"])(request)
             self.say({"id": request["id"], "ok": found})
@@ -110,17 +113,20 @@ class Agent:
             self.say({"id": request["id"], "error": {"kind": kind, "message": str(error)}})
 
     def stop(self, *_: object) -> NoReturn:
+        """Kill the command, remove the file that is being written, and end."""
         self.kill_child()
         if self.temporary:
             remove(self.temporary)
         os._exit(0)
 
     def kill_child(self) -> None:
+        """Kill the command that runs, with all its children."""
         child = self.child
         if child is not None and child.poll() is None:
             kill_group(child.pid)
 
     def path(self, name: str) -> str:
+        """Return the whole path of a name in the run's folder; refuse one outside."""
         whole = os.path.normpath(os.path.join(self.folder, name))
         if not whole.startswith(self.folder + os.sep):
             raise RequestRefused("usage", "%s is outside the folder" % name)
@@ -222,6 +228,7 @@ class Agent:
         return {}
 
     def unpack(self, archive: str, target: str) -> None:
+        """Unpack a ZIP archive without folders; its folder gets its name when it is complete."""
         folder = tempfile.mkdtemp(dir=self.path("tmp"))
         archive_path, self.temporary = archive, folder
         try:
@@ -236,6 +243,7 @@ class Agent:
             self.temporary = archive_path
 
     def do_remove(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Remove files and folders."""
         for name in request["paths"]:
             remove(self.path(name))
         return {}

@@ -151,6 +151,7 @@ class Engine:
 
     @property
     def spent_s(self) -> float:
+        """Return how long the search has run, in seconds, with the time before it was interrupted."""
         return time.monotonic() - self._begin_s
 
     @property

@@ -139,6 +139,7 @@ class Study:
 
     @spent_s.setter
     def spent_s(self, seconds: float) -> None:
+        """Keep how long the search has run in all, in seconds."""
         with self._writing():
             self._study.set_user_attr("spent_s", seconds)
 
