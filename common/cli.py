@@ -45,6 +45,7 @@ class Commands(click.Group):
     """A group whose --help lists each command with the whole first sentence of its own help."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands for --help."""
         rows = [(name, first_sentence(self.commands[name])) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)

@@ -22,6 +22,7 @@ class Interval:
         return Interval(value, value, value)
 
     def scaled(self, factor: float) -> "Interval":
+        """Return it in another unit: the value and both borders times `factor`, which is above 0."""
         return Interval(self.value * factor, self.low * factor, self.high * factor)
 
 

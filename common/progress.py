@@ -23,9 +23,11 @@ class Board(Protocol):
     def begin(self, what: str, total: int | None, *, timing: bool) -> Any:
         """Show a task and return its handle. With `timing`, nothing is printed except when it advances."""
 
-    def advance(self, task: Any, count: int) -> None: ...
+    def advance(self, task: Any, count: int) -> None:
+        """Count steps of a task as done."""
 
-    def end(self, task: Any) -> None: ...
+    def end(self, task: Any) -> None:
+        """Take a task away."""
 
 
 class Lines:
@@ -40,6 +42,7 @@ class Lines:
         self._thread: threading.Thread | None = None
 
     def begin(self, what: str, total: int | None, *, timing: bool) -> "_Task":
+        """Begin a task and return it; the first one starts the thread that writes lines."""
         with self._lock:
             if not self._tasks:
                 self._last_s = self._clock()
@@ -52,12 +55,14 @@ class Lines:
         return task
 
     def advance(self, task: "_Task", count: int) -> None:
+        """Count steps of a task as done; the line of a timed task is written here."""
         with self._lock:
             task.done += count
             if task.timing:
                 self._write_if_due()
 
     def end(self, task: "_Task") -> None:
+        """Take a task away; the last one ends the thread."""
         with self._lock:
             self._tasks.remove(task)
             if not self._tasks:
@@ -106,6 +111,7 @@ class Bars:
         self._tasks: list[Any] = []
 
     def begin(self, what: str, total: int | None, *, timing: bool) -> Any:
+        """Begin a task and return it; the first one shows the bars."""
         with self._lock:
             if self._progress is None:
                 self._progress = _bars(self._console, refresh=not timing)
@@ -115,12 +121,14 @@ class Bars:
             return task
 
     def advance(self, task: Any, count: int) -> None:
+        """Count steps of a task as done; bars that do not refresh themselves are drawn here."""
         with self._lock:
             self._progress.advance(task, count)
             if not self._progress.live.auto_refresh:
                 self._progress.refresh()
 
     def end(self, task: Any) -> None:
+        """Take a task away; the last one removes the bars."""
         with self._lock:
             self._tasks.remove(task)
             self._progress.remove_task(task)

@@ -28,6 +28,7 @@ class Compared:
     accuracy: Paired | None  # the first's less the second's
 
     def to_json(self) -> dict[str, Any]:
+        """Return it as JSON: the row, its two times and sizes, and how latency and accuracy changed."""
         found = self.accuracy
         accuracy = None
         if found is not None:
@@ -54,6 +55,7 @@ class Comparison:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
+        """Return it as JSON: the rows of both files, their mean ratio, the rows of one file only, and the notes."""
         return {
             "rows": [row.to_json() for row in self.rows],
             "geometric_mean": _ratio_json(self.mean),

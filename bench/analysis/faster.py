@@ -28,7 +28,8 @@ THREADS = 1
 class TakesTurns(Protocol):
     """Measures a new process of each side, in turns."""
 
-    def round(self, sides: Sequence[Side], order: random.Random) -> Round: ...
+    def round(self, sides: Sequence[Side], order: random.Random) -> Round:
+        """Measure a new process of each side in turns, started in random order."""
 
 
 def sides_of(artifacts: Sequence[Artifact], runtimes: Sequence[str]) -> list[Side]:

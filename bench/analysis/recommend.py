@@ -31,10 +31,12 @@ class Candidate:
 
     @property
     def verdict(self) -> Verdict:
+        """Return the verdict over all limits."""
         return overall(_verdict(finding) for finding in self.findings)
 
     @property
     def worst_excess(self) -> float:
+        """Return the largest excess over a limit, as a share of the limit; 0 or less: it keeps all that are measured."""
         return max((excess(finding) for finding in self.findings), default=0.0)
 
     @property
@@ -53,6 +55,7 @@ class Recommendation:
     considered: tuple[Candidate, ...]
 
     def to_json(self) -> dict[str, Any]:
+        """Return it as JSON: the verdict, the chosen row, why, and all rows that were considered."""
         return {"verdict": _word(self.verdict), "chosen": _to_json(self.chosen), "why": list(self.lines)} | {
             "considered": [_to_json(candidate) for candidate in self.considered]
         }
@@ -103,6 +106,7 @@ class OnMachine:
         return (f"{self.file}: {self.device}, {self.machine}:", *(f"  {line}" for line in self.found.lines))
 
     def to_json(self) -> dict[str, Any]:
+        """Return it as JSON: the file, the device and the machine, then the fields of the recommendation."""
         return {"file": self.file, "device": self.device, "machine": self.machine, **self.found.to_json()}
 
 

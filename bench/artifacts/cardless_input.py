@@ -13,8 +13,10 @@ class CardlessInput:
     understood: str = ""  # a line for people: what was read from the file, and what the options say
 
     def to_json(self) -> dict[str, Any]:
+        """Return it as JSON: the shapes by the names of the inputs."""
         return {"shapes": {name: list(shape) for name, shape in self.shapes.items()}}
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> "CardlessInput":
+        """Return what `to_json` gave."""
         return CardlessInput(document["shapes"])

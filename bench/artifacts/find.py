@@ -29,6 +29,7 @@ class Artifact:
 
     @property
     def name(self) -> str | None:
+        """Return the NAME of `MODEL@NAME`; None for a model without one."""
         name = self.card.document.get("name")
         return None if name is None else str(name)
 

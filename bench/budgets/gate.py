@@ -11,20 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.artifacts.evaluation_pictures import own_pictures_text
-from bench.artifacts.find import Artifact
-from bench.budgets.baseline import Baseline, artifact_text, differences, key_of
-from bench.budgets.device_match import names_of
-from bench.budgets.figures import no_time, pictures
+from bench.budgets.baseline import Baseline, differences
+from bench.budgets.figures import pictures
 from bench.budgets.finding import Finding, NotJudged
-from bench.budgets.kinds import Comparison, keys_against
+from bench.budgets.gate_pairs import Pair, is_count
+from bench.budgets.kinds import Comparison
 from bench.budgets.limit import Limit
 from bench.budgets.present_limits import Known, judge_present, measured_rows, own_figures
-from bench.budgets.rules import Budgets, refuse_unmatched
 from bench.machine.environment import Environment
 from bench.measure.fresh_processes import Answers, Process, Side, SideFailed
 from bench.measure.interleaving import Round
 from bench.results.instruction_counts import Instructions
-from bench.results.row import HOST, ResultRow
+from bench.results.row import ResultRow
 from bench.results.store import Results
 from bench.stats.sequential_test import Judgement, judge_sequentially
 from common.files import sha256_of
@@ -32,7 +30,7 @@ from common.interval import Interval
 from common.paired_accuracy import Paired
 from common.progress import task_progress
 from common.verdict import Verdict, judge
-from device.errors import EdgeproofError, RuntimeMissing
+from device.errors import RuntimeMissing
 
 Say = Callable[[str], None]
 Clock = Callable[[], float]  # seconds
@@ -42,26 +40,14 @@ CountKey = tuple[str | None, ...]  # the artifact's SHA-256, the runtime, its ve
 class Measures(Protocol):
     """Measures sides in fresh processes."""
 
-    def process(self, side: Side) -> Process: ...
+    def process(self, side: Side) -> Process:
+        """Measure in one new process. Raises SideFailed where it is refused or crashes."""
 
-    def round(self, sides: Sequence[Side], order: random.Random) -> Round: ...
+    def round(self, sides: Sequence[Side], order: random.Random) -> Round:
+        """Measure a new process of each side in turns, started in random order. Raises SideFailed as `process` does."""
 
-    def answers(self, side: Side) -> Answers: ...
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A row of the baseline and the artifact that is compared with it."""
-
-    row: ResultRow
-    base: Side
-    candidate: Side
-    limits: tuple[Limit, ...]  # of its comparison
-    absolute: tuple[Limit, ...] = ()  # of the candidate's own figures
-
-    @property
-    def unchanged(self) -> bool:
-        return sha256_of(self.base.found.path) == sha256_of(self.candidate.found.path)
+    def answers(self, side: Side) -> Answers:
+        """Return the answers to all test pictures of the artifact's data set. Raises SideFailed as `process` does."""
 
 
 @dataclass(frozen=True)
@@ -74,70 +60,6 @@ class Setting:
     counts: Mapping[CountKey, float] | None = None  # instructions of steady inference
     data: Path | None = None  # test pictures; None: the artifacts' own
     measured: Results | None = None  # of this machine: rows of the candidates show figures that the gate does not measure
-
-
-def pairs_of(
-    baseline: Baseline,
-    candidates: Sequence[Artifact],
-    budgets: Budgets,
-    environment: Environment,
-    all_named: bool,
-    devices: Path | None = None,
-) -> list[Pair]:
-    """Return the pairs to compare. With `all_named` only the candidates are compared, else the whole baseline.
-
-    Raises EdgeproofError for an artifact without counterpart, for a rule that matches nothing, and where no budget applies.
-    """
-    before = {key_of(found): found for found in baseline.artifacts}
-    now: dict[tuple[str, str | None, str, str], Artifact] = {}
-    for found in candidates:
-        other = now.setdefault(key_of(found), found)
-        if other is not found and other.path != found.path:
-            raise EdgeproofError(f"{other.path}, {found.path}: both are {artifact_text(found)}: name the right one")
-    for key, found in now.items() if all_named else ():
-        if key not in before:
-            raise EdgeproofError(
-                f"{found.path}: the baseline {baseline.folder} has none of {artifact_text(found)}: save it there first"
-            )
-    if not all_named:
-        refuse_unmatched(
-            budgets.limited("baseline"), [row.subject for row in baseline.results.rows], f"the baseline {baseline.folder}"
-        )
-        for key in before.keys() - now.keys():
-            raise EdgeproofError(
-                f"{baseline.folder}: {artifact_text(before[key])} has no counterpart in build/: make it, or name FILE..."
-            )
-    pairs = [
-        _pair(row, before[key], now[key], budgets, names_of(row.subject.device, {HOST: environment}, devices))
-        for key in sorted(before.keys() & now.keys(), key=str)
-        for row in baseline.rows_of(before[key])
-    ]
-    if not any(pair.limits for pair in pairs):
-        raise EdgeproofError(
-            f"{budgets.path}: none of its {', '.join(keys_against('baseline'))} is about what is compared: a gate must "
-            "not pass without a measurement"
-        )
-    return [pair for pair in pairs if pair.limits or pair.absolute]
-
-
-def _pair(row: ResultRow, base: Artifact, candidate: Artifact, budgets: Budgets, names: set[str]) -> Pair:
-    absolute = budgets.of(row.subject, names, "results")
-    return Pair(row, _side(base, row), _side(candidate, row), tuple(_limits(row, budgets, names)), tuple(absolute))
-
-
-def _limits(row: ResultRow, budgets: Budgets, names: set[str]) -> list[Limit]:
-    """Return the limits of a row; for a row of another machine only those of counts, since times are measured here.
-
-    A browser is on this machine.
-    """
-    limits = budgets.of(row.subject, names, "baseline")
-    if row.subject.device != HOST and row.browser is None:
-        return [limit for limit in limits if _is_count(limit)]
-    return [limit for limit in limits if not limit.kind.timed or not no_time(row)]
-
-
-def _is_count(limit: Limit) -> bool:
-    return limit.kind.comparison is Comparison.COUNTS
 
 
 def counts_in(results: Results | None) -> dict[CountKey, float]:
@@ -213,7 +135,7 @@ class _Remembering:
 def _compare(
     pair: Pair, saved: Environment | None, environment: Environment, measures: Measures, setting: Setting, say: Say
 ) -> list[Finding]:
-    if all(_is_count(limit) for limit in pair.limits):
+    if all(is_count(limit) for limit in pair.limits):
         return [_instructions(pair, limit, setting) for limit in pair.limits]
     try:
         version = measures.process(pair.base).runtime_version
@@ -307,11 +229,6 @@ def _finding(
     pair: Pair, limit: Limit, verdict: Verdict | NotJudged, measured: Interval | None, samples: str, reason: str, advice: str
 ) -> Finding:
     return Finding(limit, pair.row.key, verdict, measured, samples, reason, advice)
-
-
-def _side(found: Artifact, row: ResultRow) -> Side:
-    subject = row.subject
-    return Side(found, subject.runtime, subject.threads, subject.device)
 
 
 def _times(ratio: Interval) -> str:

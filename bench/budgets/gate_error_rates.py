@@ -53,6 +53,7 @@ class Setting:
 
     @property
     def rounds(self) -> int:
+        """Return how many rounds the gate measures in its time, at least those before its first look."""
         return max(FIRST_LOOK, int(self.seconds / self.noise.round_s))
 
 

@@ -42,6 +42,7 @@ class Kind:
 
     @property
     def at_most(self) -> bool:
+        """Say whether the limit is an upper one."""
         return self.key.startswith("max_")
 
     @property

@@ -38,7 +38,8 @@ Clock = Callable[[], float]  # seconds
 class MeasuresProcesses(Protocol):
     """Measures a side in a fresh process."""
 
-    def process(self, side: Side) -> Process: ...
+    def process(self, side: Side) -> Process:
+        """Measure in one new process. Raises SideFailed where it is refused or crashes."""
 
 
 def measure_and_check(path: Path, budgets: Budgets, max_time_s: float, say: Say, data: Path | None = None) -> list[Finding]:

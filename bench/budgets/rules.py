@@ -34,6 +34,7 @@ class Rule:
 
     @property
     def text(self) -> str:
+        """Return which rows the rule is about, for people: "model mnist_cnn, device pi4", or "every row"."""
         return ", ".join(f"{name} {pattern}" for name, pattern in self.selectors.items()) or "every row"
 
     @property

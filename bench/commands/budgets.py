@@ -1,5 +1,6 @@
 """Commands that judge: check, gate, baseline save."""
 
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,24 @@ def _measured_findings(results: Path, budgets: Path | None, data: Path | None, m
         return measure_and_check(results, rules, max_time, click.echo, data)
 
 
+@dataclass(frozen=True)
+class GateOptions:
+    """What `bench gate` compares and how it measures; the help texts of its options explain them."""
+
+    files: tuple[Path, ...]
+    baseline: Path | None
+    data: Path | None
+    max_time: float  # seconds
+    seed: int
+    results: Path
+    budgets: Path | None
+
+    @property
+    def inputs(self) -> list[Path | None]:
+        """Return the files and folders that are read besides the results; None: one that was not given."""
+        return [*self.files, self.budgets, self.baseline, self.data]
+
+
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
 @click.option(
@@ -84,42 +103,27 @@ def _measured_findings(results: Path, budgets: Path | None, data: Path | None, m
     help="Results of FILE...: figures that the gate does not measure.",
 )
 @judging
-def gate(
-    files: tuple[Path, ...],
-    baseline: Path | None,
-    data: Path | None,
-    max_time: float,
-    seed: int,
-    results: Path,
-    budgets: Path | None,
-    **outputs: Any,
-) -> int:
+def gate(**given: Any) -> int:
     """Measure FILE... (default: build/) and the baseline in turns: 0 pass, 1 a regression, 3 inconclusive.
 
     The budgets of the files themselves, as of their size, are judged too, if the gate or the results know their figures.
     """
     from bench.budgets.output import Outputs, publish, telling_refusals
 
-    wanted = Outputs(**outputs)
-    wanted.refuse_inputs(results, [*files, budgets, baseline, data])
+    options = GateOptions(**{field.name: given.pop(field.name) for field in fields(GateOptions)})
+    wanted = Outputs(**given)
+    wanted.refuse_inputs(options.results, options.inputs)
     with telling_refusals(wanted, click.echo):
-        findings, folder = _compared(files, baseline, data, max_time, seed, results, budgets)
+        findings, folder = _compared(options)
         return publish(findings, f"Compared with {folder}/", wanted, click.echo)
 
 
-def _compared(
-    files: tuple[Path, ...],
-    baseline: Path | None,
-    data: Path | None,
-    max_time: float,
-    seed: int,
-    results: Path,
-    budgets: Path | None,
-) -> "tuple[list[Finding], Path]":
+def _compared(options: GateOptions) -> "tuple[list[Finding], Path]":
     """Return the findings, and the baseline's folder."""
     from bench.artifacts.find import find_artifacts
     from bench.budgets.baseline import load, without
-    from bench.budgets.gate import Setting, counts_in, gate as gate_pairs, pairs_of, unjudged
+    from bench.budgets.gate import Setting, counts_in, gate as compare_pairs, unjudged
+    from bench.budgets.gate_pairs import pairs_of
     from bench.budgets.present_limits import not_judged, results_if_there
     from bench.budgets.rules import load_budgets
     from bench.machine import environment
@@ -127,15 +131,17 @@ def _compared(
     from bench.remote.browser.sides import with_browsers
     from common.project import baseline_path, budgets_path
 
-    rules, before, current = load_budgets(budgets_path(budgets)), load(baseline_path(baseline)), environment.describe()
-    candidates = find_artifacts(files)
-    pairs = pairs_of(before, candidates, rules, current, all_named=bool(files))
+    rules, before = load_budgets(budgets_path(options.budgets)), load(baseline_path(options.baseline))
+    current = environment.describe()
+    candidates = find_artifacts(options.files)
+    pairs = pairs_of(before, candidates, rules, current, all_named=bool(options.files))
     for text in without(before.artifacts, candidates):
         click.echo(f"not compared: {text}, which {before.folder} holds too")
-    with FreshProcesses(click.echo, data=data) as fresh, with_browsers(fresh, data) as measures:
-        measured = results_if_there(results)
-        setting = Setting(max_time, seed, counts=counts_in(measured), data=data, measured=measured)
-        findings = gate_pairs(pairs, before, current, measures, setting, click.echo)
+    with FreshProcesses(click.echo, data=options.data) as fresh, with_browsers(fresh, options.data) as measures:
+        measured = results_if_there(options.results)
+        counts = counts_in(measured)
+        setting = Setting(options.max_time, options.seed, counts=counts, data=options.data, measured=measured)
+        findings = compare_pairs(pairs, before, current, measures, setting, click.echo)
     next_step = "`edgeproof bench run FILE...`, then `edgeproof bench check`, which judges them"
     left = not_judged(rules, [pair.row.subject for pair in pairs], unjudged(pairs, findings), next_step)
     if left:

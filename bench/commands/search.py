@@ -11,7 +11,7 @@ from common.cli import SEEDS, Number, count_from, is_name
 from common.paths import BUILD
 
 if TYPE_CHECKING:
-    from bench.search.question import Question
+    from bench.search.spec import SearchSpec
 
 MINIMIZED = ("latency", "instructions", "size", "flash", "arena", "memory")
 LIMIT_OPTIONS = {  # of the budget: the figure, and how many of its units one of the option's is
@@ -77,8 +77,8 @@ def search(model: str, **given: Any) -> int:
     Trials see validation pictures only; the test pictures are looked at for the winner. The same command again goes on
     where an interrupted one stopped. Exit code 1: nothing keeps the budget.
     """
-    from bench.search.question import Effort
     from bench.search.run import run_search
+    from bench.search.spec import Effort
 
     limits = {name: given.pop(name) for name in LIMIT_OPTIONS}
     options = SearchOptions(**given)
@@ -89,13 +89,13 @@ def search(model: str, **given: Any) -> int:
     if not is_name(options.name):
         raise click.UsageError(f"--name {options.name!r}: expected letters, digits, '-', '_' and '.' only")
     effort = Effort(options.trials, options.max_time, options.jobs, options.dask, options.target)
-    return run_search(_question(model, limits, options), BUILD / f"{model}@{options.name}", effort, click.echo)
+    return run_search(_spec(model, limits, options), BUILD / f"{model}@{options.name}", effort, click.echo)
 
 
-def _question(model: str, limits: dict[str, float | None], options: SearchOptions) -> "Question":
+def _spec(model: str, limits: dict[str, float | None], options: SearchOptions) -> "SearchSpec":
     from bench.search.budget_line import TIMED
-    from bench.search.question import FIGURES, Question, reference_for
     from bench.search.space import read_space
+    from bench.search.spec import FIGURES, SearchSpec, reference_for
     from train.data.dataset import DataReference
     from train.data.folders import load_folder
 
@@ -106,7 +106,7 @@ def _question(model: str, limits: dict[str, float | None], options: SearchOption
     reference = reference_for(model, space.artifacts[0][0], options.reference) if timed else None
     data = (DataReference("mnist") if options.data is None else load_folder(options.data).reference).to_json()
     core = options.core if "instructions" in {minimize, *(limit.figure for limit in wanted)} else ""
-    return Question(model, minimize, wanted, space, options.seed, data, core, reference)
+    return SearchSpec(model, minimize, wanted, space, options.seed, data, core, reference)
 
 
 def _limit(option: str, value: float) -> Any:

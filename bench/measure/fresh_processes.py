@@ -64,6 +64,7 @@ class Answers:
 
     @property
     def right(self) -> int:
+        """Return how many answers are right."""
         return int((self.predictions == self.labels).sum())
 
 

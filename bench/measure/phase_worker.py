@@ -61,54 +61,72 @@ def main() -> int:
     return EXIT_OK
 
 
+class _Stopped(Exception):
+    """The phase after which the job is to stop has ended."""
+
+
 def run(job: dict[str, Any]) -> dict[str, Any]:
     """Run the phases up to `stop_after` (FIRST: the steady inferences too), then what else the job asks for.
 
     `job` is what bench/measure/phases.py writes.
     """
-    how, stop_after = job["marks"], job["stop_after"]
     path = Path(job["model"])
+    card = _card_of(path)
+    picture = first_picture(card)
+    try:
+        session, startup_ns = _run_phases(job, path, card, picture)
+    except _Stopped:
+        return {}
+    result: dict[str, Any] = {"runtime": session.runtime, "runtime_version": session.runtime_version}
+    result["startup_ns"] = startup_ns
+    result |= _answered(job, session, card)
+    return {**result, "peak_rss_bytes": own_peak_rss_bytes()}
+
+
+def _card_of(path: Path) -> Card:
     card = read_card(path)
     if card is None:
         from convert.show import how_to_get_a_card  # imported here: its imports must not be measured
 
         raise CardError(f"{path}: has no card: {how_to_get_a_card(path)}")
-    picture = first_picture(card)
-    clock, times_ns = time.perf_counter_ns, [time.perf_counter_ns()]
-    mark(START, how)
-    if stop_after == START:
-        return {}
+    return card
+
+
+def _run_phases(job: dict[str, Any], path: Path, card: Card, picture: npt.NDArray[np.uint8]) -> tuple[Session, list[int]]:
+    """Run and mark each phase. Return the session, and the times of import, load and first inference in nanoseconds.
+
+    Raises _Stopped where the job stops after an earlier phase or after the inferences.
+    """
+    how, stop_after, clock = job["marks"], job["stop_after"], time.perf_counter_ns
+
+    def ended(phase: int) -> int:
+        """Mark the end of a phase; return when it was, or stop."""
+        mark(phase, how)
+        if phase == stop_after:
+            raise _Stopped
+        return clock()
+
+    started_ns = clock()
+    ended(START)
     import_runtime(job["runtime"])
-    mark(IMPORTED, how)
-    times_ns.append(clock())
-    if stop_after == IMPORTED:
-        return {}
+    imported_ns = ended(IMPORTED)
     session = open_session(path, card, job["threads"], None if job["runtime"] == "onnxruntime" else job["runtime"])
-    mark(LOADED, how)
-    times_ns.append(clock())
-    if stop_after == LOADED:
-        return {}
+    loaded_ns = ended(LOADED)
     tensor = session.tensor(picture)
     gc.collect()
     gc.disable()  # a garbage collection must not fall into an inference
-    times_ns.append(clock())
-    mark(READY, how)
-    if stop_after == READY:
-        return {}
+    ready_ns = clock()
+    ended(READY)
     session.infer(tensor)
     mark(FIRST, how)
-    times_ns.append(clock())
+    first_ns = clock()
     for number in range(job["inferences"]):
         session.infer(tensor)
         mark(FIRST + 1 + number, how)
     gc.enable()
     if stop_after == FIRST:
-        return {}
-    result: dict[str, Any] = {"runtime": session.runtime, "runtime_version": session.runtime_version}
-    started, imported, loaded, ready, first = times_ns
-    result["startup_ns"] = [imported - started, loaded - imported, first - ready]
-    result |= _answered(job, session, card)
-    return {**result, "peak_rss_bytes": own_peak_rss_bytes()}
+        raise _Stopped
+    return session, [imported_ns - started_ns, loaded_ns - imported_ns, first_ns - ready_ns]
 
 
 def _answered(job: dict[str, Any], session: Session, card: Card) -> dict[str, Any]:

@@ -64,27 +64,33 @@ def run(
     with scratch_folder() as scratch:
         workers = Workers(scratch, extras.max_memory_bytes or available_memory_bytes() // ACCURACY_AT_A_TIME)
         rows = _rows(artifacts, present, threads, PictureStore(scratch, data, say))
-        if not rows and not absent:
-            raise EdgeproofError(f"none of the runtimes {', '.join(runtimes)} opens any of the given files")
-        for name in _without_rows(runtimes, [*rows, *absent]):
-            say(f"  {name}: opens none of the given files: it has no row")
-        interrupted = False
-        try:
-            _measure(rows, workers, mode, seed, say)
-            _do_extras(rows, workers, mode, extras, say)
-        except KeyboardInterrupt:
-            interrupted = True
-        finally:
-            workers.stop()
+        _check_that_files_open(rows, absent, runtimes, say)
+        interrupted = not _measure_all(rows, workers, mode, seed, extras, say)
         finished = finished_rows(rows, MIN_ROUNDS if interrupted else mode.processes)
         evaluation_sets = _evaluation_sets(finished)
     if interrupted:
-        kept = "finished and kept" if finished else "finished: nothing is written"
-        say(f"interrupted: {len(finished)} of {counted(len(rows), 'row')} {'is' if len(rows) == 1 else 'are'} {kept}")
+        say(_interrupted_text(len(finished), len(rows)))
     measured = [_finish(row, rows) for row in finished]
     skipped = [*absent, *(Skipped(row.subject, row.reason) for row in rows if row.reason is not None)]
     asked_in_vain = bool(runtimes and absent)  # asked for by name and not there: exit code 1
     return Outcome(measured, skipped, asked_in_vain or any(row.crashed for row in rows), evaluation_sets, interrupted)
+
+
+def _measure_all(rows: Sequence[HostRow], workers: Workers, mode: Mode, seed: int, extras: Extras, say: Say) -> bool:
+    """Measure the rows and their extras, then stop the workers. Return False where Ctrl-C ended it before."""
+    try:
+        _measure(rows, workers, mode, seed, say)
+        _do_extras(rows, workers, mode, extras, say)
+    except KeyboardInterrupt:
+        return False
+    finally:
+        workers.stop()
+    return True
+
+
+def _interrupted_text(finished: int, total: int) -> str:
+    kept = "finished and kept" if finished else "finished: nothing is written"
+    return f"interrupted: {finished} of {counted(total, 'row')} {'is' if total == 1 else 'are'} {kept}"
 
 
 def finished_rows(rows: Sequence[HostRow], rounds: int) -> list[HostRow]:
@@ -131,6 +137,14 @@ def _rows(
         if other != row.found.path:
             raise EdgeproofError(f"{row.found.path}, {other}: both would be the row {row.subject.key}: rename one of them")
     return list({row.subject.key: row for row in rows}.values())  # a file that is named twice is measured once
+
+
+def _check_that_files_open(rows: Sequence[HostRow], absent: Sequence[Skipped], runtimes: Sequence[str], say: Say) -> None:
+    """Say which runtimes open none of the files. Raises EdgeproofError where that leaves no row, not even a skipped one."""
+    if not rows and not absent:
+        raise EdgeproofError(f"none of the runtimes {', '.join(runtimes)} opens any of the given files")
+    for name in _without_rows(runtimes, [*rows, *absent]):
+        say(f"  {name}: opens none of the given files: it has no row")
 
 
 def _without_rows(runtimes: Sequence[str], found: Sequence[HostRow | Skipped]) -> list[str]:

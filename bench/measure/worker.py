@@ -53,14 +53,17 @@ class ScoresWatched:
         self._quantized = False
 
     def tensor(self, pixels: npt.NDArray[np.uint8]) -> Any:
+        """Return the session's input of prepared pixels (H, W, C), uint8."""
         return self._session.tensor(pixels)
 
     def infer(self, tensor: Any) -> Any:
+        """Run the model once, and note whether its output is quantized."""
         output = self._session.infer(tensor)
         self._quantized |= np.asarray(output).dtype.kind != "f"
         return output
 
     def scores(self, output: Any) -> npt.NDArray[np.float32]:
+        """Return the scores of an output, (classes,), and record the top one."""
         scores = self._session.scores(output)
         self._seen.append(float(scores.max()))
         return scores

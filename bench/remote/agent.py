@@ -61,6 +61,7 @@ class Agent:
     # -- the connection
 
     def say(self, document: dict[str, Any]) -> None:
+        """Send a JSON object as a line; stop where nobody listens any more."""
         data = json.dumps(document).encode() + b"\n"
         try:
             with self.saying:
@@ -83,6 +84,7 @@ class Agent:
                 self.stop()
 
     def read_line(self) -> bytes:
+        """Return the next line of standard input, without its end."""
         while b"\n" not in self.pending:
             self.pending += self.receive()
         line, self.pending = self.pending.split(b"\n", 1)
@@ -100,6 +102,7 @@ class Agent:
                 self.requests.put(request)
 
     def answer(self, request: dict[str, Any]) -> None:
+        """Meet a request and send the result, or why it cannot be met."""
         try:
             found = getattr(self, "do_" + request["op"])(request)
             self.say({"id": request["id"], "ok": found})
@@ -110,20 +113,20 @@ class Agent:
             self.say({"id": request["id"], "error": {"kind": kind, "message": str(error)}})
 
     def stop(self, *_: object) -> NoReturn:
+        """Kill the command, remove the file that is being written, and end."""
         self.kill_child()
         if self.temporary:
             remove(self.temporary)
         os._exit(0)
 
     def kill_child(self) -> None:
+        """Kill the command that runs, with all its children."""
         child = self.child
         if child is not None and child.poll() is None:
-            try:
-                os.killpg(child.pid, signal.SIGKILL)
-            except OSError:
-                pass
+            kill_group(child.pid)
 
     def path(self, name: str) -> str:
+        """Return the whole path of a name in the run's folder; refuse one outside."""
         whole = os.path.normpath(os.path.join(self.folder, name))
         if not whole.startswith(self.folder + os.sep):
             raise RequestRefused("usage", "%s is outside the folder" % name)
@@ -225,6 +228,7 @@ class Agent:
         return {}
 
     def unpack(self, archive: str, target: str) -> None:
+        """Unpack a ZIP archive without folders; its folder gets its name when it is complete."""
         folder = tempfile.mkdtemp(dir=self.path("tmp"))
         archive_path, self.temporary = archive, folder
         try:
@@ -239,6 +243,7 @@ class Agent:
             self.temporary = archive_path
 
     def do_remove(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Remove files and folders."""
         for name in request["paths"]:
             remove(self.path(name))
         return {}
@@ -258,39 +263,11 @@ class Agent:
     def do_run(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run a command in a session of its own and read some files meanwhile. Returns its whole output."""
         began_s = time.monotonic()
-        watched = []
         with tempfile.TemporaryFile(dir=self.path("tmp")) as output, tempfile.TemporaryFile(dir=self.path("tmp")) as errors:
-            try:
-                self.child = subprocess.Popen(
-                    request["argv"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=errors,
-                    cwd=self.folder,
-                    start_new_session=True,
-                    preexec_fn=die_with_parent,
-                )
-            except OSError as error:
-                raise RequestRefused("missing", "%s cannot be started: %s" % (request["argv"][0], error.strerror))
-            timed_out, looked_s = False, began_s
-            while self.child.poll() is None:
-                now_s = time.monotonic()
-                if now_s - began_s > request["kill_after_s"]:
-                    timed_out = True
-                    self.kill_child()
-                if request.get("watch") and now_s - looked_s >= request["watch_every_s"]:
-                    looked_s = now_s
-                    watched.append(read_files(request["watch"]))
-                try:
-                    self.child.wait(0.05 if now_s - began_s < 1 else 0.25)
-                except subprocess.TimeoutExpired:
-                    pass
-            code = self.child.returncode
-            # No child of the command may outlive it.
-            try:
-                os.killpg(self.child.pid, signal.SIGKILL)
-            except OSError:
-                pass
+            child = self.start(request["argv"], output, errors)
+            timed_out, watched = self.wait(child, request, began_s)
+            code = child.returncode
+            kill_group(child.pid)  # no child of the command may outlive it
             self.child = None
             return {
                 "code": code,
@@ -300,6 +277,53 @@ class Agent:
                 "watched": watched,
                 "wall_s": time.monotonic() - began_s,
             }
+
+    def start(self, argv: list[str], output: IO[bytes], errors: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a command in a session of its own; from now on the watchdog kills it."""
+        try:
+            self.child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                cwd=self.folder,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+        except OSError as error:
+            raise RequestRefused("missing", "%s cannot be started: %s" % (argv[0], error.strerror))
+        return self.child
+
+    def wait(
+        self, child: subprocess.Popen[bytes], request: dict[str, Any], began_s: float
+    ) -> tuple[bool, list[dict[str, str]]]:
+        """Wait for the command's end, or end it after `kill_after_s`.
+
+        Return whether it was ended, and what was read of the watched files, every `watch_every_s`.
+        """
+        timed_out, looked_s = False, began_s
+        watched = []
+        while child.poll() is None:
+            now_s = time.monotonic()
+            if now_s - began_s > request["kill_after_s"]:
+                timed_out = True
+                self.kill_child()
+            if request.get("watch") and now_s - looked_s >= request["watch_every_s"]:
+                looked_s = now_s
+                watched.append(read_files(request["watch"]))
+            try:
+                child.wait(0.05 if now_s - began_s < 1 else 0.25)
+            except subprocess.TimeoutExpired:
+                pass
+        return timed_out, watched
+
+
+def kill_group(number: int) -> None:
+    """Kill all processes of a group, if there are any."""
+    try:
+        os.killpg(number, signal.SIGKILL)
+    except OSError:
+        pass
 
 
 def die_with_parent() -> None:

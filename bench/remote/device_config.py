@@ -56,6 +56,7 @@ class Device:
 
     @property
     def address(self) -> Address:
+        """Return where and as whom SSH reaches the device."""
         return Address(self.name, self.host, self.user, self.port, self.key, self.known_hosts)
 
     @property

@@ -33,6 +33,7 @@ class Shard:
 
     @property
     def folder(self) -> str:
+        """Return the folder of the pictures on the device, relative to the run's folder."""
         return f"pictures/{self.sha256}"
 
 

@@ -55,36 +55,44 @@ def distributions(results: Results, rows: Sequence[ResultRow]) -> Spec:
         values,
         height=RIDGE_PX * len(names) + 20,
         params=[{"name": "names", "value": names}],
-        layer=[
-            {
-                "transform": [{"filter": "datum.part == 'ridge'"}],
-                "mark": {"type": "area", "interpolate": "monotone", "opacity": 0.6, "line": {"strokeWidth": 1.2}},
-                "encoding": {
-                    "x": {"field": "ms", **x},
-                    "y": {"field": "base", **y},
-                    "y2": {"field": "top"},
-                    "detail": {"field": "name"},
-                    "color": {"field": "runtime", "type": "nominal", "title": "runtime"},
-                    "tooltip": tooltip,
-                },
-            },
-            {
-                "transform": [{"filter": "datum.part == 'p50'"}],
-                "mark": {"type": "rule", "strokeWidth": 3, "style": "front"},
-                "encoding": {
-                    "x": {"field": "low_ms", **x},
-                    "x2": {"field": "high_ms"},
-                    "y": {"field": "base", **y},
-                    "tooltip": tooltip,
-                },
-            },
-            {
-                "transform": [{"filter": "datum.part == 'p50'"}],
-                "mark": {"type": "tick", "thickness": 2, "height": 12, "style": "front_tick"},
-                "encoding": {"x": {"field": "ms", **x}, "y": {"field": "base", **y}, "tooltip": tooltip},
-            },
-        ],
+        layer=[_ridges(x, y, tooltip), _p50_intervals(x, y, tooltip), _p50_ticks(x, y, tooltip)],
     )
+
+
+def _ridges(x: Spec, y: Spec, tooltip: list[Spec]) -> Spec:
+    return {
+        "transform": [{"filter": "datum.part == 'ridge'"}],
+        "mark": {"type": "area", "interpolate": "monotone", "opacity": 0.6, "line": {"strokeWidth": 1.2}},
+        "encoding": {
+            "x": {"field": "ms", **x},
+            "y": {"field": "base", **y},
+            "y2": {"field": "top"},
+            "detail": {"field": "name"},
+            "color": {"field": "runtime", "type": "nominal", "title": "runtime"},
+            "tooltip": tooltip,
+        },
+    }
+
+
+def _p50_intervals(x: Spec, y: Spec, tooltip: list[Spec]) -> Spec:
+    return {
+        "transform": [{"filter": "datum.part == 'p50'"}],
+        "mark": {"type": "rule", "strokeWidth": 3, "style": "front"},
+        "encoding": {
+            "x": {"field": "low_ms", **x},
+            "x2": {"field": "high_ms"},
+            "y": {"field": "base", **y},
+            "tooltip": tooltip,
+        },
+    }
+
+
+def _p50_ticks(x: Spec, y: Spec, tooltip: list[Spec]) -> Spec:
+    return {
+        "transform": [{"filter": "datum.part == 'p50'"}],
+        "mark": {"type": "tick", "thickness": 2, "height": 12, "style": "front_tick"},
+        "encoding": {"x": {"field": "ms", **x}, "y": {"field": "base", **y}, "tooltip": tooltip},
+    }
 
 
 def _named_rows(count: int) -> Spec:

@@ -9,6 +9,7 @@ from bench.results.store import Results
 
 Spec = dict[str, Any]
 
+WHISKER = {"type": "rule", "opacity": 0.3}
 NAME_WIDTH = 1.6  # width of a point's name, as a ratio of latencies, since the axis is logarithmic
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"  # only a name: it is not fetched
@@ -81,7 +82,6 @@ def overview(results: Results) -> Spec | None:
     x = {"type": "quantitative", "scale": {"type": "log", "nice": False, "padding": 24}, "title": "p50 latency, ms (log)"}
     y = {"type": "quantitative", "scale": {"zero": False, "nice": False, "padding": 16}, "title": "top-1, %"}
     color = {"field": "model", "type": "nominal", "title": "model"}
-    whiskers = {"mark": {"type": "rule", "opacity": 0.3}}
     p50, top1 = {"field": "p50", **x}, {"field": "top1", **y}
     return chart(
         points,
@@ -94,22 +94,9 @@ def overview(results: Results) -> Spec | None:
             {"calculate": "chosen == '' ? datum.named_of_all : datum.named_of_model", "as": "named"},
         ],
         layer=[
-            {
-                "transform": [{"filter": "datum.step"}],
-                "mark": {
-                    "type": "line",
-                    "interpolate": "step-after",
-                    "strokeDash": [4, 3],
-                    "opacity": 0.6,
-                    "style": "front",
-                },
-                "encoding": {"x": p50, "y": top1},
-            },
-            {**whiskers, "encoding": {"x": {"field": "low_ms", **x}, "x2": {"field": "high_ms"}, "y": top1, "color": color}},
-            {
-                **whiskers,
-                "encoding": {"x": p50, "y": {"field": "low_top1", **y}, "y2": {"field": "high_top1"}, "color": color},
-            },
+            _front_line(p50, top1),
+            _latency_whiskers(x, top1, color),
+            _accuracy_whiskers(p50, y, color),
             _points(p50, top1, color),
             _names(middle_ms, p50, top1),
         ],
@@ -129,6 +116,21 @@ def _flags(rows: Sequence[ResultRow]) -> list[dict[str, bool]]:
         for place, on, step, named in zip(places, front, steps, _named(own, steps), strict=True):
             flags[place] |= {f"front_of_{scope}": on, f"step_of_{scope}": step, f"named_of_{scope}": named}
     return flags
+
+
+def _front_line(p50: Spec, top1: Spec) -> Spec:
+    mark = {"type": "line", "interpolate": "step-after", "strokeDash": [4, 3], "opacity": 0.6, "style": "front"}
+    return {"transform": [{"filter": "datum.step"}], "mark": mark, "encoding": {"x": p50, "y": top1}}
+
+
+def _latency_whiskers(x: Spec, top1: Spec, color: Spec) -> Spec:
+    ends = {"x": {"field": "low_ms", **x}, "x2": {"field": "high_ms"}}
+    return {"mark": WHISKER, "encoding": {**ends, "y": top1, "color": color}}
+
+
+def _accuracy_whiskers(p50: Spec, y: Spec, color: Spec) -> Spec:
+    ends = {"y": {"field": "low_top1", **y}, "y2": {"field": "high_top1"}}
+    return {"mark": WHISKER, "encoding": {"x": p50, **ends, "color": color}}
 
 
 def _points(p50: Spec, top1: Spec, color: Spec) -> Spec:

@@ -33,10 +33,12 @@ class Samples:
 
     @property
     def queries(self) -> int:
+        """Return the number of queries of all processes."""
         return sum(len(process) for process in self.latency_ns)
 
     @property
     def sha256(self) -> str:
+        """Return the SHA-256 of all samples, as hexadecimal digits."""
         digest = hashlib.sha256()
         for process in self.latency_ns:
             digest.update(len(process).to_bytes(8, "little") + process.astype("<i8").tobytes())

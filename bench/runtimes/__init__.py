@@ -22,7 +22,8 @@ class Session(Protocol):
     """One model opened in one runtime: pixels in, scores out, one picture at a time."""
 
     @property
-    def runtime_version(self) -> str: ...
+    def runtime_version(self) -> str:
+        """Return the runtime's version, as it reports it."""
 
     def tensor(self, pixels: npt.NDArray[np.uint8]) -> Any:
         """Turn pixels (H, W, C), uint8, 0..255, into the model's input."""

@@ -51,6 +51,7 @@ class LitertGpuSession(TfliteSession):
 
     @property
     def runtime_version(self) -> str:
+        """Return the version of the package ai-edge-litert."""
         return metadata.version("ai-edge-litert")
 
     def _read_details(self, path: Path) -> None:

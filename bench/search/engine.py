@@ -10,15 +10,16 @@ from pathlib import Path
 from bench.search.budget_line import TIMED, TOP1, excess, keeps_budget
 from bench.search.figures import Measures
 from bench.search.halving import RUNGS, why_not, why_outside
-from bench.search.known import Files, Known
-from bench.search.lead import concluded, contenders
-from bench.search.question import Question
 from bench.search.result import Limit, SearchResult, State, Trial
+from bench.search.shown.progress import trial_line
+from bench.search.spec import SearchSpec
 from bench.search.store import write_search
 from bench.search.study import Study
-from bench.search.told import trial_line
 from bench.search.trial import Job, Work
-from bench.search.tried import Tried
+from bench.search.trial_files import TrialFiles
+from bench.search.trial_progress import TrialProgress
+from bench.search.trial_registry import TrialRegistry
+from bench.search.winner import concluded, contenders
 from bench.search.workers import Pool
 from device.errors import CheckFailed, EdgeproofError
 
@@ -44,19 +45,19 @@ class Engine:
 
     def __init__(
         self,
-        question: Question,
+        spec: SearchSpec,
         folder: Path,
         pool: Pool,
         measures: Measures,
         allowance: Allowance,
         say: Callable[[str], None],
     ) -> None:
-        self._question, self._folder, self._pool, self._measures = question, folder, pool, measures
+        self._spec, self._folder, self._pool, self._measures = spec, folder, pool, measures
         self._allowance, self._say = allowance, say
-        self._study, self._files = Study(folder, question), Files(folder)
-        self._trials = Tried(self._study.known(), question)
+        self._study, self._files = Study(folder, spec), TrialFiles(folder)
+        self._trials = TrialRegistry(self._study.trials(), spec)
         self._waiting = deque(trial for trial in self._trials if trial.trial is None)
-        self._running: dict[Future[Work], Known] = {}
+        self._running: dict[Future[Work], TrialProgress] = {}
         self._begin_s = time.monotonic() - self._study.spent_s
         self._tried_out, self._failed = False, 0  # trials in a row
         if self._trials:
@@ -66,8 +67,8 @@ class Engine:
     def result(self) -> SearchResult:
         """Return what is known now, the trials that have ended."""
         trials = tuple(trial.trial for trial in self._trials if trial.trial is not None)
-        question = self._question
-        empty = SearchResult(question.model, question.minimize, question.limits, trials, (), None, None, (), None)
+        spec = self._spec
+        empty = SearchResult(spec.model, spec.minimize, spec.limits, trials, (), None, None, (), None)
         return concluded(empty, self._files.paired)
 
     def run(self) -> SearchResult:
@@ -94,7 +95,7 @@ class Engine:
             self._running[self._pool.submit(self._job(trial))] = trial
         return bool(self._running) and not self._time_is_over
 
-    def _next(self) -> Known | None:
+    def _next(self) -> TrialProgress | None:
         """Return the trial that goes on or begins next."""
         if self._time_is_over:
             return None
@@ -102,7 +103,7 @@ class Engine:
             return self._waiting.popleft()
         return self._begun() if self._may_begin else None
 
-    def _begun(self) -> Known | None:
+    def _begun(self) -> TrialProgress | None:
         """Begin a trial whose settings are new; None where the space is tried out."""
         for _ in range(MAX_REPEATED):
             trial = self._study.ask()
@@ -116,27 +117,27 @@ class Engine:
         self._say("the space is tried out: no new settings are proposed")
         return None
 
-    def _is_too_large(self, trial: Known) -> bool:
+    def _is_too_large(self, trial: TrialProgress) -> bool:
         """End a trial whose size of network is known to break the budget, before it is trained."""
         trial.figures = self._trials.figures_of_size(trial)
-        reason = why_outside(trial.figures, self._question) if trial.figures else None
+        reason = why_outside(trial.figures, self._spec) if trial.figures else None
         if reason is None:
             return False
         self._trials.add(trial)
         self._end(trial, "pruned", reason)
         return True
 
-    def _job(self, trial: Known) -> Job:
-        question = self._question
+    def _job(self, trial: TrialProgress) -> Job:
+        spec = self._spec
         return Job(
             number=trial.number,
-            model=question.model,
+            model=spec.model,
             settings=trial.settings,
-            reference=question.data,
+            reference=spec.data,
             variant=trial.variant,
             runtime=trial.runtime,
             share=RUNGS[trial.rung],
-            seed=question.seed,
+            seed=spec.seed,
             threads=self._allowance.threads,
             state=self._files.state(trial.number) if trial.rung else None,
         )
@@ -150,6 +151,7 @@ class Engine:
 
     @property
     def spent_s(self) -> float:
+        """Return how long the search has run, in seconds, with the time before it was interrupted."""
         return time.monotonic() - self._begin_s
 
     @property
@@ -185,7 +187,7 @@ class Engine:
             write_search(self._folder, self.result)
             self._study.spent_s = self.spent_s
 
-    def _take_in(self, trial: Known, future: Future[Work]) -> None:
+    def _take_in(self, trial: TrialProgress, future: Future[Work]) -> None:
         """Take in how a job ended: the trial goes on, or ends. Raises PoolGone."""
         error = future.exception()
         if error is not None:
@@ -199,7 +201,7 @@ class Engine:
         except EdgeproofError as failure:
             self._end(trial, "failed", reason_of_failure(failure))
             return
-        reason = why_not(trial, list(self._trials), self._question)
+        reason = why_not(trial, list(self._trials), self._spec)
         if trial.rung == len(RUNGS):
             self._end(trial, "done", None)
         elif reason is not None:
@@ -207,7 +209,7 @@ class Engine:
         else:
             self._waiting.append(trial)
 
-    def _learn(self, trial: Known, work: Work) -> None:
+    def _learn(self, trial: TrialProgress, work: Work) -> None:
         """Take in what a job returned, and measure what is not known yet."""
         right = work.answers == work.truth
         trial.correct, trial.total, trial.epochs = int(right.sum()), len(right), work.epochs
@@ -216,19 +218,19 @@ class Engine:
         trial.shown.append(trial.correct / trial.total)
         self._study.note(trial)
 
-    def _figures(self, trial: Known) -> dict[str, float]:
+    def _figures(self, trial: TrialProgress) -> dict[str, float]:
         """Measure an artifact, once for each size of network."""
         return self._trials.figures_of_size(trial) or self._measures.of(self._files.artifact(trial), trial.runtime)
 
     def _compare(self) -> None:
         """Measure the sizes of network that may win in turns with each other, where a latency decides."""
-        if self._question.minimize not in TIMED:
+        if self._spec.minimize not in TIMED:
             return
-        sizes: dict[str, Known] = {}  # a trial of each
+        sizes: dict[str, TrialProgress] = {}  # a trial of each
         for close in contenders(self.result):
             trial = self._trials[close.number]
             sizes.setdefault(self._trials.size_of(trial), trial)
-        by_runtime: dict[str, list[Known]] = {}
+        by_runtime: dict[str, list[TrialProgress]] = {}
         for trial in [*sizes.values()][:MAX_COMPARED] if len(sizes) > 1 else []:
             by_runtime.setdefault(trial.runtime, []).append(trial)
         for runtime, trials in by_runtime.items():
@@ -236,19 +238,19 @@ class Engine:
             for trial, figures in zip(trials, measured, strict=True):
                 self._trials.correct_figures(trial, figures)
 
-    def _end(self, trial: Known, state: State, reason: str | None) -> None:
+    def _end(self, trial: TrialProgress, state: State, reason: str | None) -> None:
         """End a trial and tell the study and the person."""
         trial.trial = self._ended(trial, state, reason)
         values, excesses = None, []
         if trial.figures and state != "failed":
-            values = (trial.shown[-1] if trial.shown else 0.0, trial.figures.get(self._question.minimize, NO_FIGURE))
-            excesses = [_excess(trial.trial, limit) for limit in self._question.limits]
+            values = (trial.shown[-1] if trial.shown else 0.0, trial.figures.get(self._spec.minimize, NO_FIGURE))
+            excesses = [_excess(trial.trial, limit) for limit in self._spec.limits]
         self._study.tell(trial, values, excesses)
         self._files.forget_state(trial.number)
         self._failed = self._failed + 1 if state == "failed" else 0
-        self._say(trial_line(trial.trial, self.result, self._question, self.left_s))
+        self._say(trial_line(trial.trial, self.result, self._spec, self.left_s))
 
-    def _ended(self, trial: Known, state: State, reason: str | None) -> Trial:
+    def _ended(self, trial: TrialProgress, state: State, reason: str | None) -> Trial:
         """Return how a trial ended."""
         ended = Trial(
             number=trial.number,
@@ -263,7 +265,7 @@ class Engine:
             figures=trial.figures or None,
             reason=reason,
         )
-        return replace(ended, keeps_budget=keeps_budget(ended, self._question.limits))
+        return replace(ended, keeps_budget=keeps_budget(ended, self._spec.limits))
 
 
 def _excess(trial: Trial, limit: Limit) -> float:

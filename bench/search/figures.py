@@ -28,7 +28,7 @@ from bench.remote.microcontroller.run import WORKERS
 from bench.results.measurement import NS_PER_MS
 from bench.results.row import HOST
 from bench.search.budget_line import NOISY
-from bench.search.question import Question
+from bench.search.spec import SearchSpec
 from bench.stats import intervals
 from bench.stats.ratios import STATED_ERROR
 from common.files import scratch_folder
@@ -48,7 +48,7 @@ class Measures(Protocol):
     """Measures artifacts."""
 
     def of(self, path: Path, runtime: str) -> Figures:
-        """Return the figures that the question asks for. Raises EdgeproofError where one cannot be measured."""
+        """Return the figures that the search needs. Raises EdgeproofError where one cannot be measured."""
 
     def latencies(self, paths: Sequence[Path], runtime: str) -> list[Figures]:
         """Measure artifacts in turns with each other and the reference: their latencies, more exactly than `of` does."""
@@ -58,27 +58,27 @@ class Measures(Protocol):
 
 
 @contextmanager
-def measures_for(question: Question, say: Callable[[str], None]) -> Iterator[Measures]:
-    """Yield what measures the figures of a question's trials on this machine. Raises EdgeproofError."""
+def measures_for(spec: SearchSpec, say: Callable[[str], None]) -> Iterator[Measures]:
+    """Yield what measures the figures of a search's trials on this machine. Raises EdgeproofError."""
     with ExitStack() as stack:
-        yield _Measures(question, stack, say)
+        yield _Measures(spec, stack, say)
 
 
 class _Measures:
-    def __init__(self, question: Question, stack: ExitStack, say: Callable[[str], None]) -> None:
-        self._question = question
+    def __init__(self, spec: SearchSpec, stack: ExitStack, say: Callable[[str], None]) -> None:
+        self._spec = spec
         self._scratch = stack.enter_context(scratch_folder())
-        self._order = random.Random(question.seed)
+        self._order = random.Random(spec.seed)
         self._fresh = stack.enter_context(FreshProcesses(say, with_pictures=False))
-        self._interpreter = _Interpreter(self._scratch) if "arena_bytes" in question.figures else None
+        self._interpreter = _Interpreter(self._scratch) if "arena_bytes" in spec.figures else None
         self._device = None
-        if "instructions" in question.figures and question.core != HOST:
-            self._device = of_core(question.core)
+        if "instructions" in spec.figures and spec.core != HOST:
+            self._device = of_core(spec.core)
             find_user_space(self._device)  # it says what is missing before anything is trained
-        self._reference = None if question.reference is None else find_artifacts([question.reference])[0]
+        self._reference = None if spec.reference is None else find_artifacts([spec.reference])[0]
 
     def of(self, path: Path, runtime: str) -> Figures:
-        wanted = self._question.figures
+        wanted = self._spec.figures
         found: Figures = {"size_bytes": model_size_bytes(path)}
         if path.suffix == ".tflite":
             found["flash_bytes"] = len(split_card(path, read_model_bytes(path))[0])

@@ -13,8 +13,8 @@ from pathlib import Path
 from bench.artifacts.find import find_artifacts
 from bench.measure.fresh_processes import FreshProcesses, Side
 from bench.search.figures import Measures
-from bench.search.question import Effort, Question
 from bench.search.result import FinalTraining, SearchResult, Trial
+from bench.search.spec import Effort, SearchSpec
 from common.micro_figures import MeasuredFigures
 from convert.child import Child, Workplace
 from convert.deployment.bundle import write_bundle
@@ -46,7 +46,7 @@ class Training:
 
 
 def finished(
-    question: Question, result: SearchResult, folder: Path, measures: Measures, effort: Effort, say: Say
+    spec: SearchSpec, result: SearchResult, folder: Path, measures: Measures, effort: Effort, say: Say
 ) -> SearchResult:
     """Train, convert, test and pack the winner; a result that has its final trainings is only packed.
 
@@ -54,7 +54,7 @@ def finished(
     """
     assert result.winner is not None
     winner = result.trial(result.winner)
-    trainings = [_training(question, winner, folder, number) for number in range(SEEDS)]
+    trainings = [_training(spec, winner, folder, number) for number in range(SEEDS)]
     if not result.final:
         result = replace(result, final=_final(trainings, winner, measures, effort.jobs, say))
     return replace(result, bundle=str(_packed(trainings[0].path, effort.target, measures)))
@@ -70,22 +70,22 @@ def _final(
         return tuple(_tested(training, str(winner.runtime), measures, fresh, say) for training in trainings)
 
 
-def _training(question: Question, winner: Trial, folder: Path, number: int) -> Training:
+def _training(spec: SearchSpec, winner: Trial, folder: Path, number: int) -> Training:
     """Return what one seed trains; the first one's files lie in the search's own folder."""
-    seed = question.seed + 1 + number
-    place = folder if number == 0 else folder / "seeds" / f"{question.model}@{folder.name.partition('@')[2]}-{seed}"
+    seed = spec.seed + 1 + number
+    place = folder if number == 0 else folder / "seeds" / f"{spec.model}@{folder.name.partition('@')[2]}-{seed}"
     settings = dict(winner.settings)
     recipe = str(settings.pop("recipe", DEFAULT_RECIPE))  # not the one that suits the number of pictures: trials had this
-    path = question.data.get("path")
+    path = spec.data.get("path")
     request = Request(
-        question.model,
+        spec.model,
         recipe=recipe,
         data=None if path is None else Path(path),
         seed=seed,
         settings=settings,
         place=place,
     )
-    return Training(request, f"{winner.variant}.{question.format_of(winner)}")
+    return Training(request, f"{winner.variant}.{spec.format_of(winner)}")
 
 
 def _train(trainings: Sequence[Training], jobs: int) -> None:

@@ -7,10 +7,10 @@ compared with those that were there before, and nobody waits. Better means here:
 from collections.abc import Mapping, Sequence
 
 from bench.search.budget_line import TOP1
-from bench.search.known import Known
-from bench.search.question import Question
+from bench.search.formatting import figure_text, limit_words, percent
 from bench.search.result import Limit
-from bench.search.words import figure_text, limit_words, percent
+from bench.search.spec import SearchSpec
+from bench.search.trial_progress import TrialProgress
 
 RUNGS = (0.2, 0.5, 1.0)  # shares of a trial's epochs
 KEPT = 3  # one of so many goes on, and every one that no other is better than
@@ -18,17 +18,17 @@ HOPELESS = 2  # so many trials have to show that an accuracy on the way is too l
 MAX_ERRORS = 2.0  # times those of the most accurate trial, where the budget does not say how accurate to be
 
 
-def why_not(trial: Known, others: Sequence[Known], question: Question) -> str | None:
+def why_not(trial: TrialProgress, others: Sequence[TrialProgress], spec: SearchSpec) -> str | None:
     """Return why a trial does not go on after the rung that it has reached, in a line; None: it goes on."""
     rivals = [one for one in others if one.rung >= trial.rung and one.number != trial.number]
-    rivals = [one for one in rivals if why_outside(one.figures, question) is None]
-    too_large = why_outside(trial.figures, question)
-    return too_large or _too_inaccurate(trial, rivals, question) or _beaten(trial, rivals, question)
+    rivals = [one for one in rivals if why_outside(one.figures, spec) is None]
+    too_large = why_outside(trial.figures, spec)
+    return too_large or _too_inaccurate(trial, rivals, spec) or _beaten(trial, rivals, spec)
 
 
-def why_outside(figures: Mapping[str, float], question: Question) -> str | None:
+def why_outside(figures: Mapping[str, float], spec: SearchSpec) -> str | None:
     """Return which limit figures break that training does not change, in a line; None: they keep them all."""
-    for limit in question.limits:
+    for limit in spec.limits:
         if limit.figure != TOP1 and breaks(figures, limit):
             found = figures.get(limit.figure)
             said = "not measured" if found is None else figure_text(limit.figure, found)
@@ -44,9 +44,9 @@ def breaks(figures: Mapping[str, float], limit: Limit) -> bool:
     return (limit.most is not None and value > limit.most) or (limit.least is not None and value < limit.least)
 
 
-def _too_inaccurate(trial: Known, rivals: Sequence[Known], question: Question) -> str | None:
+def _too_inaccurate(trial: TrialProgress, rivals: Sequence[TrialProgress], spec: SearchSpec) -> str | None:
     """Say whether trials like this one have shown on the way that they do not become accurate enough."""
-    place, least = trial.rung - 1, question.least_top1
+    place, least = trial.rung - 1, spec.least_top1
     if least is None:
         best = max((one.shown[place] for one in rivals), default=0.0)
         if 1 - trial.shown[place] > MAX_ERRORS * (1 - best):
@@ -60,9 +60,9 @@ def _too_inaccurate(trial: Known, rivals: Sequence[Known], question: Question) -
     return None
 
 
-def _beaten(trial: Known, rivals: Sequence[Known], question: Question) -> str | None:
+def _beaten(trial: TrialProgress, rivals: Sequence[TrialProgress], spec: SearchSpec) -> str | None:
     """Say whether too many trials are no larger and more accurate at the same rung."""
-    place, figure = trial.rung - 1, question.minimize
+    place, figure = trial.rung - 1, spec.minimize
     better = [
         one for one in rivals if one.figures[figure] <= trial.figures[figure] and one.shown[place] > trial.shown[place]
     ]

@@ -137,7 +137,7 @@ class FinalTraining(Record):
 
 @dataclass(frozen=True)
 class SearchResult(Record):
-    """A search, running or ended: its question, its trials, and what it found."""
+    """A search, running or ended: what was asked, its trials, and what it found."""
 
     model: str
     minimize: str

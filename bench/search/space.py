@@ -50,6 +50,7 @@ class Range:
 
     @property
     def ends(self) -> tuple[Setting, ...]:
+        """Return the lowest and the highest number."""
         return (self.low, self.high)
 
     def has(self, value: object) -> bool:
@@ -65,6 +66,7 @@ class Choice:
 
     @property
     def ends(self) -> tuple[Setting, ...]:
+        """Return all values."""
         return self.values
 
     def has(self, value: object) -> bool:

@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.search.known import Known
-from bench.search.question import Question
 from bench.search.result import Setting, Trial
 from bench.search.space import Choice, Range
+from bench.search.spec import SearchSpec
+from bench.search.trial_progress import TrialProgress
 from common.files import cannot_write
 from common.json_record import Damaged
 from device.errors import EdgeproofError
@@ -34,15 +34,15 @@ STARTUP_TRIALS = 8  # drawn at random before the sampler has something to go by
 class Study:
     """The trials of one search, as Optuna keeps them."""
 
-    def __init__(self, folder: Path, question: Question) -> None:
+    def __init__(self, folder: Path, spec: SearchSpec) -> None:
         """Open the folder's study, or begin one.
 
-        Raises EdgeproofError for one of another version or another question, and for a damaged journal.
+        Raises EdgeproofError for one of another version or another specification, and for a damaged journal.
         """
         import optuna
         from optuna.storages.journal import JournalFileBackend
 
-        self._space, self._path = question.space, folder / FILE
+        self._space, self._path = spec.space, folder / FILE
         folder.mkdir(parents=True, exist_ok=True)
         is_new = not self._path.exists()
         if not is_new:
@@ -57,15 +57,15 @@ class Study:
                 directions=["maximize", "minimize"],
                 load_if_exists=True,
             )
-            asked = {"schema": SCHEMA, **json.loads(json.dumps(question.to_json()))}
+            asked = {"schema": SCHEMA, **json.loads(json.dumps(spec.to_json()))}
             if is_new:
                 self._study.set_user_attr("question", asked)
-                if question.space.first:
-                    self._study.enqueue_trial(dict(question.space.first))
+                if spec.space.first:
+                    self._study.enqueue_trial(dict(spec.space.first))
             self._check(self._study.user_attrs.get("question"), asked)
-            self._study.sampler = sampler(question.seed + len(self._study.trials))
-        self._axes = {name: _distribution(axis) for name, axis in question.space.axes.items()}
-        names = tuple(BETWEEN.join(artifact) for artifact in question.space.artifacts)
+            self._study.sampler = sampler(spec.seed + len(self._study.trials))
+        self._axes = {name: _distribution(axis) for name, axis in spec.space.axes.items()}
+        names = tuple(BETWEEN.join(artifact) for artifact in spec.space.artifacts)
         self._axes[ARTIFACT] = optuna.distributions.CategoricalDistribution(names)
 
     @contextmanager
@@ -91,28 +91,28 @@ class Study:
                     "give the same options, or another --name"
                 )
 
-    def known(self) -> list[Known]:
+    def trials(self) -> list[TrialProgress]:
         """Return all trials that were begun, those of an interrupted search too. Raises EdgeproofError for a damaged one."""
         with self._reading(), _quiet():
             begun = [one for one in self._study.trials if one.state.name != "WAITING" and "same" not in one.user_attrs]
             for one in (trial for trial in begun if not trial.state.is_finished()):
                 if "trial" in one.user_attrs or ARTIFACT not in one.params:  # killed while it ended, or was proposed
                     self._finish(one.number, one.user_attrs.get("values"))
-            return [_known(one) for one in begun if ARTIFACT in one.params]
+            return [_progress_of(one) for one in begun if ARTIFACT in one.params]
 
-    def ask(self) -> Known:
+    def ask(self) -> TrialProgress:
         """Begin a trial and return it."""
         with self._writing():
             asked = self._study.ask(self._axes)
         settings = {name: value for name, value in asked.params.items() if name != ARTIFACT}
         variant, _, runtime = asked.params[ARTIFACT].partition(BETWEEN)
-        return Known(asked.number, settings, variant, runtime)
+        return TrialProgress(asked.number, settings, variant, runtime)
 
-    def note(self, trial: Known) -> None:
+    def note(self, trial: TrialProgress) -> None:
         """Keep how far a trial is."""
         self._set(trial.number, "progress", trial.to_json())
 
-    def tell(self, trial: Known, values: tuple[float, float] | None, excess: Sequence[float]) -> None:
+    def tell(self, trial: TrialProgress, values: tuple[float, float] | None, excess: Sequence[float]) -> None:
         """End a trial: with its accuracy, its figure and by how much it breaks each limit; None: it failed.
 
         A pruned trial is told with what it showed when it stopped, since that is what the sampler learns from.
@@ -124,7 +124,7 @@ class Study:
         with self._writing():
             self._finish(trial.number, values)
 
-    def repeated(self, trial: Known, same: Known) -> None:
+    def repeated(self, trial: TrialProgress, same: TrialProgress) -> None:
         """End a trial whose settings another one has had: the sampler gets that one's values once more."""
         earlier = self._study.trials[same.number]
         self._set(trial.number, "same", same.number)
@@ -139,6 +139,7 @@ class Study:
 
     @spent_s.setter
     def spent_s(self, seconds: float) -> None:
+        """Keep how long the search has run in all, in seconds."""
         with self._writing():
             self._study.set_user_attr("spent_s", seconds)
 
@@ -185,10 +186,10 @@ def _distribution(axis: Range | Choice) -> "optuna.distributions.BaseDistributio
     return FloatDistribution(float(axis.low), float(axis.high), axis.log, axis.step)
 
 
-def _known(trial: "optuna.trial.FrozenTrial") -> Known:
+def _progress_of(trial: "optuna.trial.FrozenTrial") -> TrialProgress:
     settings: dict[str, Setting] = {name: value for name, value in trial.params.items() if name != ARTIFACT}
     variant, _, runtime = str(trial.params.get(ARTIFACT, "")).partition(BETWEEN)
-    found = Known(trial.number, settings, variant, runtime, **trial.user_attrs.get("progress", {}))
+    found = TrialProgress(trial.number, settings, variant, runtime, **trial.user_attrs.get("progress", {}))
     if "trial" in trial.user_attrs:
         try:
             found.trial = Trial.from_json(trial.user_attrs["trial"], f"trial {trial.number}")

@@ -22,6 +22,7 @@ READY = ROOT / "data" / "ready"
 COMMITTED = ROOT / "data" / "baseline"
 HERE = replace(results_builder.ENVIRONMENT, host="box", cpu="Celeron", os="Linux")
 RULES = '[[budget]]\nmodel = "mnist_cnn"\nmax_regression = 0.05\nmax_top1_regression = 0.005\n'
+COUNTS = '[[budget]]\nmodel = "mnist_cnn"\nmax_instruction_regression = 0.01\n'
 PICTURES = 10_000
 
 

@@ -65,10 +65,12 @@ class Measured:
 
     @property
     def download_bytes(self) -> int:
+        """Return how many bytes the pages fetched, uncompressed."""
         return sum(self.fetched.values())
 
     @property
     def download_gzip_bytes(self) -> int:
+        """Return how many bytes the fetched files have, each compressed with gzip."""
         return sum(map(gzipped_bytes, self.fetched))
 
     @property

@@ -38,6 +38,7 @@ class PipeSession(TfliteSession):
 
     @property
     def runtime_version(self) -> str:
+        """Return the interpreter's version."""
         return self._version
 
     def infer(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:

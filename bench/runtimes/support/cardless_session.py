@@ -41,6 +41,7 @@ class Tensor:
 
     @property
     def quantization(self) -> Quantization:
+        """Return scale and zero point."""
         return Quantization(self.scale, self.zero_point)
 
     def random(self, source: np.random.Generator) -> npt.NDArray[Any]:

@@ -5,10 +5,10 @@ from typing import Any
 
 from bench.report.overview_chart import Spec, chart
 from bench.search.budget_line import TOP1
+from bench.search.formatting import figure_name, figure_text, figure_title, limit_words, percent, shown_value
 from bench.search.front import figure, interval, top1
 from bench.search.result import Limit, SearchResult, Trial
 from bench.search.shown.sentences import settings_words
-from bench.search.words import figure_name, figure_text, figure_title, limit_words, percent, shown_value
 from device.scoring import wilson_interval
 
 HEIGHT_PX = 420

@@ -3,25 +3,25 @@
 from collections.abc import Collection, Sequence
 
 from bench.search.budget_line import broken, broken_in_full, excess, found, nearest, trained_in_full
+from bench.search.formatting import accuracy_words, figure_name, figure_text, figure_words, limit_words, percent
 from bench.search.front import figure, top1
 from bench.search.result import Limit, SearchResult, Setting, Step, Trial
-from bench.search.words import accuracy_words, figure_name, figure_text, figure_words, limit_words, percent
 
 
 def sentences(search: SearchResult) -> list[str]:
     """Return what there is to say, the most important first; each stands for itself."""
-    said = [question(search), counted(search), *_shared(search)]
+    said = [search_title(search), counted(search), *_shared(search)]
     if search.winner is None:
         return [*said, *_nothing_keeps(search)]
     return [*said, _won(search, search.trial(search.winner)), *_lead(search), *_costs(search), *_final(search)]
 
 
-def question(search: SearchResult) -> str:
+def search_title(search: SearchResult) -> str:
     """Return what was searched: the figure and the budget."""
-    return question_words(search.model, search.minimize, search.limits)
+    return title_words(search.model, search.minimize, search.limits)
 
 
-def question_words(model: str, minimize: str, limits: Sequence[Limit]) -> str:
+def title_words(model: str, minimize: str, limits: Sequence[Limit]) -> str:
     """Return what is searched: "mnist_cnn: the smallest latency with accuracy at least 99.20 %"."""
     budget = " and ".join(map(limit_words, limits)) or "no limit"
     least = "fewest" if minimize == "instructions" else "smallest"

@@ -3,10 +3,10 @@
 from collections.abc import Collection
 
 from bench.analysis.wording import NONE
+from bench.search.formatting import figure_number, figure_title
 from bench.search.front import figure, top1
 from bench.search.result import SearchResult, Trial
 from bench.search.shown.sentences import settings_words, shared_settings
-from bench.search.words import figure_number, figure_title
 from common.tables import table_lines
 
 LEFT_OUT_FIRST = ("s", "epochs", "variant")

@@ -6,7 +6,7 @@ from bench.report.picture import write_pictures
 from bench.search.result import SearchResult
 from bench.search.shown.pareto import pareto
 from bench.search.shown.section import section_of
-from bench.search.shown.sentences import question
+from bench.search.shown.sentences import search_title
 from bench.search.store import PICTURE, TABLE, write_search
 from common.files import write_bytes
 
@@ -19,7 +19,7 @@ def write_files(folder: Path, search: SearchResult) -> list[Path]:
     written = [write_search(folder, search)]
     chart = pareto(search)
     if chart is not None:
-        written += write_pictures(chart, question(search), folder / PICTURE)
+        written += write_pictures(chart, search_title(search), folder / PICTURE)
     picture = None if chart is None else PICTURE
     section = section_of(search, f"Search: {search.model}", "", files=(), picture=picture)
     write_bytes(folder / TABLE, ("\n".join(section.markdown()).strip() + "\n").replace("## ", "# ", 1).encode())

@@ -13,17 +13,17 @@ import pytest
 from bench.artifacts.find import Artifact
 from bench.budgets.baseline import Baseline, load
 from bench.budgets.finding import Finding, NotJudged
-from bench.budgets.gate import Setting, count_key, counts_in, gate, pairs_of
+from bench.budgets.gate import Setting, count_key, counts_in, gate
+from bench.budgets.gate_pairs import pairs_of
 from bench.budgets.rules import Budgets
 from bench.measure.fresh_processes import Answers, Process, Side, SideFailed
 from bench.measure.interleaving import Round
 from common.files import sha256_of
 from common.interval import Interval
 from common.verdict import Verdict
-from device.errors import EdgeproofError, RuntimeMissing
+from device.errors import RuntimeMissing
 from tests.conftest import ROOT, run_module
-from tests.support.baselines import COMMITTED, HERE, PICTURES, READY, RULES, changed, measured, rules, written
-from tests.support.browsers.browser_figures import browser_figures
+from tests.support.baselines import COMMITTED, COUNTS, HERE, PICTURES, READY, changed, measured, rules, written
 from tests.support.gate_bench import Bench
 from tests.support.models.model_files import own_bytes
 from tests.support.results_builder import counted
@@ -54,19 +54,6 @@ class TestGate:
         assert found["max_regression"].verdict is Verdict[latency]
         assert found["max_top1_regression"].verdict is Verdict[accuracy]
 
-    def test_a_row_of_a_browser_is_measured_here_too_and_one_of_a_board_is_not(
-        self, baseline: Baseline, artifact: Artifact, tmp_path: Path
-    ) -> None:
-        candidate, row = changed(artifact, tmp_path / "new"), baseline.results.rows[0]
-        in_browser = replace(row, subject=replace(row.subject, device="chromium"), browser=browser_figures())
-        baseline.results.rows[:] = [in_browser]
-        (pair,) = pairs_of(baseline, [candidate], rules(tmp_path), HERE, all_named=True)
-        assert (pair.base.device, pair.candidate.device) == ("chromium", "chromium")
-        assert len(pair.limits) == 2
-        baseline.results.rows[:] = [replace(in_browser, browser=None)]
-        with pytest.raises(EdgeproofError, match="must not pass without a measurement"):
-            pairs_of(baseline, [candidate], rules(tmp_path), HERE, all_named=True)
-
     def test_an_unchanged_file_passes_unmeasured(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
         bench = Bench(baseline, slower=5.0, wrong=PICTURES)
         found = gated(baseline, artifact, rules(tmp_path), bench)
@@ -94,7 +81,7 @@ class TestGate:
         self, baseline: Baseline, artifact: Artifact, tmp_path: Path
     ) -> None:
         candidate = changed(artifact, tmp_path / "new")
-        budgets = rules(tmp_path, '[[budget]]\nmodel = "mnist_cnn"\nmax_instruction_regression = 0.01\n')
+        budgets = rules(tmp_path, COUNTS)
         bench = Bench(baseline)
         assert gated(baseline, candidate, budgets, bench)["max_instruction_regression"].verdict is NotJudged.SKIPPED
         row, before = baseline.results.rows[0], counted(1_600_000)
@@ -107,34 +94,6 @@ class TestGate:
         pairs = pairs_of(baseline, [candidate], budgets, HERE, all_named=True)
         assert gate(pairs, baseline, HERE, bench, Setting(counts=counts), lambda _: None)[0].verdict is NotJudged.SKIPPED
         assert bench.processes == 0
-
-    def test_a_rule_that_matches_nothing_in_the_baseline_is_refused(
-        self, baseline: Baseline, artifact: Artifact, tmp_path: Path
-    ) -> None:
-        budgets = rules(tmp_path, RULES + '[[budget]]\nmodel = "resnet"\nmax_regression = 0.1\n')
-        with pytest.raises(EdgeproofError, match=r"budgets\.toml:5: matches nothing in the baseline"):
-            pairs_of(baseline, [artifact], budgets, HERE, all_named=False)
-
-    def test_no_budget_for_what_is_compared_is_refused(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
-        with pytest.raises(EdgeproofError, match="must not pass without a measurement"):
-            pairs_of(baseline, [artifact], rules(tmp_path, "[[budget]]\nmax_size_kb = 1\n"), HERE, all_named=True)
-
-    def test_two_files_that_are_the_same_artifact_are_refused(
-        self, baseline: Baseline, artifact: Artifact, tmp_path: Path
-    ) -> None:
-        other = changed(artifact, tmp_path / "new")
-        with pytest.raises(EdgeproofError, match=r"both are mnist_cnn int8\.tflite"):
-            pairs_of(baseline, [artifact, other], rules(tmp_path), HERE, all_named=False)
-
-    def test_a_missing_counterpart_is_refused(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
-        other = changed(artifact, tmp_path / "new", variant="float16")
-        with pytest.raises(EdgeproofError, match=r"has none of mnist_cnn float16\.tflite"):
-            pairs_of(baseline, [other], rules(tmp_path), HERE, all_named=True)
-        with pytest.raises(EdgeproofError, match=r"mnist_cnn int8\.tflite has no counterpart"):
-            pairs_of(baseline, [other], rules(tmp_path), HERE, all_named=False)
-
-
-COUNTS = '[[budget]]\nmodel = "mnist_cnn"\nmax_instruction_regression = 0.01\n'
 
 
 class Odd(Bench):
@@ -252,35 +211,6 @@ class TestFindings:
         count = counted(1_600_000)
         results.put(replace(results.rows[0], instructions=count))
         assert counts_in(results) == {count_key(row, count, row.artifact.sha256): 1_600_000}
-
-
-class TestPairs:
-    @pytest.mark.parametrize(("device", "kept"), [("pi4", ["max_instruction_regression"]), ("host", None)])
-    def test_elsewhere_only_counts_are_compared(
-        self, baseline: Baseline, artifact: Artifact, tmp_path: Path, device: str, kept: list[str] | None
-    ) -> None:
-        row = baseline.results.rows[0]
-        moved = replace(row, subject=replace(row.subject, device=device))
-        other = replace(baseline, results=replace(baseline.results, rows=[moved]))
-        budgets = rules(tmp_path, COUNTS + "max_regression = 0.05\nmax_top1_regression = 0.1\n")
-        (pair,) = pairs_of(other, [artifact], budgets, HERE, all_named=True)
-        names = [limit.name for limit in pair.limits]
-        assert names == (kept or ["max_instruction_regression", "max_regression", "max_top1_regression"])
-
-    def test_times_that_mean_nothing_are_not_compared(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
-        row = baseline.results.rows[0]
-        moved = replace(row, subject=replace(row.subject, accelerator="gpu-software"))
-        other = replace(baseline, results=replace(baseline.results, rows=[moved]))
-        (pair,) = pairs_of(other, [artifact], rules(tmp_path), HERE, all_named=True)
-        assert [limit.name for limit in pair.limits] == ["max_top1_regression"]
-
-    def test_sides_are_measured_as_the_row_was(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
-        candidate = changed(artifact, tmp_path / "new")
-        for all_named in (True, False):
-            (pair,) = pairs_of(baseline, [candidate], rules(tmp_path), HERE, all_named=all_named)
-            assert pair.base == Side(baseline.artifacts[0], "litert", 1)
-            assert pair.candidate == Side(candidate, "litert", 1)
-            assert not pair.unchanged
 
 
 class TestCommand:

@@ -19,7 +19,8 @@ from bench.budgets.export.lines import lines
 from bench.budgets.export.markdown import markdown
 from bench.budgets.figures import Case, Measured
 from bench.budgets.finding import Finding
-from bench.budgets.gate import Measures, Setting, count_key, gate, pairs_of
+from bench.budgets.gate import Measures, Setting, count_key, gate
+from bench.budgets.gate_pairs import pairs_of
 from bench.budgets.kinds import KINDS, Comparison, Kind
 from bench.budgets.remeasure import is_partner, undecided_rows
 from bench.budgets.rules import load_budgets

@@ -8,7 +8,8 @@ import pytest
 from bench.artifacts.find import Artifact
 from bench.budgets.baseline import Baseline
 from bench.budgets.finding import Finding
-from bench.budgets.gate import Setting, gate, pairs_of, unjudged
+from bench.budgets.gate import Setting, gate, unjudged
+from bench.budgets.gate_pairs import pairs_of
 from bench.budgets.present_limits import not_judged, results_if_there
 from bench.results.store import Results
 from common.verdict import Verdict

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from bench.__main__ import main
-from bench.search.lead import concluded
 from bench.search.result import Limit
 from bench.search.shown.write import write_files
+from bench.search.winner import concluded
 from tests.support.results_builder import make_results, make_row, saved
 from tests.support.searching.searches import paired, search, trial
 

@@ -7,12 +7,12 @@ import pytest
 
 from bench.report.picture import config, write_pictures
 from bench.report.section import Section
-from bench.search.lead import concluded
 from bench.search.result import Limit, SearchResult
 from bench.search.shown.pareto import pareto
 from bench.search.shown.section import search_lines, search_sections
 from bench.search.shown.write import write_files
 from bench.search.store import FILE, write_search
+from bench.search.winner import concluded
 from tests.support.searching.searches import TOTAL, paired, search, trial, unfinished
 
 BUDGET = (Limit("top1", least=0.98), Limit("size_bytes", most=25_000), Limit("arena_bytes", most=9_000))

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.search.question import Effort
 from bench.search.run import run_search
+from bench.search.spec import Effort
 from bench.search.store import FILE, read_search
 from common.lock import exclusive
 from device.errors import CheckFailed
 from tests.conftest import classify, run_module
 from tests.support.searching.dask_cluster import Cluster, dask_cluster
-from tests.support.searching.search_trials import question
+from tests.support.searching.search_trials import spec
 
 MODEL = "mnist_cnn_crop"
 SPACE = """
@@ -113,7 +113,7 @@ def test_a_dask_cluster_searches_and_a_killed_worker_costs_at_most_its_trial(dig
 def test_a_second_search_of_the_same_name_is_refused(tmp_path: Path) -> None:
     effort = Effort(trials=1, max_time_s=None, jobs=1, dask=None, target=None)
     with exclusive(tmp_path / FILE), pytest.raises(CheckFailed, match="is writing there: wait until it has ended"):
-        run_search(question(tmp_path), tmp_path, effort, print)
+        run_search(spec(tmp_path), tmp_path, effort, print)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 import pytest
 
-from bench.search.lead import concluded
 from bench.search.result import FinalTraining, Limit, SearchResult
 from bench.search.run import exit_code_of
 from bench.search.shown.sentences import sentences
 from bench.search.shown.table import columns, rows, terminal_table
+from bench.search.winner import concluded
 from tests.support.searching.searches import paired, search, trial, unfinished
 
 BUDGET = (Limit("top1", least=0.98), Limit("size_bytes", most=25_000))

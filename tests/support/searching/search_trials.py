@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from bench.search.engine import Allowance, Engine
-from bench.search.question import Question
 from bench.search.result import Limit, SearchResult
 from bench.search.space import read_space
+from bench.search.spec import SearchSpec
 from bench.search.trial import Job, Work, epochs_of
 from bench.search.workers import PoolGone
 from common.micro_figures import MicroFigures
@@ -84,19 +84,19 @@ class FakeMeasures:
         raise EdgeproofError(f"{path}: a stand-in has no interpreter")
 
 
-def question(folder: Path, *limits: Limit, text: str = SPACE, **changes: Any) -> Question:
-    """Return a question about a space that is written to a folder."""
+def spec(folder: Path, *limits: Limit, text: str = SPACE, **changes: Any) -> SearchSpec:
+    """Return a search's specification: of a space that is written to a folder."""
     path = folder / "space.toml"
     path.write_text(text)
     asked: Mapping[str, Any] = {"minimize": "size_bytes", "data": {"name": "mnist"}, **changes}
-    return Question(model="mnist_cnn_crop", limits=limits, space=read_space("mnist_cnn_crop", path), **asked)
+    return SearchSpec(model="mnist_cnn_crop", limits=limits, space=read_space("mnist_cnn_crop", path), **asked)
 
 
-def engine(asked: Question, folder: Path, pool: FakePool, trials: int | None = 12, seconds: float | None = None) -> Engine:
+def engine(asked: SearchSpec, folder: Path, pool: FakePool, trials: int | None = 12, seconds: float | None = None) -> Engine:
     """Return an engine of stand-ins."""
     return Engine(asked, folder / "build", pool, FakeMeasures(), Allowance(trials, seconds), lambda _: None)
 
 
-def searched(asked: Question, folder: Path, pool: FakePool, trials: int | None = 12) -> SearchResult:
+def searched(asked: SearchSpec, folder: Path, pool: FakePool, trials: int | None = 12) -> SearchResult:
     """Run a search of stand-ins."""
     return engine(asked, folder, pool, trials).run()

@@ -24,6 +24,7 @@ DECIDING = (  # where a mistake is a wrong verdict, figure or answer; a folder i
     "bench/budgets/figures.py",
     "bench/budgets/finding.py",
     "bench/budgets/gate.py",
+    "bench/budgets/gate_pairs.py",
     "bench/budgets/kinds.py",
     "bench/budgets/limit.py",
     "bench/budgets/relative_figures.py",

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bench.search.budget_line import TOP1
+from bench.search.formatting import accuracy_words, figure_words, percent
 from bench.search.front import figure, front, interval, top1
 from bench.search.result import Lead, SearchResult, Step, Trial
-from bench.search.words import accuracy_words, figure_words, percent
 from common.paired_accuracy import Paired
 
 Pairs = Callable[[Trial, Trial], Paired | None]  # two trials on the same validation pictures; None: not known

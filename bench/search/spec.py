@@ -23,7 +23,7 @@ FIGURES = {  # what --minimize takes, and the figure that it stands for
 
 
 @dataclass(frozen=True)
-class Question:
+class SearchSpec:
     """All that the trials of one search have in common: a search that goes on must be asked the same."""
 
     model: str

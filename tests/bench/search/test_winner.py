@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.search.lead import concluded
 from bench.search.result import Limit, SearchResult, Trial
+from bench.search.winner import concluded
 from common.paired_accuracy import Paired
 from tests.support.searching.searches import TOTAL, search, trial
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from bench.search.formatting import figure_name, figure_text, figure_title, limit_words
 from bench.search.result import Limit
-from bench.search.words import figure_name, figure_text, figure_title, limit_words
 
 
 @pytest.mark.parametrize(

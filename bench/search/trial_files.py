@@ -1,61 +1,36 @@
-"""What is known of one trial while the search runs, and where it is kept: build/MODEL@search/trials/.
+"""The files of a search's trials, in build/MODEL@search/trials/: their artifacts, answers and states.
 
-A trial's answers, its artifact and the state from which it can go on are files; the rest is in the study (study.py).
+A state is what a trial goes on from; the rest of a trial is in the study (study.py).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.search.result import Setting, Trial
+from bench.search.result import Trial
 from bench.search.trial import Work
+from bench.search.trial_progress import TrialProgress
 from common.files import replacing, write_bytes
 from common.paired_accuracy import Paired
 
-ON_THE_WAY = ("rung", "shown", "seconds", "cpu_s", "epochs", "correct", "total", "figures")
 Answers = npt.NDArray[np.uint16]
 
 
-@dataclass
-class Known:
-    """A trial that was begun: how far it is, and what it showed on the way."""
-
-    number: int
-    settings: Mapping[str, Setting]
-    variant: str
-    runtime: str
-    rung: int = 0  # how many rungs it has reached
-    shown: list[float] = field(default_factory=list)  # its accuracy at each rung
-    seconds: float = 0.0
-    cpu_s: float = 0.0
-    epochs: int = 0
-    correct: int | None = None  # of `total` validation pictures, after so many epochs
-    total: int | None = None
-    figures: dict[str, float] = field(default_factory=dict)
-    trial: Trial | None = None  # how it ended; None: it runs
-
-    def to_json(self) -> dict[str, object]:
-        """Return what the study keeps of a trial on its way."""
-        return {name: getattr(self, name) for name in ON_THE_WAY}
-
-
-class Files:
+class TrialFiles:
     """The files of the trials."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "trials"
 
-    def keep(self, trial: Known, done: Work) -> None:
+    def keep(self, trial: TrialProgress, done: Work) -> None:
         """Keep what a job returned; each file is whole or is not there."""
         write_bytes(self.artifact(trial), done.artifact)
         with replacing(self._answers(trial.number)) as temporary, temporary.open("wb") as file:
             np.savez(file, answers=done.answers, truth=done.truth)
         write_bytes(self._state(trial.number), done.state)
 
-    def artifact(self, trial: Known) -> Path:
+    def artifact(self, trial: TrialProgress) -> Path:
         """Return the path of a trial's artifact."""
         return self._folder / f"{trial.number}.{trial.variant}"
 

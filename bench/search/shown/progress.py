@@ -1,28 +1,28 @@
 """What a search prints while it runs: a line for each trial that ends, with the best so far and the time left."""
 
+from bench.search.formatting import figure_text, percent
 from bench.search.front import figure, interval, top1
-from bench.search.question import Question
 from bench.search.result import SearchResult, Trial
-from bench.search.shown.sentences import question_words, settings_words
-from bench.search.words import figure_text, percent
+from bench.search.shown.sentences import settings_words, title_words
+from bench.search.spec import SearchSpec
 
 
-def trial_line(trial: Trial, result: SearchResult, question: Question, left_s: float | None) -> str:
+def trial_line(trial: Trial, result: SearchResult, spec: SearchSpec, left_s: float | None) -> str:
     """Return a trial, how it ended, the best so far and the time that is left, as one line."""
     parts = [f"trial {trial.number}: {trial.state}", settings_words(trial)]
     if trial.total is not None and trial.figures is not None:
         parts.append(f"{percent((trial.correct or 0) / trial.total)} of {trial.total:,} after {trial.epochs} epochs")
-        parts += [_figure_words(trial, name) for name in sorted(question.figures) if name in trial.figures]
+        parts += [_figure_words(trial, name) for name in sorted(spec.figures) if name in trial.figures]
     parts.append(f"{trial.seconds:.0f} s")
     parts += [trial.reason] if trial.reason else []
     return f"{', '.join(parts)}; {_best(result)}{_left(left_s)}"
 
 
-def question_line(question: Question) -> str:
+def spec_line(spec: SearchSpec) -> str:
     """Return what is searched, and against what latencies are compared."""
-    against = "" if question.reference is None else f"; latencies against {question.reference}"
-    counted = f"; instructions on {question.core}" if question.core else ""
-    return f"{question_words(question.model, question.minimize, question.limits)}{against}{counted}"
+    against = "" if spec.reference is None else f"; latencies against {spec.reference}"
+    counted = f"; instructions on {spec.core}" if spec.core else ""
+    return f"{title_words(spec.model, spec.minimize, spec.limits)}{against}{counted}"
 
 
 def _figure_words(trial: Trial, name: str) -> str:
