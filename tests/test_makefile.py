@@ -87,6 +87,7 @@ def test_nothing_runs_where_nothing_changed(built: Path) -> None:
         ("device/serve/page.js", {"pyz"}),
         ("device/pictures/steps.py", {"train", "convert", "bench", "pyz"}),
         ("train/fitting/fit.py", {"train", "convert", "bench"}),
+        ("train/examples.py", {"train", "convert", "bench"}),
         ("train/models/mnist_cnn.py", {"train", "convert", "bench"}),
         ("convert/formats/to_tflite.py", {"convert", "bench"}),
         ("convert/variants.py", {"convert", "bench"}),

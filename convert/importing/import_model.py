@@ -284,7 +284,7 @@ def _card(
     added: Sequence[str],
     dataset: Dataset,
 ) -> dict[str, Any]:
-    """Return the common card, as train/run.py's common_card does of a model that was trained here."""
+    """Return the common card, as train/common_card.py does of a model that was trained here."""
     height, width, channels = input_spec.shape
     by = source.understood.framework.split()[0]
     parts = {"train": dataset.train, "val": dataset.val, "test": dataset.test}
