@@ -71,7 +71,8 @@ def run(models: tuple[str, ...], variants: str, target_name: str | None, **impor
 
 def _imported(child: "Child", models: Sequence[str], labels: Path | None, calibration: Path | None, **others: Any) -> Path:
     """Import the one model that was not trained here."""
-    from convert.importing.import_model import ImportOptions, import_in_child
+    from convert.importing.import_model import import_in_child
+    from convert.importing.import_options import ImportOptions
 
     if len(models) != 1:
         raise click.UsageError(
