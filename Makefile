@@ -23,7 +23,7 @@ python_in = $(shell find $(1) -name '*.py' $(foreach path,$(2),-not -path '$(pat
 DEVICE_SOURCES := $(call python_in,device) $(wildcard device/serve/page.*)
 ANSWER_SOURCES := $(call python_in,device,$(foreach name,classify command_line commands errors process safe_text scoring self_test timing pictures/sources serve/*,device/$(name).py))
 TRAIN_SOURCES := $(ANSWER_SOURCES) $(call python_in,train,train/__main__.py train/plots.py train/points.py train/sweep.py train/studies/* train/models/*)
-CONVERT_SOURCES := $(ANSWER_SOURCES) $(call python_in,convert,convert/__main__.py convert/show.py convert/doctor/* convert/deployment/* convert/importing/*)
+CONVERT_SOURCES := $(ANSWER_SOURCES) $(call python_in,convert,convert/__main__.py convert/commands/* convert/show.py convert/doctor/* convert/deployment/* convert/importing/*)
 BENCH_SOURCES := $(ANSWER_SOURCES) device/process.py device/timing.py $(call python_in,bench/artifacts bench/machine bench/measure bench/results bench/runtimes bench/stats,bench/machine/disturbance.py bench/measure/doctor.py bench/measure/overhead.py bench/runtimes/browser/*)
 # What is found by its name; the tests hold each of these lists against the modules that it stands for
 GPU_RUNTIMES := $(basename $(notdir $(shell grep -lE '^API = ' bench/runtimes/*.py)))

@@ -26,6 +26,7 @@ class Calibration:
     seed: int
 
     def to_json(self) -> dict[str, Any]:
+        """Return the number of pictures, in all and a class, the seed and the pixels' hash, for the card."""
         return {
             "count": len(self.pixels),
             "classes": np.bincount(self.labels).tolist() if (self.labels >= 0).all() else None,  # None: not known

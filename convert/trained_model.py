@@ -84,6 +84,7 @@ class TrainedModel:
 
     @property
     def steps(self) -> Sequence[Step]:
+        """Return the preprocessing steps of its card."""
         return self.card.preprocess
 
     @property
@@ -103,6 +104,7 @@ class TrainedModel:
 
     @property
     def trained_here(self) -> bool:
+        """Say whether it was trained here, not imported."""
         return "source" not in self.common["provenance"]
 
     @cached_property
@@ -144,6 +146,7 @@ class TrainedModel:
 
     @cached_property
     def saved_model(self) -> Path:
+        """Export it and return the SavedModel's folder. Raises EdgeproofError for a model that has no TFLite form."""
         if "tflite" not in self.formats:
             raise EdgeproofError(f"{self.path}: {NO_TFLITE}")
         folder = self._scratch / "saved_model"
@@ -152,10 +155,12 @@ class TrainedModel:
 
     @cached_property
     def calibration(self) -> calibrate.Calibration:
+        """Choose calibration pictures among the training pictures."""
         return calibrate.choose(self.dataset.train, self.steps)
 
     @cached_property
     def tflite_source(self) -> to_tflite.Source:
+        """Return what TFLite variants are made of: the SavedModel and the calibration pictures."""
         return to_tflite.Source(self.saved_model, self.calibration)
 
     @cached_property
@@ -167,6 +172,7 @@ class TrainedModel:
 
     @cached_property
     def onnx(self) -> to_onnx.OnnxModel:
+        """Return the float32 ONNX model: the imported graph, or the network converted."""
         if isinstance(self.network, OnnxNetwork):
             return to_onnx.OnnxModel(self.network.data)
         return to_onnx.convert_float32(self.network)
@@ -197,6 +203,7 @@ class TrainedModel:
 
     @cached_property
     def golden(self) -> list[golden.GoldenPicture]:
+        """Choose golden pictures among the validation pictures."""
         found = self.validation
         return golden.choose(
             self.dataset.val,

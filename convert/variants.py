@@ -73,6 +73,7 @@ class Variant:
 
     @property
     def min_agreement(self) -> float:
+        """Return the smallest share of pictures, 0..1, that it must answer as the float model does."""
         return self.answers.min_agreement
 
 

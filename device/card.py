@@ -24,6 +24,7 @@ class Step:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> list[Any]:
+        """Return `["name"]` or `["name", {parameters}]`."""
         return [self.name, dict(self.parameters)] if self.parameters else [self.name]
 
     @staticmethod

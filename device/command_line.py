@@ -42,14 +42,23 @@ def _number(kind: Callable[[str], Number], least: Number, most: Number) -> Calla
 
 def build_parser(own_model: Optional[Path] = None) -> argparse.ArgumentParser:
     """Return the command line's parser; an archive that holds a model takes no MODEL."""
-    count, camera, threads = (_number(int, *limits) for limits in ((1, MAX_COUNT), (0, MAX_CAMERA), (1, MAX_THREADS)))
-    seconds, share = _number(float, 0.0, MAX_SECONDS), _number(float, 0.0, 1.0)
     parser = argparse.ArgumentParser(description="Classify pictures with one model file.")
     if own_model is None:
         parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite or .onnx file")
     else:
         parser.set_defaults(model=own_model)
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="picture files, folders, patterns; - is standard input")
+    _add_commands(parser)
+    _add_answering(parser)
+    _add_cardless(parser)
+    _add_serving(parser)
+    return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser) -> None:
+    """Add what is done in place of classifying IMAGEs."""
+    count, camera = _number(int, 1, MAX_COUNT), _number(int, 0, MAX_CAMERA)
+    seconds = _number(float, 0.0, MAX_SECONDS)
     parser.add_argument(
         "--camera", type=camera, nargs="?", const=0, metavar="N", help="classify camera N's (0) frames as JSON"
     )
@@ -59,6 +68,11 @@ def build_parser(own_model: Optional[Path] = None) -> argparse.ArgumentParser:
     parser.add_argument("--queries", type=count, default=64, metavar="N", help="with --bench: at least so many (64)")
     parser.add_argument("--seconds", type=seconds, default=6.0, metavar="S", help="with --bench: and at least so long (6)")
     parser.add_argument("--self-test", action="store_true", help="check the model with the golden pictures inside it")
+
+
+def _add_answering(parser: argparse.ArgumentParser) -> None:
+    """Add how the model is run, and how its answers are given."""
+    count, threads, share = _number(int, 1, MAX_COUNT), _number(int, 1, MAX_THREADS), _number(float, 0.0, 1.0)
     parser.add_argument("--json", action="store_true", help="print one JSON line a picture")
     parser.add_argument("--top", type=count, default=3, metavar="N", help="classes to print a picture (3)")
     parser.add_argument("--threads", type=threads, default=1, metavar="N", help="threads of the runtime (1)")
@@ -70,9 +84,17 @@ def build_parser(own_model: Optional[Path] = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-memory-mb", type=count, default=1000, metavar="N", help="end where more memory would be needed (1000)"
     )
+
+
+def _add_cardless(parser: argparse.ArgumentParser) -> None:
+    """Add what a model without a card does not say itself."""
     parser.add_argument("--labels", type=Path, metavar="FILE", help="the labels of a model without a card")
     parser.add_argument("--input-range", metavar="A..B", help="the values that a model without a card takes, as -1..1")
     parser.add_argument("--fit", choices=FITS, help="fit pictures by cutting out the middle, or by squeezing (crop)")
+
+
+def _add_serving(parser: argparse.ArgumentParser) -> None:
+    """Add the page to draw on."""
     parser.add_argument("--serve", type=_port, nargs="?", const=8000, metavar="PORT", help="a page to draw on (port 8000)")
     parser.add_argument(
         "--listen",
@@ -81,7 +103,6 @@ def build_parser(own_model: Optional[Path] = None) -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="with --serve: for other machines too, at this address of this one (all of them)",
     )
-    return parser
 
 
 def _port(text: str) -> int:

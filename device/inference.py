@@ -31,6 +31,7 @@ class Answer:
 
     @property
     def total_ns(self) -> int:
+        """Return the sum of the four times, in nanoseconds."""
         return self.decode_ns + self.prepare_ns + self.invoke_ns + self.postprocess_ns
 
 

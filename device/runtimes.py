@@ -100,6 +100,7 @@ class TfliteSession(FittedSession):
 
     @property
     def runtime_version(self) -> str:
+        """Return the version of the runtime's installed package."""
         return distribution_version(TFLITE_RUNTIMES[self.runtime][1])
 
     def infer(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -45,7 +45,8 @@ def run(model: str, resume: bool, **options: Any) -> None:
     """Train MODEL, test it once, and write build/MODEL/."""
     from common.memory import keep_freed_memory
     from device.safe_text import printable
-    from train.run import Request, run as train_run
+    from train.request import Request
+    from train.run import run as train_run
 
     keep_freed_memory()
     request = Request(model, **options)

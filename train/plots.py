@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from common.files import replacing
-from train.fitting.fit import Epoch
+from train.fitting.history import Epoch
 
 LAYERS_A_COLUMN = 40
 LAYER_COLORS = {

@@ -19,11 +19,12 @@ from device.errors import EdgeproofError
 from device.process import end_with_parent
 from train.data.dataset import DataReference, Dataset
 from train.data.open_dataset import open_dataset
+from train.examples import Examples, prepared_examples, steps_for
 from train.fitting.checkpoint import Checkpoint
-from train.fitting.fit import Epoch, Examples, fit
+from train.fitting.fit import fit
+from train.fitting.history import Epoch
 from train.fitting.teachers import trained_teachers
 from train.models import find_model
-from train.run import prepared_examples, steps_for
 from train.settings import Settings, apply_settings, build_settings
 from train.spec import Phase, Recipe
 

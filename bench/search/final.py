@@ -25,7 +25,8 @@ from convert.deployment.target import find_target
 from convert.pipeline import convert_variant
 from convert.trained_model import TrainedModel
 from convert.variants import find_variants
-from train.run import Request, run
+from train.request import Request
+from train.run import run
 from train.spec import DEFAULT_RECIPE
 
 SEEDS = 3  # other ones than the trials': the winner was chosen by what its own seed gave

@@ -24,11 +24,14 @@ from convert.trained_model import TrainedModel
 from convert.variants import find_variants
 from device.formats.model_file import read_card
 from device.open_model import open_session
+from train.common_card import common_card
 from train.data.dataset import DataReference
+from train.examples import steps_for
 from train.fitting.checkpoint import Checkpoint
 from train.models import find_model
+from train.outcome import Outcome
 from train.points import Trained, train_settings
-from train.run import Outcome, Request, common_card, steps_for
+from train.request import Request
 from train.settings import apply_settings
 from train.spec import DEFAULT_RECIPE
 

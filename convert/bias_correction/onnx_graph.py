@@ -45,14 +45,17 @@ class OnnxGraph:
 
     @property
     def input(self) -> str:
+        """Return the name of the graph's first input."""
         return str(self.model.graph.input[0].name)
 
     @property
     def at_once(self) -> int:
+        """Return how many pictures to run at once: the batch of the graph if it is fixed."""
         return pictures_at_once(self.model)
 
     @cached_property
     def operations(self) -> list[Operation]:
+        """Return the nodes in their order, with the tensors that they take and give; constants are left out."""
         return [
             Operation(
                 tuple(name for name in node.input if name and name not in self._constants),
@@ -118,6 +121,7 @@ class OnnxGraph:
         self._constants[target.bias].CopyFrom(numpy_helper.from_array(bias.astype(np.int32), target.bias))
 
     def packed(self) -> bytes:
+        """Return the `.onnx` file's bytes, the same for the same graph."""
         return bytes(self.model.SerializeToString(deterministic=True))
 
     def _dequantized(self, name: str) -> Any | None:

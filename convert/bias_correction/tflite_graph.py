@@ -38,10 +38,12 @@ class TfliteGraph:
 
     @property
     def input(self) -> str:
+        """Return the number of the graph's first input tensor, as text."""
         return str(self._graph.inputs[0])
 
     @cached_property
     def operations(self) -> list[Operation]:
+        """Return the operators in their order, with the tensors that they take and give; constants are left out."""
         return [
             Operation(
                 tuple(str(index) for index in operator.inputs if index >= 0 and not self._is_constant(index)),
@@ -127,6 +129,7 @@ class TfliteGraph:
         self.model.buffers[tensor.buffer].data = np.frombuffer(bias.astype(np.int32).tobytes(), np.uint8)
 
     def packed(self) -> bytes:
+        """Return the `.tflite` file's bytes."""
         return pack(self.model)
 
     def _bias_tensor(self, place: int) -> Any:

@@ -24,6 +24,7 @@ class Verdict:
 
     @property
     def runs(self) -> bool:
+        """Say whether the target can run the file."""
         return self.wheel is not None
 
     @property

@@ -36,6 +36,7 @@ class Wheel:
 
     @property
     def requirement(self) -> str:
+        """Return it as pip takes it: "DISTRIBUTION==VERSION"."""
         return f"{self.distribution}=={self.version}"
 
 

@@ -50,6 +50,7 @@ class Diagnosis:
 
     @property
     def findings(self) -> list[Finding]:
+        """Return all findings: those about the calibration pictures first, then each artifact's."""
         return [*self.calibration_findings, *(finding for one in self.examinations for finding in one.findings)]
 
 

@@ -62,10 +62,12 @@ class ExaminedModel:
 
     @cached_property
     def names(self) -> LayerNames:
+        """Return the names of the network's layers."""
         return LayerNames.of(self.trained.network)
 
     @cached_property
     def sample(self) -> Sample:
+        """Return all validation pictures, prepared, with Keras's answers."""
         return draw(self.trained)
 
     def quantizer(self, variant: Variant) -> Quantizer:

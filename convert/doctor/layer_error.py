@@ -59,6 +59,7 @@ class ErrorSums:
 
     @property
     def rmse(self) -> float:
+        """Return the root of the mean square error, in the values' own unit; 0 before the first comparison."""
         return math.sqrt(self.noise / max(self.values, 1))
 
 

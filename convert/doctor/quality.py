@@ -59,6 +59,7 @@ class Quality:
         return of_share(self.differing, int(self.paired.total))
 
     def to_json(self) -> dict[str, Any]:
+        """Return the counts, and the percentage points lost with their 99 % interval."""
         lost = self.paired.judged_drop()
         return {
             "model": self.model,

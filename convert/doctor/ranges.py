@@ -41,6 +41,7 @@ class Change:
 
     @property
     def relative(self) -> float:
+        """Return by how much the smaller scale falls short of the larger one, 0..1 of the larger."""
         return 1 - min(self.first, self.second) / max(self.first, self.second)
 
 

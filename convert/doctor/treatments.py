@@ -31,6 +31,7 @@ class Treatment:
 
     @property
     def is_what_conversion_does(self) -> bool:
+        """Say whether a conversion does the same: nothing but, possibly, bias correction."""
         return self.calibration is None and not self.ranges and not self.layers
 
     def describe(self) -> list[str]:
@@ -41,6 +42,7 @@ class Treatment:
         return words + ([f"{len(self.layers)} layers in float"] if self.layers else [])
 
     def to_json(self) -> dict[str, Any]:
+        """Return the cures as text, with the calibration and the ranges that differ from the usual ones."""
         document: dict[str, Any] = {"cures": self.describe()}
         if self.calibration is not None:
             document["calibration"] = self.calibration.to_json()

@@ -26,6 +26,7 @@ class Tensor:
 
     @property
     def values(self) -> int:
+        """Return how many values it has."""
         return math.prod(self.shape)
 
 

@@ -17,13 +17,14 @@ from PIL import Image
 from common.files import replacing
 from common.lock import exclusive
 from common.version import tool_versions
-from convert.child import Workplace
+from convert.child import Say, Workplace
 from convert.formats.card_writer import embed
 from convert.formats.tflite_reader import min_runtime, read_model
-from convert.importing.import_model import Say, build_folder, stated_range
+from convert.importing.import_options import build_folder
 from convert.importing.preprocessing import Preprocess, read_preprocess
 from convert.importing.sources import Opening, open_source
 from convert.importing.sources.tflite_file import TfliteSource
+from convert.importing.stated import stated_range
 from convert.importing.understood import Fact, understood_text
 from convert.variants import GIVEN
 from convert.verification import golden

@@ -28,9 +28,11 @@ class KerasWrapped:
     ending: str
 
     def scores(self, pixels: Pixels) -> Scores:
+        """Answer prepared pictures (N, H, W, C), uint8, 0..255: (N, classes), float32."""
         return probabilities(self.network, pixels)
 
     def save(self, path: Path) -> None:
+        """Write it to a path with its ending."""
         if self.ending == SAVED_MODEL:
             _export(self.network, path)
         else:

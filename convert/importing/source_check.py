@@ -25,6 +25,7 @@ class SourceAgreement:
     allowed: float
 
     def to_json(self) -> dict[str, Any]:
+        """Return all fields, for the card."""
         return asdict(self)
 
 

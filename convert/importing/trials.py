@@ -29,6 +29,7 @@ class Trial:
 
     @property
     def count(self) -> int:
+        """Return how many pictures it answers rightly."""
         return int(self.right.sum())
 
     def surely_better_than(self, other: "Trial") -> bool:

@@ -55,6 +55,7 @@ class Agreement:
 
     @property
     def share(self) -> float:
+        """Return the share of decided pictures, 0..1, that both answer alike; some picture must be decided."""
         return self.agree / self.total
 
     @property
@@ -63,6 +64,7 @@ class Agreement:
         return self.total - self.agree
 
     def to_json(self) -> dict[str, Any]:
+        """Return the counts, and the margin and the scores where they were needed, for the card."""
         document: dict[str, Any] = {"agree": self.agree, "total": self.total}
         if self.margin:
             document |= {"margin": self.margin, "undecided": self.undecided}

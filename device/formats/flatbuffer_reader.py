@@ -22,6 +22,7 @@ class Flatbuffer:
         self._offsets: dict[int, tuple[int, ...]] = {}  # by the vtable's position: tables of one kind share it
 
     def number(self, at: int, size: int = 4, signed: bool = False) -> int:
+        """Return the whole number of `size` bytes at a position."""
         self._inside(at, size)
         return int.from_bytes(self._data[at : at + size], "little", signed=signed)
 
@@ -40,6 +41,7 @@ class Flatbuffer:
         return {number: self.field(at + offset, kinds.get(number)) for number, offset in enumerate(offsets[1:]) if offset}
 
     def field(self, at: int, kind: Kind) -> Any:
+        """Return a field at a position, in the form that `table` gives it."""
         if kind is None:
             return at
         at += self.number(at)

@@ -43,6 +43,7 @@ class InputRange:
         return min(ends), max(ends)
 
     def to_json(self) -> dict[str, Any]:
+        """Return all fields, with scale and offset as lists."""
         return {"name": self.name, "scale": list(self.scale), "offset": list(self.offset), "order": self.order}
 
     def check_channels(self, channels: int) -> None:

@@ -66,6 +66,7 @@ class Handler(BaseHTTPRequestHandler):
         super().__init__(connection, address, None)  # type: ignore[arg-type]  # there is no socketserver
 
     def setup(self) -> None:
+        """Prepare reading in time, and writing into memory."""
         self.connection = self.request
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._reader = PatientReader(self.connection, self._service.limits)
@@ -74,6 +75,7 @@ class Handler(BaseHTTPRequestHandler):
         self.command, self.requestline = "", ""  # if no head ever comes
 
     def handle(self) -> None:
+        """Answer one request, then close the connection."""
         self.close_connection = True
         try:
             self.handle_one_request()
@@ -95,7 +97,8 @@ class Handler(BaseHTTPRequestHandler):
                 return
 
     def handle_expect_100(self) -> bool:
-        return True  # said before the body is read, if it is
+        """Return True, to go on: "100 Continue" is sent before the body is read, if it is."""
+        return True
 
     def log_message(self, *_: Any) -> None:
         """Say nothing of single requests."""

@@ -31,9 +31,11 @@ class PatientReader(io.RawIOBase):
         self._end_s = time.monotonic() + self._limits.request_s
 
     def readable(self) -> bool:
+        """Return True: io.BufferedReader asks for it."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Read into a buffer; return the number of bytes, 0 at the end. Raises TooSlow."""
         left_s = min(self._limits.silence_s, self._end_s - time.monotonic())
         if left_s <= 0:
             raise TooSlow

@@ -50,9 +50,11 @@ class Server:
 
     @property
     def port(self) -> int:
+        """Return the port that it listens on."""
         return int(self._listener.getsockname()[1])
 
     def start(self) -> None:
+        """Start the threads that answer."""
         before = threading.stack_size(STACK_BYTES)
         for worker in self._workers:
             worker.start()

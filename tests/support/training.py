@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from train.fitting.fit import Examples
+from train.examples import Examples
 from train.spec import Phase
 
 PLAIN = Phase(name="train", epochs=2, batch_size=16, learning_rate=1e-3)

@@ -19,7 +19,8 @@ from bench.runtimes import find_accelerator, find_runtime, runtimes_by_default
 from common.files import write_bytes
 from convert.child import LOGGED, Child, Workplace
 from convert.importing.add_card import CardOptions, add_card
-from convert.importing.import_model import ImportOptions, import_model
+from convert.importing.import_model import import_model
+from convert.importing.import_options import ImportOptions
 from convert.pipeline import convert_model
 from convert.trained_model import NO_TFLITE, name_of
 from convert.variants import GIVEN, VARIANTS, Variant

@@ -19,8 +19,9 @@ from tests.conftest import ROOT, Tiny, run_module, write_class_folders
 from tests.support.training import PLAIN, examples
 from train.data import dataset
 from train.data.dataset import Dataset, empty_array
+from train.examples import Examples
 from train.fitting.checkpoint import Checkpoint
-from train.fitting.fit import Examples, fit
+from train.fitting.fit import fit
 from train.models import find_model
 from train.spec import Augmentation, Phase, Recipe
 

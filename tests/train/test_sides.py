@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from train.examples import steps_for
 from train.models import find_model
 from train.models.mobilenet_v2 import SIDES
-from train.run import Request, steps_for
+from train.request import Request
 
 
 def test_input_steps_and_shifts_follow_the_side() -> None:

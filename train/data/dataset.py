@@ -103,6 +103,7 @@ class DataReference:
     held_out: int | None = None  # how many of MNIST's training pictures are for validation; None: as in the tutorial
 
     def to_json(self) -> dict[str, Any]:
+        """Return the fields, without those that say nothing new, as `from_json` takes them."""
         document = {"name": self.name, "path": self.path, "seed": self.seed, "skipped": list(self.skipped)}
         if self.held_out is not None:
             document |= {"held_out": self.held_out}

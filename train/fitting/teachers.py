@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from train.examples import Examples
 from train.fitting.checkpoint import Checkpoint
 from train.fitting.epoch_lines import Say, silent
-from train.fitting.fit import Epoch, Examples, fit
+from train.fitting.fit import fit
 from train.fitting.fused_batch_norm import with_fused_normalization
+from train.fitting.history import Epoch
 from train.spec import Distillation, Recipe
 
 SIDE = 28

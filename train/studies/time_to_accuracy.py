@@ -11,9 +11,9 @@ from typing import Any
 
 from train.data.dataset import Dataset
 from train.data.mnist import load_mnist
-from train.fitting.fit import Examples, fit
+from train.examples import Examples, prepared_examples
+from train.fitting.fit import fit
 from train.models import find_model
-from train.run import prepared_examples
 from train.spec import Recipe
 
 GOAL = 0.986

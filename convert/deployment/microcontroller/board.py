@@ -26,6 +26,7 @@ class Board:
 
     @property
     def flash_bytes(self) -> int:
+        """Return the size of the flash in bytes."""
         return self.flash_kib * KIB
 
     @property

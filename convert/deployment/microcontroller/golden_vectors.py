@@ -36,6 +36,7 @@ class GoldenVectors:
 
     @property
     def pictures(self) -> int:
+        """Return the number of golden pictures."""
         return len(self.inputs.values)
 
 

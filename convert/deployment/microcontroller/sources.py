@@ -32,10 +32,12 @@ class Model:
 
     @property
     def title(self) -> str:
+        """Return model, variant and board, for people."""
         return f"{self.card.model} {self.card.variant} for {self.board.description}"
 
     @property
     def sha256(self) -> str:
+        """Return the hash of the model's own bytes, without its card."""
         return hashlib.sha256(self.own).hexdigest()
 
 

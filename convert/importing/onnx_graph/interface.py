@@ -32,6 +32,7 @@ class Interface:
 
     @property
     def batch(self) -> int | None:
+        """Return the batch if it is fixed, None if it is free."""
         return self.shape[0]
 
 

@@ -56,7 +56,8 @@ class Source(Protocol):
     """A model as it came, opened: one picture tensor in, one score tensor out."""
 
     @property
-    def understood(self) -> Understood: ...
+    def understood(self) -> Understood:
+        """Return what is known of the model, each fact with its source."""
 
     @property
     def sha256(self) -> str:
@@ -67,7 +68,8 @@ class Source(Protocol):
         """Return the names of the model and of what is in it, by which a known one is recognised."""
 
     @property
-    def parameters(self) -> int: ...
+    def parameters(self) -> int:
+        """Return the number of its parameters."""
 
     def answers(self, values: Any) -> Scores:
         """Return what the source's own framework answers to values (N, H, W, C), float32, in the range that it takes.

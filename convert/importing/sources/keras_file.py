@@ -51,10 +51,12 @@ class KerasSource:
     _layers: dict[tuple[int | None, ...], Any] = field(default_factory=dict, repr=False)
 
     def answers(self, values: Any) -> Scores:
+        """Return Keras's outputs (N, classes) for values (N, H, W, C), float32, in the range that the model takes."""
         path, tensor = self.understood.path, laid_out(values, self.understood.layout.value)
         return in_batches(path, tensor, BATCH, False, lambda part: _answered(self.reference, part))
 
     def wrapped(self, wrapping: Wrapping) -> KerasWrapped:
+        """Put a model around its layers, or around one layer that computes the same if they cannot be kept."""
         network = None if self.network is None else with_plain_names(self.network)
         if network is None:
             return wrapped(self.understood, self._frozen_layer(wrapping), wrapping, keep_layers=False)

@@ -42,9 +42,11 @@ class OnnxWrapped:
     ending: str = ENDING
 
     def scores(self, pixels: Pixels) -> Scores:
+        """Answer prepared pictures (N, H, W, C), uint8, 0..255: (N, classes), float32."""
         return probabilities(self.network, pixels)
 
     def save(self, path: Path) -> None:
+        """Write the `.onnx` file."""
         path.write_bytes(self.network.data)
 
 
@@ -61,6 +63,7 @@ class OnnxSource:
     session: Any = field(repr=False)  # of the model as it came
 
     def answers(self, values: Any) -> Scores:
+        """Return onnxruntime's outputs (N, classes) for values (N, H, W, C), float32, in the range that the model takes."""
         tensor = laid_out(values, self.understood.layout.value).astype(self.interface.dtype)
         size = self.interface.batch or 1
         parts = [self._answered(tensor[at : at + size], size) for at in range(0, len(tensor), size)]

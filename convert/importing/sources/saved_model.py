@@ -60,10 +60,12 @@ class SavedModelSource:
     _layers: dict[tuple[int | None, ...], Any] = field(default_factory=dict, repr=False)
 
     def answers(self, values: Any) -> Scores:
+        """Return TensorFlow's outputs (N, classes) for values (N, H, W, C), float32, in the range that the model takes."""
         batch, tensor = self.understood.shape.value[0], laid_out(values, self.understood.layout.value)
         return in_batches(self.understood.path, tensor, batch or BATCH, batch is not None, self.function)
 
     def wrapped(self, wrapping: Wrapping) -> KerasWrapped:
+        """Put a model around it, in which it is one layer."""
         return wrapped(self.understood, self._layer(wrapping), wrapping, keep_layers=False)
 
     def _layer(self, wrapping: Wrapping) -> Any:

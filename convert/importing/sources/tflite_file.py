@@ -34,9 +34,11 @@ class TfliteSource:
     picture: Picture
 
     def answers(self, _values: Pixels) -> Scores:
+        """Raise EdgeproofError: the file is converted already."""
         raise EdgeproofError(f"{self.understood.path}: {CONVERTED}")
 
     def wrapped(self, _wrapping: Wrapping) -> Wrapped:
+        """Raise EdgeproofError: the file is converted already."""
         raise EdgeproofError(f"{self.understood.path}: {CONVERTED}")
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from convert.child import Child
-from convert.importing.import_model import ImportOptions
+from convert.importing.import_options import ImportOptions
 from convert.pipeline import convert_model
 from convert.variants import Variant, find_variants
 from device.formats.model_file import read_card

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from convert.importing.add_card import CardOptions, add_card
-from convert.importing.import_model import ImportOptions, import_model
+from convert.importing.import_model import import_model
+from convert.importing.import_options import ImportOptions
 from convert.importing.sources import open_source
 from convert.trained_model import TrainedModel
 from device.errors import EdgeproofError

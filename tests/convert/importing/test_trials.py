@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convert.importing.import_model import ImportOptions, import_model
+from convert.importing.import_model import import_model
+from convert.importing.import_options import ImportOptions
 from convert.trained_model import TrainedModel
 from tests.support.models.imported_models import save
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from convert.importing.import_model import ImportOptions, import_model
+from convert.importing.import_model import import_model
+from convert.importing.import_options import ImportOptions
 from convert.trained_model import TrainedModel
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 40, 220)}

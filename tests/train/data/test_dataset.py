@@ -13,7 +13,7 @@ from device.errors import EdgeproofError, PictureError
 from train.data import mnist, open_dataset
 from train.data.dataset import DataReference, Dataset, stratified_order
 from train.data.folders import load_folder, unusable
-from train.run import Request, request_dataset
+from train.request import Request, request_dataset
 
 
 def write_pictures(folder: Path, classes: dict[str, int]) -> Path:

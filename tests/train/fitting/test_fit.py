@@ -1,7 +1,6 @@
 """Models, augmentation and recipes."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ from device.errors import CheckFailed, EdgeproofError
 from tests.support.training import PLAIN, examples
 from train.fitting import fit as fitting
 from train.fitting.augment import random_affine
-from train.fitting.fit import _recorder, fit, frozen_output, split_network
+from train.fitting.fit import fit
+from train.fitting.frozen_layers import split_network
 from train.models import find_model, model_names
 from train.spec import Augmentation, Phase, Recipe
 
@@ -159,13 +159,6 @@ class TestFit:
         for a, b in kernels:
             assert np.linalg.norm(b) == pytest.approx(kept * np.linalg.norm(a), rel=0.05)
 
-    def test_a_phase_sets_the_dropout_that_it_names(self) -> None:
-        network = find_model("mnist_cnn").build(10)
-        dropout = next(layer for layer in network.layers if layer.name.startswith("dropout"))
-        for named, rate in ((None, 0.5), (0.25, 0.25)):
-            split_network(network, replace(PLAIN, dropout=named))
-            assert dropout.rate == rate
-
     def test_a_step_is_traced_once_over_the_pixels_that_are_seen(self) -> None:
         import keras
         from keras import layers
@@ -194,22 +187,8 @@ class TestFit:
         unchanged = [np.array_equal(before[name], network.get_layer(name).get_weights()[0]) for name in names]
         assert unchanged == [True, True, False, False]
 
-    def test_frozen_output_is_that_of_the_layers(self) -> None:
-        network = find_model("mnist_cnn").build(10)
-        pooled = next(layer.name for layer in network.layers if "pooling" in layer.name)
-        lower, upper = split_network(network, replace(PLAIN, frozen_through=pooled))
-        pixels = examples(5).pixels
-        cached = frozen_output(lower, pixels, None, 1, 0)
-        whole = np.asarray(network(pixels.astype(np.float32)))
-        assert np.allclose(np.asarray(upper(cached.astype(np.float32))), whole, atol=1e-3)
-
     @pytest.mark.filterwarnings("ignore::RuntimeWarning")
     def test_a_loss_that_is_no_number_stops_with_the_epoch(self) -> None:
         network = find_model("mnist_cnn").build(10)
         with pytest.raises(CheckFailed, match="epoch 1: the loss is nan"):
             fit(network, Recipe((replace(PLAIN, learning_rate=float("nan")),)), examples(), examples(), 0)
-
-    def test_a_validation_loss_that_is_no_number_stops_it_too(self) -> None:
-        recorder = _recorder(SimpleNamespace(phase=PLAIN), [], 0, None)  # type: ignore[arg-type]  # it asks for no more
-        with pytest.raises(CheckFailed, match="epoch 1: the loss is nan"):
-            recorder.on_epoch_end(0, {"loss": 0.1, "accuracy": 0.9, "val_loss": float("nan"), "val_accuracy": 0.9})
