@@ -196,6 +196,8 @@ def _read_plain(kinds: tuple[type, ...], value: object, where: str) -> object:
     odd_bool = isinstance(value, bool) and bool not in kinds
     if not isinstance(value, kinds) or odd_bool or (isinstance(value, float) and not math.isfinite(value)):
         raise Damaged(where, value, " or ".join(WORDS.get(kind, kind.__name__) for kind in kinds))
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        raise Damaged(where, value, "a number that 64 bits hold")
     return value
 
 

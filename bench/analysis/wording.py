@@ -4,6 +4,7 @@ from bench.analysis.float_pairs import Pair
 from bench.results.row import ResultRow, Subject
 from bench.runtimes import described, is_known
 from bench.stats.ratios import Ratio
+from common.milliseconds import UNKNOWN, milliseconds as milliseconds
 from common.paired_accuracy import Paired
 
 SAME_SIZE = 0.01
@@ -115,7 +116,7 @@ def _rounded(pictures: int) -> str:
     return f"{-(-pictures // unit) * unit:,}"
 
 
-NONE = "–"
+NONE = UNKNOWN
 
 
 def million_instructions(row: ResultRow) -> str:
@@ -128,10 +129,3 @@ def peak_megabytes(row: ResultRow) -> str:
     """Return the peak memory in 1,000,000 bytes; a dash if unknown, or if a host stands for a microcontroller."""
     peak_bytes = row.memory.peak_rss_bytes
     return NONE if row.microcontroller is not None or not peak_bytes else f"{peak_bytes / 1e6:,.0f}"
-
-
-def milliseconds(value: float | None) -> str:
-    """Format milliseconds with three significant digits, or a dash where there is no figure."""
-    if value is None:
-        return NONE
-    return f"{value:,.0f}" if value >= 1000 else f"{value:#.3g}".rstrip(".")

@@ -19,10 +19,10 @@ def report(file: Path, trend: bool | None) -> None:
     """Write report.html and report.md beside FILE (build/bench.json) again and print the table."""
     from bench.report.place import check_report_place
     from bench.report.write import write_report
-    from bench.results.store import load_results
+    from bench.results.integrity import load_verified_results
     from bench.search.shown.section import search_sections
 
-    results = load_results(file)
+    results = load_verified_results(file)
     check_report_place(file)
     write_report(results, file, search_sections(file), trend)
 
@@ -80,14 +80,15 @@ def compare(first: Path, others: tuple[Path, ...], across: tuple[str, ...], as_j
     accelerator, threads, machine, governor, runtime_version, data_set.
     """
     from bench.analysis import compare as side_by_side
-    from bench.results.store import load_results
+    from bench.results.integrity import load_verified_results
     from device.errors import EdgeproofError
 
-    before = load_results(first)
+    before = load_verified_results(first)
     found = []
     for other in others:
+        after = load_verified_results(other)
         try:
-            found.append(side_by_side.compare(before, load_results(other), across))
+            found.append(side_by_side.compare(before, after, across))
         except EdgeproofError as error:
             raise EdgeproofError(f"{first}, {other}: {error}") from error
     if as_json:

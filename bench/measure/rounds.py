@@ -25,6 +25,7 @@ from bench.measure.interleaving import END, Turn
 from bench.measure.row import HostRow, Mode, Say, guarded
 from bench.measure.turn_table import TurnTable
 from bench.measure.worker_pool import Talk, Workers
+from common.milliseconds import milliseconds
 from common.progress import task_progress
 
 ALONE_ROUNDS = 3  # the first ones, whose processes start one at a time: their start-up is that of a process alone
@@ -269,5 +270,5 @@ def _p50s(rows: Sequence[HostRow]) -> str:
     if not last_ms:
         return f"{name}: no row is left"
     if len(last_ms) == 1:
-        return f"{name}, 1 row, p50 {last_ms[0]:.3g} ms"
-    return f"{name}, {len(last_ms)} rows, p50 {min(last_ms):.3g} to {max(last_ms):.3g} ms"
+        return f"{name}, 1 row, p50 {milliseconds(last_ms[0])} ms"
+    return f"{name}, {len(last_ms)} rows, p50 {milliseconds(min(last_ms))} to {milliseconds(max(last_ms))} ms"

@@ -102,7 +102,7 @@ def _times(row: ResultRow) -> list[tuple[Any, str, str]]:
     return [
         (latency.p50.ms, milliseconds(latency.p50.ms), ends_ms),
         *((value_ms, milliseconds(value_ms), "") for value_ms in (latency.p90_ms, latency.p99_ms)),
-        (startup.load_ms, f"{startup.load_ms:.1f}", ""),
+        (startup.load_ms, milliseconds(startup.load_ms), ""),
         (startup.first_inference_ms, milliseconds(startup.first_inference_ms), ""),
     ]
 

@@ -86,7 +86,7 @@ def _times(row: ResultRow) -> list[str]:
         f"{milliseconds(latency.p50.ms)} [{milliseconds(low_ms)}, {milliseconds(high_ms)}]"
         + ("" if latency.valid else " !"),
         milliseconds(latency.p90_ms),
-        f"{startup.load_ms:.1f}",
+        milliseconds(startup.load_ms),
         milliseconds(startup.first_inference_ms),
     ]
 

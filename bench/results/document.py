@@ -31,10 +31,20 @@ def from_json(path: Path, document: Mapping[str, Any]) -> tuple[dict[str, Enviro
             for device, environment in document["environments"].items()
         }
         rows = [ResultRow.from_json(row, f"measurements[{place}]") for place, row in enumerate(document["measurements"])]
+        _refuse_second_rows(rows)
         skipped = [Skipped.from_json(row, f"skipped[{place}]") for place, row in enumerate(document["skipped"])]
     except Damaged as damage:
         raise EdgeproofError(f"{path}: damaged: {damage}: restore the file, or remove it and measure again") from damage
     return environments, rows, skipped
+
+
+def _refuse_second_rows(rows: Sequence[ResultRow]) -> None:
+    """Raise Damaged where a key stands twice: such a row would be counted twice."""
+    first: dict[str, int] = {}
+    for place, row in enumerate(rows):
+        if first.setdefault(row.subject.key, place) != place:
+            expected = f"another key: measurements[{first[row.subject.key]}] has it"
+            raise Damaged(f"measurements[{place}] ({row.subject.key})", "a second row", expected)
 
 
 def to_json(

@@ -1,6 +1,6 @@
 """What the kept predictions are compared with: the labels of the test pictures, and the misread pictures themselves."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from common.paired_accuracy import Paired
 
 PICTURES_KEPT = 300  # of a model, over all its rows
 PREFIX = "pictures/"
+MEMBERS = {"truth": ("iu", 1), "names": ("U", 1), "places": ("iu", 1), "pixels": ("iu", 4)}  # kinds of type, dimensions
+_WORDS = {"iu": "integers", "U": "text"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,13 @@ class EvaluationSet:
         return {f"{self.prefix}/{name}": array for name, array in members.items()}
 
     @staticmethod
+    def truth_of(arrays: Mapping[str, npt.NDArray[Any]], row: ResultRow) -> npt.NDArray[np.int32] | None:
+        """Return the labels (N,) of the pictures that a row answered, or None where none were kept."""
+        if row.accuracy is None:
+            return None
+        return arrays.get(f"{PREFIX}{row.subject.model_name}/{row.accuracy.dataset_sha256}/truth")
+
+    @staticmethod
     def of(arrays: Mapping[str, npt.NDArray[Any]], row: ResultRow) -> "EvaluationSet | None":
         """Return the evaluation set of a row of bench.json, or None where none was kept or it does not fit the row."""
         if row.accuracy is None:
@@ -54,6 +63,35 @@ class EvaluationSet:
             return None
         fits = len(answers) <= len(truth) and int((answers == truth[: len(answers)]).sum()) == row.accuracy.correct
         return EvaluationSet(model, sha256, truth, tuple(map(str, names)), places, pixels) if fits else None
+
+
+def all_defects(arrays: Mapping[str, npt.NDArray[Any]]) -> Iterator[str]:
+    """Yield what is wrong with the types, shapes and indices of the sets in bench.npz.
+
+    A set that lacks a member is not used.
+    """
+    for name in arrays:
+        prefix, _, member = name.rpartition("/")
+        if name.startswith(PREFIX) and member == "truth":
+            members = {each: arrays.get(f"{prefix}/{each}") for each in MEMBERS}
+            yield from (f"{prefix}/{defect}" for defect in _defects(members))
+
+
+def _defects(members: Mapping[str, npt.NDArray[Any] | None]) -> Iterator[str]:
+    for name, (kinds, dimensions) in MEMBERS.items():
+        array = members[name]
+        if array is not None and (array.dtype.kind not in kinds or array.ndim != dimensions):
+            yield f"{name} is {array.dtype} of {array.ndim} dimensions, expected {_WORDS[kinds]} of {dimensions}"
+            return
+    truth, names, places, pixels = (members[name] for name in MEMBERS)
+    if truth is None or names is None or places is None or pixels is None:
+        return
+    if len(truth) and not -1 <= int(truth.min()) <= int(truth.max()) < len(names):
+        yield f"truth holds {int(truth.min())} to {int(truth.max())}, expected -1 to {len(names) - 1}, indices of names"
+    if len(places) and not 0 <= int(places.min()) <= int(places.max()) < len(truth):
+        yield f"places holds {int(places.min())} to {int(places.max())}, expected 0 to {len(truth) - 1}"
+    if pixels.dtype != np.uint8 or len(pixels) != len(places) or (len(pixels) and pixels.shape[-1] not in (1, 3)):
+        yield f"pixels is {pixels.dtype} of shape {pixels.shape}, expected uint8 of ({len(places)}, height, width, 1 or 3)"
 
 
 def paired_answers(arrays: Mapping[str, npt.NDArray[Any]], first: ResultRow, second: ResultRow) -> Paired | None:

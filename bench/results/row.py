@@ -68,6 +68,11 @@ class ArtifactFile(Record):
     sha256: str
     size_bytes: int
 
+    def defects(self) -> Iterator[Defect]:
+        """Yield a size that no file has."""
+        if self.size_bytes <= 0:
+            yield Defect("size_bytes", self.size_bytes, "more than 0")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy(Record):
@@ -80,6 +85,14 @@ class Accuracy(Record):
     agreement_with_reference: float | None = None  # 0..1, of the pictures that both have answered
     dataset_sha256: str
     threads: int = 1  # during these answers: a sweep over threads answers the pictures once
+
+    def defects(self) -> Iterator[Defect]:
+        """Yield counts and shares that no answers give."""
+        if not 0 <= self.correct <= self.total:
+            yield Defect("correct", self.correct, f"0 to `total`, {self.total}")
+        for key, share in (("top1", self.top1), ("agreement_with_reference", self.agreement_with_reference)):
+            if share is not None and not 0 <= share <= 1:
+                yield Defect(key, share, "0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,9 +165,14 @@ class Latency(Record):
         return dict([*fields[:place], ("ci95_p50_ms", interval), *fields[place:]])
 
     def defects(self) -> Iterator[Defect]:
-        """Yield a median that cannot be a time."""
+        """Yield a median that cannot be a time, an interval that does not contain it, and a negative count."""
+        low_ms, high_ms = self.p50.ci95
         if not self.p50.ms > 0:
             yield Defect("p50_ms", self.p50.ms, "more than 0")
+        if not low_ms <= self.p50.ms <= high_ms:
+            yield Defect("ci95_p50_ms", [low_ms, high_ms], f"an interval that contains p50_ms, {self.p50.ms}")
+        if self.warmup_calls is not None and self.warmup_calls < 0:
+            yield Defect("warmup_calls", self.warmup_calls, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -166,6 +184,12 @@ class Startup(Record):
     first_inference_ms: float
     steady_ms: float | None = None  # from the start of the first inference to the steady state
     processes_ms: tuple[tuple[float, ...], ...] = ()  # rows from before 2.0 have three of each, or none
+
+    def defects(self) -> Iterator[Defect]:
+        """Yield processes of other numbers of times than the rest, and times below nothing."""
+        for times_ms in self.processes_ms:
+            if len(times_ms) != len(self.processes_ms[0]) or min(times_ms, default=0) < 0:
+                yield Defect("processes_ms", list(times_ms), "as many times of each process, 0 or more")
 
 
 @dataclass(frozen=True)
@@ -185,6 +209,11 @@ class Memory(Record):
     """The largest peak of a row's processes."""
 
     peak_rss_bytes: int | None  # None, or 0 in older files: the system does not say it
+
+    def defects(self) -> Iterator[Defect]:
+        """Yield a peak below nothing."""
+        if self.peak_rss_bytes is not None and self.peak_rss_bytes < 0:
+            yield Defect("peak_rss_bytes", self.peak_rss_bytes, "0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 NO_PATH: npt.NDArray[np.int64] = np.empty((0, 5), np.int64)
+# Of a row in bench.npz: type and number of dimensions
+MEMBERS: dict[str, tuple[type[np.generic], int]] = {
+    "queries": (np.int64, 1),
+    "latency_ns": (np.int64, 1),
+    "predictions": (np.uint16, 1),
+    "path_ns": (np.int64, 2),
+    "top_scores": (np.float32, 1),
+    "turn_queries": (np.int64, 1),
+}
+OPTIONAL = frozenset({"path_ns", "top_scores", "turn_queries"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +74,32 @@ class Samples:
 
     @staticmethod
     def from_arrays(arrays: Mapping[str, npt.NDArray[Any]], key: str) -> "Samples":
-        """Read a row's members. Raises KeyError where one is missing."""
-        borders = np.cumsum(arrays[f"{key}/queries"])[:-1]
-        latency_ns = tuple(np.split(arrays[f"{key}/latency_ns"], borders))
-        path_ns = arrays.get(f"{key}/path_ns", NO_PATH)  # files from before the whole path was measured have none
-        turn_queries = _by_process(arrays.get(f"{key}/turn_queries"), arrays[f"{key}/queries"])
-        return Samples(latency_ns, arrays[f"{key}/predictions"], path_ns, arrays.get(f"{key}/top_scores"), turn_queries)
+        """Read a row's members. Raises KeyError where one is missing, ValueError where one has another type or shape."""
+        members: dict[str, npt.NDArray[Any]] = {}
+        for name, (kind, dimensions) in MEMBERS.items():
+            if name not in OPTIONAL and f"{key}/{name}" not in arrays:
+                raise KeyError(f"{key}/{name}")
+            if f"{key}/{name}" in arrays:
+                members[name] = _of_kind(arrays[f"{key}/{name}"], name, kind, dimensions)
+        queries, pooled = members["queries"], members["latency_ns"]
+        if (queries <= 0).any() or int(queries.sum()) != len(pooled):
+            raise ValueError(f"queries is {queries.tolist()[:8]}, expected the parts of {len(pooled)} in latency_ns")
+        path_ns = members.get("path_ns", NO_PATH)  # files from before the whole path was measured have none
+        if path_ns.shape[1] != NO_PATH.shape[1]:
+            raise ValueError(f"path_ns is of shape {path_ns.shape}, expected five times a picture")
+        latency_ns = tuple(np.split(pooled, np.cumsum(queries)[:-1]))
+        turn_queries = _by_process(members.get("turn_queries"), queries)
+        return Samples(latency_ns, members["predictions"], path_ns, members.get("top_scores"), turn_queries)
+
+
+def _of_kind(array: npt.NDArray[Any], name: str, kind: type[np.generic], dimensions: int) -> npt.NDArray[Any]:
+    """Return an array whose numbers `kind` holds exactly. Raises ValueError for another: a cast would hide it."""
+    number = np.dtype(kind)
+    kinds = "iu" if number.kind in "iu" else number.kind
+    if array.ndim != dimensions or array.dtype.kind not in kinds or not np.can_cast(array.dtype, number, "safe"):
+        found = f"{array.dtype} of {array.ndim} dimensions"
+        raise ValueError(f"{name} is {found}, expected {number} of {dimensions}")
+    return array
 
 
 def _by_process(

@@ -10,6 +10,7 @@ from common.interval import Interval
 from common.verdict import Verdict
 
 NOTHING_JUDGED = "nothing was judged"
+FAR_BELOW, FAR_ABOVE = 1e-6, 1e15
 ORDER = (NotJudged.NOT_HERE, NotJudged.SKIPPED, Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
 
 
@@ -57,9 +58,11 @@ def details(finding: Finding) -> str:
 
 
 def number(value: float) -> str:
-    """Return four significant digits, never in scientific notation."""
+    """Return four significant digits, with an exponent only where a number is far from all that is measured."""
     if value == 0:
         return "0"
+    if not FAR_BELOW <= abs(value) < FAR_ABOVE:
+        return f"{value:.4g}"
     shown = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.4g}"
     return f"{value:.6f}" if "e" in shown else shown.rstrip(".") if "." not in shown else shown.rstrip("0").rstrip(".")
 

@@ -106,6 +106,28 @@ def test_a_latency_of_no_time_is_refused() -> None:
         ResultRow.from_json(document, "row")
 
 
+@pytest.mark.parametrize(
+    ("part", "field", "value", "says"),
+    [
+        ("accuracy", "correct", 10_001, "correct is 10001, expected 0 to `total`, 10000"),
+        ("accuracy", "agreement_with_reference", 1.5, "agreement_with_reference is 1.5, expected 0 to 1"),
+        ("artifact", "size_bytes", 0, "size_bytes is 0, expected more than 0"),
+        ("artifact", "size_bytes", -5, "size_bytes is -5, expected more than 0"),
+        ("memory", "peak_rss_bytes", -1, "peak_rss_bytes is -1, expected 0 or more"),
+        ("memory", "peak_rss_bytes", 10**400, "expected a number that 64 bits hold"),
+        ("latency", "warmup_calls", -3, "warmup_calls is -3, expected 0 or more"),
+        ("latency", "ci95_p50_ms", [1, 0.001], "expected an interval that contains p50_ms"),
+        ("startup", "processes_ms", [[1, 2], [3]], "expected as many times of each process"),
+        ("startup", "processes_ms", [[-1, 1, 1]], "expected as many times of each process, 0 or more"),
+    ],
+)
+def test_a_figure_that_nothing_measures_is_refused(part: str, field: str, value: Any, says: str) -> None:
+    document = stored()
+    document[part][field] = value
+    with pytest.raises(Damaged, match=says):
+        ResultRow.from_json(document, "row")
+
+
 def test_a_skipped_row_says_what_and_why() -> None:
     document = {"model": "m", "name": None, "variant": "int8", "format": "tflite", "runtime": "litert", "device": "pi4"}
     skipped = Skipped.from_json({**document, "reason": "no such operator"}, "skipped[0]")

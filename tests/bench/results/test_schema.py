@@ -32,6 +32,10 @@ class TestFilesFromElsewhere:
             ),
             (lambda d: d["measurements"][0].update(threads=True), "threads is True, expected int"),
             (lambda d: d["measurements"][0]["accuracy"].update(top1=float("nan")), "NaN is no number"),
+            (
+                lambda d: d["measurements"].append(d["measurements"][0]),
+                r"measurements\[1\] \(m/float32.tflite/litert/host/cpu/1\) is 'a second row'",
+            ),
             (lambda d: d.update(skipped=[{"model": "m", "name": None}]), r"skipped\[0\].variant is missing, expected str"),
         ],
     )
