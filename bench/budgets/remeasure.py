@@ -48,6 +48,7 @@ def measure_and_check(path: Path, budgets: Budgets, max_time_s: float, say: Say,
     The files are those that the results name and those in build/. Raises EdgeproofError where none has a budget.
     """
     refuse_only_baseline(budgets)
+    results_so_far(path).refuse_another_machine(environment.describe())
     end_s = time.monotonic() + max_time_s
     artifacts = artifacts_to_measure(path)
     installed, absent = sort_out((), {found.format for found in artifacts}, THREADS)

@@ -135,6 +135,7 @@ def _on_this_machine(options: RunOptions) -> int:
 
     results, output = results_so_far(options.results_path), options.results_path
     current = environment.describe()
+    results.refuse_another_machine(current)  # before minutes of measuring: any row may crash, and the old one remains
     logs = output.with_name("loadgen") if options.loadgen else None
     extras = Extras(options.profile, options.sustain, options.max_memory_mb and options.max_memory_mb * 1_000_000, logs)
     outcome = measure(

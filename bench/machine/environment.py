@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from bench.machine.kernel_files import text_of
+from common.counts import counted
 from common.json_record import Omitted, Record
 from common.version import VERSION
 
@@ -29,6 +30,19 @@ class Environment(Record):
     git_commit: str | None = None
     edgeproof: Annotated[str | None, Omitted] = None  # the version that measured
     health: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def machine(self) -> str:
+        """Return what identifies the machine, for people: "pi4, Raspberry Pi 4 Model B, 4 cores"."""
+        return ", ".join(part for part in (self.host, self.cpu, counted(int(self.cores), "core")) if part)
+
+    def is_same_machine(self, other: "Environment") -> bool:
+        """Say whether two descriptions are of one machine: by host, CPU and cores; an unknown host may be any.
+
+        Clock, load, memory, system and Python change on the same machine.
+        """
+        same_host = self.host is None or other.host is None or self.host == other.host
+        return same_host and (self.cpu, self.cores) == (other.cpu, other.cores)
 
 
 KERNEL_FLAGS = frozenset(

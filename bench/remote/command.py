@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.artifacts.find import Artifact
+from bench.machine import environment
 from bench.measure.row import Mode
 from bench.remote.device_config import find_device, find_devices
 from bench.remote.picture_shards import DevicePictureStore
@@ -47,7 +48,11 @@ def measure_devices(
         reference=lambda found, sha256: reference_answers(results, found, sha256),
         offline=offline,
         max_pictures=max_pictures,
+        refuse_another_machine=results.refuse_another_machine,
     )
+    for device in devices:
+        if device.browser:  # its rows are of this machine, which is known before anything is measured
+            results.refuse_another_machine(environment.describe(), device.name)
     failures: list[str] = []
     for outcome in run(devices, request, click.echo):
         removed = results.merge(outcome.measured, outcome.skipped, outcome.environment, device=outcome.device)

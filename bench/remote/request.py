@@ -61,6 +61,7 @@ class Request:
     reference: Callable[[Artifact, str], npt.NDArray[np.uint16] | None]  # Keras's answers to a test part, by its hash
     offline: bool = False
     max_pictures: int | None = None  # of each row; None: as many as there is time for
+    refuse_another_machine: Callable[[Environment, str], None] = lambda _, __: None  # than the one that earlier rows are of
     golden_here: HostAnswers = field(default_factory=HostAnswers)
     seed: int = 0
 

@@ -90,6 +90,7 @@ class DeviceRun(DevicePart[DeviceRow]):
         self._plan(place)
         health = self._health()
         self._environment = describe(device, link.facts, place, health, self._cpuinfo)
+        self._request.refuse_another_machine(self._environment, device.name)
         if device.times_count:
             self._say(board_health.summary(health))
         self._program = DeviceProgram(link, place.runner, self._code)

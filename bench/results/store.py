@@ -3,7 +3,7 @@
 import io
 import secrets
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ import numpy.typing as npt
 
 from bench.machine.environment import Environment
 from bench.results import document
+from bench.results.emulated import why_no_latency
 from bench.results.evaluation_set import EvaluationSet, merge as merge_evaluation_sets
 from bench.results.measurement import NS_PER_MS, Measurement
 from bench.results.row import ANY, HOST, ResultRow, Skipped, Subject
 from bench.results.samples import Samples
+from common.counts import counted
 from common.files import json_bytes, reading_together, replacing_together
 from device.errors import EdgeproofError
 from device.files import archive_errors
@@ -53,8 +55,10 @@ class Results:
         """Merge a new run's rows; each replaces the row with its key. `environment` None: the device was never reached.
 
         Rows of files that are no longer beside the results are removed; returns a line for each that says so.
+        Raises EdgeproofError, and changes nothing, where rows of another machine would remain.
         """
         new_rows, new_skipped = list(measured), list(skipped)
+        self.refuse_another_machine(environment, device, {measurement.subject.key for measurement in new_rows})
         run = secrets.token_hex(8)  # rows of one run were measured interleaved, so that their ratios are meaningful
         keys = {measurement.subject.key for measurement in new_rows}
         self.new_keys |= keys
@@ -79,6 +83,28 @@ class Results:
             self.environments[device] = environment
         merge_evaluation_sets(self.arrays, evaluation_sets, self.rows)
         return [printable(f"removed {row.key} from {self.path}: its file {row.artifact.path} is gone") for row in gone]
+
+    def refuse_another_machine(
+        self, environment: Environment | None, device: str = HOST, replaced: Collection[str] = frozenset()
+    ) -> None:
+        """Raise EdgeproofError where rows of `device` that are not `replaced` were measured on another machine than this.
+
+        There is one environment a device, so these rows would count as measured on this one. Rows whose times are never
+        judged, as those of an emulated device, do not depend on the machine.
+        """
+        before = self.environments.get(device)
+        if before is None or environment is None or before.is_same_machine(environment) or why_no_latency(device, ""):
+            return
+        rows = [row for row in self.rows if row.subject.device == device and row.subject.key not in replaced]
+        left = [row for row in rows if not self._artifact_is_gone(row)]
+        if left:
+            where = self.path or "the results"
+            raise EdgeproofError(
+                printable(
+                    f"{where}: holds {counted(len(left), 'row')} of {device} from another machine ({before.machine}); this "
+                    f"one is {environment.machine}: name another --output, or remove {where}"
+                )
+            )
 
     def _artifact_is_gone(self, row: ResultRow) -> bool:
         """Say whether the file of a row of this machine was in the results' own folder, and is certainly no longer there.

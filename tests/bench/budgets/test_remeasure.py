@@ -9,7 +9,7 @@ import pytest
 
 from bench.artifacts.find import Artifact
 from bench.budgets.check import check
-from bench.budgets.remeasure import artifacts_to_measure, is_partner, measure_longer, undecided_rows
+from bench.budgets.remeasure import artifacts_to_measure, is_partner, measure_and_check, measure_longer, undecided_rows
 from bench.budgets.rules import Budgets
 from bench.machine.conditions import Conditions
 from bench.measure.fresh_processes import Process, Side
@@ -144,6 +144,12 @@ class TestUndecided:
             found = results(measurement)
             assert [finding.verdict for finding in check(found, budgets)] == [Verdict.INCONCLUSIVE]
             assert self.rows(found, budgets, artifact) == []
+
+
+def test_results_of_another_machine_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    results().save(tmp_path / "bench.json")
+    with pytest.raises(EdgeproofError, match="holds 1 row of host from another machine"):
+        measure_and_check(tmp_path / "bench.json", rules(tmp_path, RATIO), 1, print)
 
 
 class TestPartners:

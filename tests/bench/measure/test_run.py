@@ -19,6 +19,7 @@ from bench.results.store import load_results
 from bench.runtimes import Accelerated, find_runtime, runtime_names
 from device.errors import ModelError
 from tests.conftest import CONVERTED, ROOT, TFLITE, Tiny, classify, run_module
+from tests.support.results_builder import make_results, make_row, saved
 
 READY = ROOT / "data" / "ready" / "mnist_cnn_crop.int8.tflite"
 
@@ -66,6 +67,17 @@ def test_an_interrupted_run_that_finished_no_row_writes_nothing(monkeypatch: pyt
     assert "wrote" not in done.output
     assert done.exit_code == 1  # click's for an interruption; run_cli has its own
     assert list(tmp_path.iterdir()) == []
+
+
+def test_results_of_another_machine_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    """One environment a device is kept: their rows would count as measured here."""
+    saved(tmp_path / "bench.json", make_results([make_row()]))
+    before = (tmp_path / "bench.json").read_bytes()
+    done = run_module("bench", "run", READY, "--output", "bench.json", cwd=tmp_path)
+    assert (done.code, done.stdout) == (2, "")
+    assert "bench.json: holds 1 row of host from another machine (board, a cpu, 2 cores); this one is " in done.error_line
+    assert done.error_line.endswith("name another --output, or remove bench.json")
+    assert (tmp_path / "bench.json").read_bytes() == before
 
 
 class TestCommand:

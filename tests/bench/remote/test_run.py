@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from bench.remote.loopback_sshd import Loopback
 from bench.results.store import Results, load_results
 from tests.conftest import Finished, classify, run_module
 from tests.support.devices import READY, arguments, device_file, measure, patched_python
+from tests.support.results_builder import ENVIRONMENT, measurement
 
 
 def by_command(*devices: Path, pictures: Path, model: Path = READY) -> tuple[Finished, Results]:
@@ -43,6 +45,19 @@ class TestRun:
         assert row.accuracy is not None
         assert (row.accuracy.correct, row.accuracy.total) == (scored["correct"], scored["total"])
         assert "board" in (tmp_path / "report.md").read_text()
+
+    @pytest.mark.slow
+    def test_rows_of_another_board_under_its_name_are_refused_before_anything_is_measured(
+        self, server: Loopback, pictures: Path, tmp_path: Path
+    ) -> None:
+        another = replace(ENVIRONMENT, cpu="another board")
+        before = Results()
+        before.merge([measurement(device="board")], [], another, device="board")
+        before.save(tmp_path / "bench.json")
+        result, results = measure(device_file(tmp_path, server), pictures=pictures)
+        assert result.code == 1
+        assert "bench.json: holds 1 row of board from another machine (board, another board" in result.stderr
+        assert (len(results.rows), results.environments) == (1, {"board": another})
 
     @pytest.mark.slow
     def test_pushes_only_what_is_missing(self, server: Loopback, pictures: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Results on disk: merging, and files of other schemas."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,57 @@ from bench.results.row import HOST, Skipped
 from bench.results.samples import Samples
 from bench.results.store import Results, load_results
 from device.errors import EdgeproofError
-from tests.support.results_builder import ENVIRONMENT, make_row, measurement, saved, steady
+from tests.support.results_builder import ENVIRONMENT, make_results, make_row, measurement, saved, steady
+
+ANOTHER = [{"host": "other"}, {"cpu": "another cpu"}, {"cores": 4}]
+
+
+class TestMachines:
+    @pytest.mark.parametrize("changes", ANOTHER, ids=lambda changes: str(*changes))
+    def test_rows_of_another_machine_are_never_relabelled(self, changes: dict[str, Any]) -> None:
+        results = make_results([make_row("float32")])
+        before, rows = dict(results.environments), list(results.rows)
+        with pytest.raises(EdgeproofError, match="holds 1 row of host from another machine") as error:
+            results.merge([make_row("int8")], [], replace(ENVIRONMENT, **changes))
+        assert (results.environments, results.rows, results.new_keys) == (before, rows, {rows[0].key})
+        assert "(board, a cpu, 2 cores); this one is" in str(error.value)
+        assert str(error.value).endswith("name another --output, or remove the results")
+
+    @pytest.mark.parametrize("changes", ANOTHER, ids=lambda changes: str(*changes))
+    def test_a_run_that_replaces_every_row_brings_its_own_machine(self, changes: dict[str, Any]) -> None:
+        results, here = make_results([make_row("float32")]), replace(ENVIRONMENT, **changes)
+        results.merge([make_row("float32")], [], here)
+        assert results.environments[HOST] == here
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"host": None},
+            {"memory_bytes": 1},
+            {"os": "a newer os"},
+            {"python": "3.13"},
+            {"governor": "powersave"},
+            {"git_commit": None},
+            {"health": {"load_1min": 9.0}},
+        ],
+        ids=lambda changes: str(*changes),
+    )
+    def test_what_changes_on_one_machine_makes_it_no_other(self, changes: dict[str, Any]) -> None:
+        results = make_results([make_row("float32")])
+        results.merge([make_row("int8")], [], replace(ENVIRONMENT, **changes))
+        assert len(results.rows) == 2
+
+    def test_each_device_is_a_machine_of_its_own(self) -> None:
+        results = make_results([make_row("float32")])
+        results.merge([measurement(device="pi4")], [], replace(ENVIRONMENT, host="pi4"), device="pi4")
+        assert set(results.environments) == {HOST, "pi4"}
+        with pytest.raises(EdgeproofError, match="holds 1 row of pi4 from another machine"):
+            results.refuse_another_machine(replace(ENVIRONMENT, host="pi4", cpu="Raspberry Pi 5"), "pi4")
+
+    def test_an_emulated_device_is_the_same_on_any_host(self) -> None:
+        results = Results()
+        results.merge([measurement(device="emulated-pi4")], [], ENVIRONMENT, device="emulated-pi4")
+        results.refuse_another_machine(replace(ENVIRONMENT, host="other"), "emulated-pi4")
 
 
 class TestResults:
