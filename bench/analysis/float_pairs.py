@@ -31,7 +31,7 @@ class Pair:
     @property
     def trusted(self) -> bool:
         """Say whether nothing disturbed either latency that the interval of their ratio does not show."""
-        return all(latency.valid or latency.only_imprecise for latency in (self.row.latency, self.baseline.latency))
+        return all(latency.may_be_judged for latency in (self.row.latency, self.baseline.latency))
 
 
 def pairs(results: Results) -> list[Pair]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.best_variant import SHIPPED_FORMATS, fastest_and_smallest
+from bench.analysis.confidence import QUIET
 from bench.analysis.wording import row_name
 from bench.budgets.check import judge_limit
 from bench.budgets.export.lines import measured
@@ -84,7 +85,8 @@ def recommend(results: Results, limits: Sequence[Limit], wanted: Mapping[str, st
     if passing:
         row = fastest_and_smallest(results, [one.row for one in passing])
         chosen = next(one for one in passing if one.row is row)
-        return Recommendation(Verdict.PASS, chosen, _why_chosen(chosen, passing, candidates), candidates)
+        verdict = Verdict.PASS if row.latency.may_be_judged else Verdict.INCONCLUSIVE  # it was chosen by its time
+        return Recommendation(verdict, chosen, _why_chosen(chosen, passing, candidates), candidates)
     undecided = [one for one in candidates if one.verdict is Verdict.INCONCLUSIVE]
     nearest = min(undecided or candidates, key=lambda one: (max(0.0, one.worst_excess), one.row.latency.p50.ms))
     verdict = Verdict.INCONCLUSIVE if undecided else Verdict.FAIL
@@ -182,6 +184,9 @@ def _todo(finding: Finding) -> str:
 def _why_chosen(chosen: Candidate, passing: Sequence[Candidate], candidates: Sequence[Candidate]) -> tuple[str, ...]:
     lines = [f"{row_name(chosen.row.subject)}: {chosen.row.artifact.path}"]
     lines += [f"  {_option(finding)}: {_found(finding)}" for finding in chosen.findings]
+    if not chosen.row.latency.may_be_judged:
+        reasons = f"its timing is not valid: {chosen.row.latency.why_invalid or 'it is not known why'}"
+        lines.append(f"  inconclusive: rows are ranked by their time, but {reasons}: {QUIET}")
     others = [one for one in passing if one is not chosen]
     p50_ms = chosen.row.latency.p50.ms
     if not others:

@@ -139,6 +139,11 @@ class Latency(Record):
         """Say whether it is not valid only because its interval is wide: a verdict by that interval is sound."""
         return self.flags == (IMPRECISE,)
 
+    @property
+    def may_be_judged(self) -> bool:
+        """Say whether a verdict by its interval is sound: it is valid, or only imprecise."""
+        return self.valid or self.only_imprecise
+
     def percentile_ms(self, percentile: str) -> float | None:
         """Return "p50", "p90" or "p99"."""
         return {"p50": self.p50.ms, "p90": self.p90_ms, "p99": self.p99_ms}[percentile]

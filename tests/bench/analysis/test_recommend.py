@@ -117,6 +117,20 @@ class TestRecommend:
             assert found.verdict is Verdict.INCONCLUSIVE
             assert any("not valid: waited" in line for line in found.lines)
 
+    @pytest.mark.parametrize("limits", [{}, {"max_size_kb": 1_000.0}], ids=["no limit", "of the size"])
+    def test_a_choice_whose_timing_is_not_valid_is_inconclusive_and_says_why(self, limits: dict[str, float]) -> None:
+        """It was chosen by its time, also where no limit is of a time."""
+        found = pick(make_results([make_row(disturbed=True), make_row("int8", p50_ms=3.0)]), **limits)
+        assert (found.verdict, found.chosen.row.subject.variant) == (Verdict.INCONCLUSIVE, "float32")
+        (line,) = [line for line in found.lines if "inconclusive" in line]
+        assert line.startswith("  inconclusive: rows are ranked by their time, but its timing is not valid: waited: ")
+        assert line.endswith(": measure again while nothing else runs on this machine")
+
+    def test_a_choice_whose_timing_is_only_imprecise_is_judged_by_its_interval(self) -> None:
+        found = pick(make_results([make_row(spread=0.2), make_row("int8", p50_ms=3.0)]))
+        assert (found.chosen.row.latency.valid, found.chosen.row.latency.only_imprecise) == (False, True)
+        assert found.verdict is Verdict.PASS
+
     def test_keras_ships_nowhere(self) -> None:
         with pytest.raises(EdgeproofError, match="there are none"):
             recommend(make_results([make_row(runtime="keras")]), [], ANY)
@@ -263,6 +277,11 @@ class TestCommand:
         result = run_module("bench", "recommend", cwd=tmp_path)
         assert result.code == 3
         assert "--max-top1-drop inconclusive: not measured, no float32 row" in result.stdout
+
+    def test_a_timing_that_is_not_valid_is_code_3(self, tmp_path: Path) -> None:
+        saved(tmp_path / "build" / "bench.json", make_results([make_row(disturbed=True)]))
+        result = run_module("bench", "recommend", cwd=tmp_path)
+        assert (result.code, "its timing is not valid: waited" in result.stdout) == (3, True)
 
     @pytest.mark.parametrize(
         ("arguments", "found"),
