@@ -110,6 +110,17 @@ class TestStartUp:
         expected = intervals.of_processes([middle_ms * factor for factor in FACTORS], 0.05)
         assert figure(key, error=0.05) == Measured(expected, "5 processes")
 
+    @pytest.mark.parametrize("key", ["max_load_ms", "max_first_inference_ms"])
+    def test_of_a_row_whose_timing_is_not_valid_it_decides_nothing(self, key: str) -> None:
+        measured = figure(key, replace(row(), conditions=(Conditions(waited=0.3),) * 5))
+        assert measured.reason.startswith("not valid: waited: ")
+        assert (measured.interval is not None, measured.advice) == (True, "measure on a quiet machine")
+
+    def test_of_a_row_that_is_only_imprecise_its_interval_decides(self) -> None:
+        imprecise = replace(with_samples([1_000_000] * 800, [2_000_000] * 800), startup=row().startup)
+        assert imprecise.row.latency.only_imprecise
+        assert figure("max_load_ms", imprecise).reason == ""
+
     def test_there_are_three_parts(self) -> None:
         found = results()
         assert startup("import_ms")(Case(found.rows[0], found, 0.01)).interval == Interval.exact(1.0)
