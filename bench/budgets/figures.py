@@ -15,7 +15,7 @@ from common.interval import Interval, of_share
 from common.micro_figures import DEVICE, MicroFigures
 
 PERCENTILES: Mapping[str, float] = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
-MEASURE_LONGER = "measure longer: `edgeproof bench check --measure --max-time 300`"
+MEASURE_LONGER = "measure longer: `edgeproof bench check --measure`"
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,11 @@ class TestLatency:
     def test_of_a_single_process_there_is_none(self) -> None:
         measured = figure("max_p50_ms", with_samples([1_000_000] * 800))
         assert (measured.interval, measured.reason) == (None, "one process does not show how processes differ")
-        assert "measure longer" in measured.advice
+
+    def test_the_advice_to_measure_longer_leaves_the_time_to_the_commands_default(self) -> None:
+        """A time in it could be less than the default, and than what was just measured."""
+        measured = figure("max_p50_ms", with_samples([1_000_000] * 800))
+        assert measured.advice == "measure longer: `edgeproof bench check --measure`"
 
     def test_a_wide_interval_decides_by_itself(self) -> None:
         measured = figure("max_p50_ms", with_samples([1_000_000] * 800, [2_000_000] * 800))
