@@ -27,6 +27,11 @@ class Compared:
     latency: Ratio  # the second's time over the first's: over 1 is slower
     accuracy: Paired | None  # the first's less the second's
 
+    @property
+    def valid(self) -> bool:
+        """Say whether both timings are valid."""
+        return self.first.latency.valid and self.second.latency.valid
+
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON: the row, its two times and sizes, and how latency and accuracy changed."""
         found = self.accuracy
@@ -228,7 +233,7 @@ def cells(compared: Compared) -> list[str]:
     from bench.analysis.wording import milliseconds
 
     one, other = compared.first, compared.second
-    mark = "" if one.latency.valid and other.latency.valid else " !"
+    mark = "" if compared.valid else " !"
     found = compared.accuracy
     change = "–"
     if found is not None:
@@ -248,7 +253,8 @@ def cells(compared: Compared) -> list[str]:
 
 def summary(found: Comparison, first: str, second: str) -> list[str]:
     """Return the lines below the table: the mean, the rows of only one file, and warnings."""
-    mean = f"{ratio_text(found.mean)}: {time_verdict(found.mean)}"
+    mark = "" if all(row.valid for row in found.rows) else " !"
+    mean = f"{ratio_text(found.mean)}{mark}: {time_verdict(found.mean)}"
     lines = [f"geometric mean of the ratios of {counted(len(found.rows), 'row')}: {mean}"]
     for name, rows in ((first, found.only_first), (second, found.only_second)):
         lines += [f"only in {name}: {row_name(row.subject)}" for row in rows]
@@ -256,9 +262,15 @@ def summary(found: Comparison, first: str, second: str) -> list[str]:
 
 
 def ratio_text(found: Ratio) -> str:
-    """Return a ratio with its interval, or with a dash where there is none."""
-    ends = "–" if found.low is None or found.high is None else f"{found.low:.3f}, {found.high:.3f}"
-    return f"{found.value:.3f} [{ends}]"
+    """Return a ratio with its interval, or with a dash where there is none.
+
+    An end that would be rounded to 1 has one more digit where the ratio is distinguishable from 1: so it shows that.
+    """
+    if found.low is None or found.high is None:
+        return f"{found.value:.3f} [–]"
+    rounded = (f"{found.low:.3f}", f"{found.high:.3f}")
+    digits = 4 if found.distinguishable and "1.000" in rounded else 3
+    return f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
 
 
 def time_verdict(found: Ratio) -> str:

@@ -23,8 +23,7 @@ def best(sweep: Iterable[ResultRow]) -> ResultRow:
     ordered = sorted(sweep, key=lambda row: row.subject.threads)
     chosen = ordered[0]
     for row in ordered[1:]:
-        trusted = row.latency.valid or row.latency.only_imprecise
-        if trusted and row.latency.p50.ci95[1] < chosen.latency.p50.ci95[0]:
+        if row.latency.may_be_judged and row.latency.p50.ci95[1] < chosen.latency.p50.ci95[0]:
             chosen = row
     return chosen
 
@@ -34,6 +33,8 @@ def _sentence(sweep: Sequence[ResultRow]) -> str:
     subject = first.subject
     measured = ", ".join(_p50(row) for row in sweep)
     what = f"Threads, {subject.model_name} {subject.variant}.{subject.format} in {subject.runtime}: {measured}"
+    if not all(row.latency.may_be_judged for row in sweep):
+        return f"{what}. Not known how many to use: measure again on a quiet machine."
     if chosen is first:
         return f"{what}. Use {subject.threads}: more are not distinguishably faster."
     low = first.latency.p50.ci95[0] / chosen.latency.p50.ci95[1]

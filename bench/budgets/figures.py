@@ -15,7 +15,7 @@ from common.interval import Interval, of_share
 from common.micro_figures import DEVICE, MicroFigures
 
 PERCENTILES: Mapping[str, float] = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
-MEASURE_LONGER = "measure longer: `edgeproof bench check --measure --max-time 300`"
+MEASURE_LONGER = "measure longer: `edgeproof bench check --measure`"
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def latency(percentile: str) -> Figure:
             reason = f"a process has too few queries for its {percentile}"
             return Measured(None, samples, reason, "measure with --mode normal")
         found = intervals.of_processes(values, case.error)
-        if not figures.valid and not figures.only_imprecise:
-            return Measured(found, samples, f"not valid: {figures.why_invalid}", "measure on a quiet machine")
+        if not figures.may_be_judged:
+            return _not_valid(case.row, found, samples)
         if found is None:
             return Measured(None, samples, "one process does not show how processes differ", MEASURE_LONGER)
         return Measured(found, samples)
@@ -102,8 +102,16 @@ def latency(percentile: str) -> Figure:
     return measure
 
 
+def _not_valid(row: ResultRow, found: Interval | None, samples: str) -> Measured:
+    """Return a time of a row that something disturbed: it decides nothing."""
+    return Measured(found, samples, f"not valid: {row.latency.why_invalid}", "measure on a quiet machine")
+
+
 def startup(name: str) -> Figure:
-    """Return the figure of a part of the start-up in milliseconds: Student's t over the processes."""
+    """Return the figure of a part of the start-up in milliseconds: Student's t over the processes.
+
+    What disturbed a row's latency disturbed the start of the same processes too.
+    """
     place = ("import_ms", "load_ms", "first_inference_ms").index(name)
 
     def measure(case: Case) -> Measured:
@@ -111,6 +119,8 @@ def startup(name: str) -> Figure:
         found = intervals.of_processes([process[place] for process in times_ms], case.error)
         if found is None:
             return Measured(None, "", "these results do not hold the start-up of each process", "measure again")
+        if not case.row.latency.may_be_judged:
+            return _not_valid(case.row, found, processes(len(times_ms)))
         return Measured(found, processes(len(times_ms)))
 
     return measure

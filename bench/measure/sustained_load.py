@@ -88,6 +88,8 @@ def verdict(minutes: Sequence[Minute]) -> str:
     rise = slowest.p50_ms / minutes[0].p50_ms - 1
     rose = f"p50 rose by {100 * rise:.0f} % until minute {slowest.number}"
     pace = rose if rise > SLOWER_LIMIT else f"p50 rose by no more than {100 * SLOWER_LIMIT:.0f} %"
+    if len(minutes) == 1:
+        pace = "one minute shows no change over time: a longer time does, as `--sustain 10m`"
     others = max((minute.conditions.elsewhere or 0.0 for minute in minutes), default=0.0)
     beside = f"; other processes used up to {100 * others:.0f} % of the machine" if others > SLOWER_LIMIT else ""
     return f"{_throttling(minutes)}; {pace}{beside}"

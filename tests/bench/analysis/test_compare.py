@@ -154,6 +154,23 @@ class TestCells:
         assert "ratio [95 %]" not in LEFT_OUT_FIRST  # it is seen at any width
         assert any("not valid" in note for note in found.notes) is marked
 
+    @pytest.mark.parametrize(("disturbed", "mark"), [(False, ""), (True, " !")])
+    def test_the_mean_is_marked_where_a_timing_in_it_is_not_valid(self, disturbed: bool, mark: str) -> None:
+        first = make_results([make_row(disturbed=disturbed), make_row("int8")])
+        found = compare(first, make_results([make_row(p50_ms=2.0), make_row("int8", p50_ms=2.0)]))
+        assert summary(found, "A", "B")[0].endswith(f"{ratio_text(found.mean)}{mark}: slower")
+
+    @pytest.mark.parametrize(
+        ("ratio", "text"),
+        [
+            (Ratio(0.996, 0.993, 0.9998), "0.9960 [0.9930, 0.9998]"),
+            (Ratio(1.002, 1.0002, 1.004), "1.0020 [1.0002, 1.0040]"),
+            (Ratio(0.996, 0.993, 1.0002), "0.996 [0.993, 1.000]"),  # not distinguishable: 1 is in it
+        ],
+    )
+    def test_an_interval_without_1_never_shows_1_as_an_end(self, ratio: Ratio, text: str) -> None:
+        assert ratio_text(ratio) == text
+
     def test_without_an_interval_there_is_a_dash(self) -> None:
         single = make_results([make_row(processes=1)])
         (row,) = compare(single, single).rows

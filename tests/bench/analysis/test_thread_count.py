@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from bench.analysis.thread_count import advice, best
-from bench.results.row import Estimate, ResultRow
+from bench.results.row import IMPRECISE, Estimate, ResultRow
 from tests.support.results_builder import make_row
 
 
@@ -26,6 +28,17 @@ class TestThreadAdvice:
 
     def test_a_row_that_is_not_valid_is_not_chosen(self) -> None:
         assert best([row(1, 2.0), row(2, 1.0, valid=False), row(4, 1.5)]).subject.threads == 4
+
+    @pytest.mark.parametrize("disturbed", [1, 2])
+    def test_a_sweep_with_a_row_that_is_not_valid_advises_nothing(self, disturbed: int) -> None:
+        (sentence,) = advice([row(1, 2.0, valid=disturbed != 1), row(2, 1.0, valid=disturbed != 2)])
+        assert sentence.endswith(". Not known how many to use: measure again on a quiet machine.")
+
+    def test_a_row_that_is_only_imprecise_is_compared_by_its_interval(self) -> None:
+        imprecise = row(2, 1.0, reach=0.1, valid=False)
+        imprecise = replace(imprecise, latency=replace(imprecise.latency, flags=(IMPRECISE,)))
+        (sentence,) = advice([row(1, 2.0), imprecise])
+        assert ". Use 2 where a core is free: " in sentence
 
     def test_without_a_sweep_nothing_is_advised(self) -> None:
         assert advice([row(1, 2.0), row(2, 1.0, runtime="onnxruntime")]) == []

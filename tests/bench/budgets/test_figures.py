@@ -73,7 +73,11 @@ class TestLatency:
     def test_of_a_single_process_there_is_none(self) -> None:
         measured = figure("max_p50_ms", with_samples([1_000_000] * 800))
         assert (measured.interval, measured.reason) == (None, "one process does not show how processes differ")
-        assert "measure longer" in measured.advice
+
+    def test_the_advice_to_measure_longer_leaves_the_time_to_the_commands_default(self) -> None:
+        """A time in it could be less than the default, and than what was just measured."""
+        measured = figure("max_p50_ms", with_samples([1_000_000] * 800))
+        assert measured.advice == "measure longer: `edgeproof bench check --measure`"
 
     def test_a_wide_interval_decides_by_itself(self) -> None:
         measured = figure("max_p50_ms", with_samples([1_000_000] * 800, [2_000_000] * 800))
@@ -109,6 +113,17 @@ class TestStartUp:
     def test_a_part_is_that_of_each_process(self, key: str, middle_ms: float) -> None:
         expected = intervals.of_processes([middle_ms * factor for factor in FACTORS], 0.05)
         assert figure(key, error=0.05) == Measured(expected, "5 processes")
+
+    @pytest.mark.parametrize("key", ["max_load_ms", "max_first_inference_ms"])
+    def test_of_a_row_whose_timing_is_not_valid_it_decides_nothing(self, key: str) -> None:
+        measured = figure(key, replace(row(), conditions=(Conditions(waited=0.3),) * 5))
+        assert measured.reason.startswith("not valid: waited: ")
+        assert (measured.interval is not None, measured.advice) == (True, "measure on a quiet machine")
+
+    def test_of_a_row_that_is_only_imprecise_its_interval_decides(self) -> None:
+        imprecise = replace(with_samples([1_000_000] * 800, [2_000_000] * 800), startup=row().startup)
+        assert imprecise.row.latency.only_imprecise
+        assert figure("max_load_ms", imprecise).reason == ""
 
     def test_there_are_three_parts(self) -> None:
         found = results()

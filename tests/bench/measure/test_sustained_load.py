@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,11 @@ class TestSustain:
         verdict = sustained_load.verdict([self.minute(1, 1.0), self.minute(2, 1.3)])
         assert "throttling unknown" in verdict
         assert "rose by 30 % until minute 2" in verdict
+
+    @pytest.mark.parametrize("seconds", [10, 60])
+    def test_a_single_minute_is_not_said_to_show_how_time_changes(self, seconds: float) -> None:
+        verdict = sustained_load.verdict([replace(self.minute(1, 1.0, throttled=False), seconds=seconds)])
+        assert verdict == "not throttled; one minute shows no change over time: a longer time does, as `--sustain 10m`"
 
     def test_a_minute_survives_its_json(self) -> None:
         minute = self.minute(1, 1.0, frequency_mhz=(1.0, 2.0))
