@@ -18,7 +18,6 @@ NUMBERED = re.compile(r"(\d+)(?:\s*[:;,\t]\s*|\s+)(\S.*)")  # "0 cat", "0: cat",
 LABEL_MAP = re.compile(r"(?:\s|#.*\n)*item\s*:?\s*\{")  # protobuf text, as of TensorFlow's object detection
 NAME_COLUMNS = ("label", "labels", "name", "class_name", "display_name", "class", "category")
 NESTED = ("id2label", "label2id", "labels", "label_names", "class_names", "classes", "names", "categories")
-ID_KEYS = ("id", "index", "class_id")  # of an object in a list, as COCO's categories have
 LIMIT_BYTES = 16 << 20
 MAX_NAMED = 3  # of labels that are not unique
 
@@ -86,8 +85,8 @@ def labels_of_lines(text: str) -> list[str]:
     if len(pairs) < len(lines):
         return lines
     in_order = _in_order(pairs)
-    if in_order is None or len(set(in_order)) < len(in_order):
-        return lines  # "0 stars", "1 star", "2 stars": here the number is part of the label
+    if in_order is None or (pairs and min(pairs)[0] == 1 and len(set(in_order)) < len(in_order)):
+        return lines  # "1 cent", "2 cents": here the number is part of the label
     return in_order
 
 
@@ -113,13 +112,11 @@ def _of_table(rows: Sequence[Sequence[str]]) -> list[str]:
     body = rows[1:] if set(head) & {*NAME_COLUMNS, "id", "index", "mid"} or _heads_numbers(rows) else rows
     columns = [[row[place] for row in body] for place in range(len(head))]
     numbered = next((place for place, column in enumerate(columns) if _numbers(column) is not None), None)
-    words = [place for place, column in enumerate(columns) if not all(map(str.isdigit, column))]
-    names = words or [place for place in range(len(head)) if place != numbered]
+    names = [place for place in range(len(head)) if place != numbered]
     if not body or not names:
         return columns[0] if len(head) == 1 else []
-    named = [place for name in NAME_COLUMNS for place in names if head[place] == name] if body is not rows else []
-    wanted = (named or names[-1:])[0]
-    numbers = None if numbered is None else _numbers(columns[numbered])
+    wanted = next((head.index(name) for name in NAME_COLUMNS if body is not rows and name in head), names[-1])
+    numbers = None if numbered is None or wanted == numbered else _numbers(columns[numbered])
     if numbers is None:
         return columns[wanted]
     return [name for _, name in sorted(zip(numbers, columns[wanted]))]
@@ -143,13 +140,7 @@ def _of_json(document: Any) -> list[str]:
         return _of_map(document)
     if not isinstance(document, list):
         raise ValueError(f"found {type(document).__name__}")
-    names = [_name(entry) for entry in document]
-    key = next((key for key in ID_KEYS if document and all(_has_number(entry, key) for entry in document)), None)
-    return names if key is None else _by_number([(entry[key], name) for entry, name in zip(document, names)])
-
-
-def _has_number(entry: Any, key: str) -> bool:
-    return isinstance(entry, Mapping) and isinstance(entry.get(key), int) and not isinstance(entry[key], bool)
+    return [_name(entry) for entry in document]
 
 
 def _of_map(document: Mapping[str, Any]) -> list[str]:
@@ -162,11 +153,6 @@ def _of_map(document: Mapping[str, Any]) -> list[str]:
         pairs = [(value, key) for key, value in document.items()]
     else:
         raise ValueError(f"its keys are {', '.join(list(document)[:5]) or 'none'}")
-    return _by_number(pairs)
-
-
-def _by_number(pairs: Sequence[tuple[int, str]]) -> list[str]:
-    """Return names by their numbers. Raises ValueError where these are not 0, 1, 2, ... or 1, 2, 3, ..."""
     in_order = _in_order(pairs)
     if in_order is None:
         listed = ", ".join(str(number) for number in sorted(number for number, _ in pairs)[:5])

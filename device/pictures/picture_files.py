@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -46,7 +45,7 @@ def left_out_text(left_out: Mapping[str, int]) -> str:
 
 def pictures_below(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
     """Yield a folder's pictures at any depth, sorted; what is left out is counted."""
-    for path in sorted(_files_below(folder, left_out)):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         inner = path.relative_to(folder).parts[:-1]
         hidden = any(part.startswith(".") or part in ARCHIVERS for part in inner)
         reason = "hidden" if hidden else left_out_reason(path)
@@ -54,27 +53,6 @@ def pictures_below(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
             yield path
         else:
             left_out[reason] += 1
-
-
-def _files_below(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
-    """Yield all files, also behind links, each folder once; what is no file or may not be read is counted."""
-
-    def note(_: OSError) -> None:
-        left_out["folders that may not be read"] += 1
-
-    seen = set()  # a link may lead to a folder above it
-    for place, folders, files in os.walk(folder, onerror=note, followlinks=True):
-        about = Path(place).stat()
-        if (about.st_dev, about.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((about.st_dev, about.st_ino))
-        folders.sort()
-        for path in (Path(place, name) for name in files):
-            if path.is_file():
-                yield path
-            else:
-                left_out["no file (such as a broken link)"] += 1
 
 
 @dataclass(frozen=True)

@@ -23,21 +23,12 @@ def expand(images: Sequence[str], left_out: Optional[Counter[str]] = None) -> It
     """
     counted: Counter[str] = Counter() if left_out is None else left_out
     for name in images:
-        yield from _files_of(name, counted) or [name]  # no match: the name itself, which is then reported as missing
-
-
-def _files_of(name: str, left_out: Counter[str]) -> list[str]:
-    if not name:  # an unset variable of a script; Path("") would be the current folder
-        return []
-    try:
-        path = Path(name)
+        found, path = [name], Path(name)
         if path.is_dir():
-            return [str(file) for file in pictures_below(path, left_out)]
-        if glob.has_magic(name) and not path.exists():
-            return sorted(glob.glob(name, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute patterns
-    except OSError:  # a name that is too long, a folder that may not be entered: told when it is opened
-        return []
-    return []
+            found = [str(file) for file in pictures_below(path, counted)]
+        elif glob.has_magic(name) and not path.exists():
+            found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute patterns
+        yield from found or [name]  # no match: the name itself, which is then reported as missing
 
 
 def camera_frames(number: int) -> Iterator[Image.Image]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Union
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageOps
 
 from device.errors import CardError, PictureError
 from device.pictures.digit_frame import digit_frame
@@ -19,33 +18,14 @@ from device.pictures.stroke_frame import stroke_frame
 # on x86 and ARM, as was tested (resize, convert, crop, paste, integer sums; never Image.transform).
 
 
-ORIENTATION = 0x0112  # the EXIF tag
-TURNS = {  # by its values; 1 is an upright picture
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+ORIENTATION, UPRIGHT = 0x0112, 1  # the EXIF tag, and its value for a picture that is not turned
 
 
 def exif_orientation(image: Image.Image) -> Image.Image:
-    """Turn the picture as its EXIF orientation tag says, as every viewer does; with EXIF that cannot be read it stays."""
-    orientation = _orientation(image)
-    # Pillow's exif_transpose writes the EXIF anew, and fails where a tag has another type than the standard's
-    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
-
-
-def _orientation(image: Image.Image) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged EXIF: they name no picture
-            orientation = image.getexif().get(ORIENTATION)
-    except Exception:  # damaged EXIF raises exceptions of any class
-        return None
-    return orientation if isinstance(orientation, int) else None
+    """Turn the picture as its EXIF orientation tag says, as every viewer does."""
+    if image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT:
+        return image  # exif_transpose would copy it
+    return ImageOps.exif_transpose(image)
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -53,27 +33,16 @@ def _opaque(image: Image.Image) -> Image.Image:
     if image.mode in ("L", "RGB"):
         return image
     if image.mode.startswith("I") or image.mode == "F":
-        return _of_8_bits(image)
+        values = np.asarray(image, dtype=np.float64)
+        # A 16-bit file uses the range 0..65535; modes I and F may have either range, and no flag says which.
+        scale = 257.0 if values.max(initial=0.0) > 255 else 1.0
+        return Image.fromarray(np.clip(np.nan_to_num(values / scale), 0, 255).astype(np.uint8))  # mode F may hold NaN
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         straight = image.convert("LA") if image.mode == "La" else image  # Pillow converts La only to LA
         layer = straight.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, layer).convert("RGB")
     return image.convert("L" if image.mode == "1" else "RGB")  # P, CMYK, YCbCr, HSV, LAB and bilevel
-
-
-def _of_8_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit values 0..65535 to 0..255, and so those of 32 bits, where they do not fit.
-
-    No flag says of these which range they have. Raises PictureError for fractions of at most 1, which would all be black.
-    """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    highest = values.max(initial=0.0)
-    if image.mode == "F" and 0 < highest <= 1:
-        raise PictureError(f"holds fractions up to {highest:.3g}, expected 0..255: save it with 8 or 16 bits")
-    of_16_bits = image.mode.startswith("I;16") or image.format == "PNG"  # which is mode I in older versions of Pillow
-    scale = 257.0 if of_16_bits or highest > 255 else 1.0
-    return Image.fromarray(np.clip(values / scale, 0, 255).astype(np.uint8))
 
 
 def gray(image: Image.Image) -> Image.Image:

@@ -60,30 +60,17 @@ def _register_heic() -> None:
         raise PictureError("is HEIC, which needs pillow-heif: pip install pillow-heif") from error
 
 
-def _why_no_file(path: Path) -> str:
-    """Say why a path is no file that can be opened; "" where it is one."""
-    try:
-        if path.is_file():
-            return ""
-        return "is a folder without pictures" if path.is_dir() else "is no file" if path.exists() else "no such file"
-    except OSError as error:  # a name that is too long, a folder that may not be entered
-        return f"cannot be read: {error.strerror or error}"
-
-
 def read_picture(source: Union[str, Path, io.BytesIO]) -> Image.Image:
     """Decode a picture file, or its bytes, completely. Raises PictureError for what is no picture."""
     if not isinstance(source, io.BytesIO):
-        if source == "":  # Path("") would be the current folder
-            raise PictureError("an empty name: no such file")
-        source = path = Path(source)
-        if reason := _why_no_file(path):
-            raise PictureError(reason)
+        path = Path(source)
+        if not path.is_file():
+            raise PictureError(
+                "is a folder without pictures" if path.is_dir() else "no such file" if not path.exists() else "is no file"
+            )
+        source = path
         if path.suffix.lower() in HEIC_ENDINGS:
             _register_heic()
-    return _decoded(source)
-
-
-def _decoded(source: Union[Path, io.BytesIO]) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -96,9 +83,5 @@ def _decoded(source: Union[Path, io.BytesIO]) -> Image.Image:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError(f"too large: {error}") from error
-    except MemoryError as error:
-        raise PictureError("is too large for the free memory: make it smaller") from error
-    except PermissionError as error:
-        raise PictureError(f"cannot be read: {error.strerror}") from error
     except Exception as error:  # Pillow's decoders raise exceptions of any class for damaged data
         raise PictureError(f"not a picture: {str(error) or type(error).__name__}") from error

@@ -6,13 +6,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from device.pictures.sources import expand
 from tests.conftest import ROOT, Tiny, classify, run
 
 CLASSIFY = ROOT / "device" / "classify.py"
@@ -32,24 +30,6 @@ class TestInputs:
         result = classify(tiny.artifact("int8.tflite"), "--json", folder, cwd=tmp_path)
         assert result.code == 0, result.stderr
         assert files_of(result.stdout) == [str(folder / name) for name in ("a.PNG", "b.png", "deep/c.png")]
-
-    def test_links_are_followed_once_and_what_is_no_file_is_counted(self, digit_png: Path, tmp_path: Path) -> None:
-        for folder in ("pictures/deep", "elsewhere"):
-            (tmp_path / folder).mkdir(parents=True)
-        shutil.copy(digit_png, tmp_path / "elsewhere" / "b.png")
-        shutil.copy(digit_png, tmp_path / "pictures" / "a.png")
-        (tmp_path / "pictures" / "linked").symlink_to(tmp_path / "elsewhere")
-        (tmp_path / "pictures" / "deep" / "above").symlink_to(tmp_path / "pictures")
-        (tmp_path / "pictures" / "broken.png").symlink_to("nowhere")
-        os.mkfifo(tmp_path / "pictures" / "pipe.png")
-        left_out: Counter[str] = Counter()
-        found = list(expand([str(tmp_path / "pictures")], left_out))
-        assert found == [str(tmp_path / "pictures" / name) for name in ("a.png", "linked/b.png")]
-        assert left_out == {"no file (such as a broken link)": 2}
-
-    @pytest.mark.parametrize("name", ["", "x" * 300])
-    def test_a_name_that_no_file_can_have_stays_itself_to_be_told(self, name: str) -> None:
-        assert list(expand([name])) == [name]
 
     def test_a_pattern_that_no_shell_expanded_is_its_matches_and_a_file_of_that_name_comes_first(
         self, tiny: Tiny, digit_png: Path, tmp_path: Path

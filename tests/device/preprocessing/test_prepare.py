@@ -120,31 +120,6 @@ class TestPictureFiles:
         with pytest.raises(PictureError, match=r"^is no file$"):
             preprocess.read_picture(tmp_path / "pipe")
 
-    @pytest.mark.parametrize(
-        ("name", "found"), [("", "an empty name: no such file"), ("x" * 300, "cannot be read: File name")]
-    )
-    def test_a_name_that_no_file_can_have_is_the_pictures_fault(self, name: str, found: str) -> None:
-        with pytest.raises(PictureError, match=rf"^{found}"):
-            preprocess.read_picture(name)
-
-    @pytest.mark.parametrize(
-        ("error", "found"),
-        [
-            (MemoryError(), "is too large for the free memory: make it smaller"),
-            (PermissionError(13, "Permission denied"), "cannot be read: Permission denied"),
-        ],
-    )
-    def test_what_keeps_a_picture_from_being_read_is_said(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, found: str
-    ) -> None:
-        def fail(*_: object) -> None:
-            raise error
-
-        picture(9, 7).save(tmp_path / "p.png")
-        monkeypatch.setattr(Image, "open", fail)
-        with pytest.raises(PictureError, match=rf"^{found}$"):
-            preprocess.read_picture(tmp_path / "p.png")
-
     def test_a_file_and_its_bytes_are_the_same_picture(self, tmp_path: Path) -> None:
         image = picture(9, 7)
         image.save(tmp_path / "p.png")
