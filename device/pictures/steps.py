@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Union
 
 import numpy as np
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageChops
 
 from device.errors import CardError, PictureError
 from device.pictures.digit_frame import digit_frame
@@ -18,14 +19,43 @@ from device.pictures.stroke_frame import stroke_frame
 # on x86 and ARM, as was tested (resize, convert, crop, paste, integer sums; never Image.transform).
 
 
-ORIENTATION, UPRIGHT = 0x0112, 1  # the EXIF tag, and its value for a picture that is not turned
+ORIENTATION = 0x0112  # the EXIF tag
+TURNS = {  # what makes a picture of this orientation upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+ORIENTED_BY = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")  # where a picture's `info` may say it
 
 
 def exif_orientation(image: Image.Image) -> Image.Image:
-    """Turn the picture as its EXIF orientation tag says, as every viewer does."""
-    if image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT:
-        return image  # exif_transpose would copy it
-    return ImageOps.exif_transpose(image)
+    """Turn the picture as its EXIF orientation tag says, as every viewer does.
+
+    ImageOps.exif_transpose also writes the EXIF data anew, and that fails for a tag of an odd type.
+    """
+    turn = TURNS.get(_orientation(image))
+    if turn is None:
+        return image
+    turned = image.transpose(turn)
+    for name in ORIENTED_BY:  # it is upright now
+        turned.info.pop(name, None)
+    return turned
+
+
+def _orientation(image: Image.Image) -> Any:
+    """Return the orientation in the EXIF data; None where they are absent or cannot be read: then nothing is turned."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of corrupt EXIF data: they do not name the picture
+        try:
+            return image.getexif().get(ORIENTATION)
+        except MemoryError:
+            raise
+        except Exception:  # Pillow's readers raise exceptions of any class for damaged data
+            return None
 
 
 def _opaque(image: Image.Image) -> Image.Image:

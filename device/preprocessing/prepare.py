@@ -73,6 +73,7 @@ def read_picture(source: Union[str, Path, io.BytesIO]) -> Image.Image:
             _register_heic()
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of odd EXIF data and the like: they do not name the picture
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(source) as image:
                 if image.format == "EPS":
