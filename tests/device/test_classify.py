@@ -128,6 +128,21 @@ def test_every_option_that_takes_a_number_is_among_those_tested() -> None:
     assert taking - words == set(NUMERIC)
 
 
+@pytest.mark.parametrize("words", [["", "p.png"], ["m.tflite", ""], ["m.tflite", "p.png", "--labels", ""]])
+def test_an_empty_name_is_no_folder_but_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        build_parser().parse_intermixed_args(words)
+    assert ended.value.code == 2
+    assert '"": no such file: name one' in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_name_that_no_file_can_have_is_code_1_and_the_others_are_classified(digit_png: Path, tmp_path: Path) -> None:
+    result = classify(READY, "--json", "x" * 300, "y" * 300 + "*.png", digit_png, cwd=tmp_path)
+    assert (result.code, result.stderr) == (1, "")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line.get("error") for line in lines] == ["cannot be read: File name too long"] * 2 + [None]
+
+
 def test_the_largest_memory_limit_is_no_error(digit_png: Path, tmp_path: Path) -> None:
     result = classify(READY, digit_png, "--max-memory-mb", "1000000000", cwd=tmp_path)
     assert (result.code, result.stderr) == (0, "")
