@@ -99,6 +99,23 @@ class TestPixels:
     ) -> None:
         assert np.asarray(steps.gray(Image.fromarray(np.array(values, np.int32)))).tolist() == expected
 
+    @pytest.mark.parametrize("name", ["dark.png", "dark.tif", "dark.pgm"])
+    @pytest.mark.parametrize("orientation", [1, 3])
+    def test_a_dark_file_of_16_bits_stays_dark(self, tmp_path: Path, name: str, orientation: int) -> None:
+        Image.fromarray(np.array([[255, 0, 128]], np.uint16)).save(tmp_path / name)
+        with Image.open(tmp_path / name) as image:
+            image.getexif()[0x0112] = orientation
+            assert np.asarray(steps.gray(steps.exif_orientation(image))).tolist() == [[0, 0, 0]]
+
+    @pytest.mark.parametrize(
+        ("values", "found"), [([0.0, 1.0], "0 to 1"), ([-3.0, 9.0], "-3 to 9"), ([0.0, 65_535.0], "0 to")]
+    )
+    def test_fractions_that_are_not_clearly_0_to_255_are_refused_with_what_to_do(
+        self, values: list[float], found: str
+    ) -> None:
+        with pytest.raises(PictureError, match=f"has fractions of {found}.*: save it with 8 or 16 bits"):
+            steps.rgb(Image.fromarray(np.array([values], np.float32)))
+
     def test_fractions_may_be_no_numbers(self) -> None:
         image = Image.fromarray(np.array([[np.nan, 7.9, 255.0]], np.float32))
         assert np.asarray(steps.gray(image)).tolist() == [[0, 7, 255]]
