@@ -40,14 +40,25 @@ def _number(kind: Callable[[str], Number], least: Number, most: Number) -> Calla
     return read
 
 
+def _name(text: str) -> str:
+    """Return a file's name. An empty one is mostly a variable of the shell that is not set; Path makes it this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError('"": no such file: name one (a variable of the shell may be empty)')
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_name(text))
+
+
 def build_parser(own_model: Optional[Path] = None) -> argparse.ArgumentParser:
     """Return the command line's parser; an archive that holds a model takes no MODEL."""
     parser = argparse.ArgumentParser(description="Classify pictures with one model file.")
     if own_model is None:
-        parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite or .onnx file")
+        parser.add_argument("model", type=_path, metavar="MODEL", help="a .tflite or .onnx file")
     else:
         parser.set_defaults(model=own_model)
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help="picture files, folders, patterns; - is standard input")
+    parser.add_argument("images", type=_name, nargs="*", metavar="IMAGE", help="files, folders, patterns; -: standard input")
     _add_commands(parser)
     _add_answering(parser)
     _add_cardless(parser)
@@ -88,7 +99,7 @@ def _add_answering(parser: argparse.ArgumentParser) -> None:
 
 def _add_cardless(parser: argparse.ArgumentParser) -> None:
     """Add what a model without a card does not say itself."""
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="the labels of a model without a card")
+    parser.add_argument("--labels", type=_path, metavar="FILE", help="the labels of a model without a card")
     parser.add_argument("--input-range", metavar="A..B", help="the values that a model without a card takes, as -1..1")
     parser.add_argument("--fit", choices=FITS, help="fit pictures by cutting out the middle, or by squeezing (crop)")
 

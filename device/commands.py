@@ -22,7 +22,7 @@ from device.errors import EXIT_FAILED, EXIT_OK, EdgeproofError, PictureError
 from device.formats.model_file import model_size_bytes
 from device.inference import Answer, checked_infer, classify, top_k
 from device.open_model import open_model
-from device.outputs import are_shares
+from device.outputs import are_shares, shown_score
 from device.pictures.picture_files import left_out_text
 from device.pictures.sources import camera_frames, expand, labelled_pictures
 from device.preprocessing.prepare import prepare, read_picture
@@ -41,10 +41,10 @@ def answer_document(file: str, answer: Answer, labels: Sequence[str], top: int, 
         "total": answer.total_ns,
     }
     best = [
-        {"label": labels[index], "index": index, "score": round(float(answer.scores[index]), 6)}
+        {"label": labels[index], "index": index, "score": shown_score(answer.scores[index])}
         for index in top_k(answer.scores, top)
     ]
-    unsure = {"unsure": True} if float(answer.scores.max()) < min_score else {}
+    unsure = {"unsure": True} if shown_score(answer.scores.max()) < min_score else {}
     return {"file": file, **unsure, "top": best, "latency_ms": {name: ns / 1e6 for name, ns in latency.items()}}
 
 
@@ -68,7 +68,7 @@ def _plain(score: float) -> str:
 
 def answer_text(file: str, answer: Answer, labels: Sequence[str], top: int, min_score: float) -> str:
     """Format an answer as one line for people."""
-    unsure = "unsure: " if float(answer.scores.max()) < min_score else ""
+    unsure = "unsure: " if shown_score(answer.scores.max()) < min_score else ""
     shown = _per_cent if are_shares(answer.scores) else _plain
     best = "   ".join(f"{printable(labels[index])} {shown(answer.scores[index])}" for index in top_k(answer.scores, top))
     return (
@@ -88,14 +88,21 @@ def least_score(arguments: argparse.Namespace, card: Card) -> float:
 
 
 def run_self_test(arguments: argparse.Namespace) -> int:
-    """Print one line for each check, then a verdict. Returns 1 where a check fails."""
+    """Print one line for each check, then a verdict; with --json, as JSON. Returns 1 where a check fails."""
     from device.self_test import self_test
 
-    session, card = open_model(arguments.model, CardlessOptions(), arguments.threads, arguments.runtime)
+    session, card = open_model(arguments.model, cardless_options(arguments), arguments.threads, arguments.runtime)
     checks = self_test(session, card)
+    failed = [check.field for check in checks if not check.passed]
+    if arguments.json:
+        for check in checks:
+            print(json.dumps({"check": check.field, "passed": check.passed, "found": check.found}))
+        verdict: dict[str, Any] = {"passed": not failed, "checks": len(checks), "failed": failed}
+        verdict.update(file=str(arguments.model), runtime=session.runtime, runtime_version=session.runtime_version)
+        print(json.dumps(verdict))
+        return EXIT_FAILED if failed else EXIT_OK
     for check in checks:
         print(f"{'ok  ' if check.passed else 'FAIL'} {check.field}: {check.found}")
-    failed = [check.field for check in checks if not check.passed]
     where = f"{arguments.model} in {session.runtime} {session.runtime_version}"
     print(f"FAIL: {where}: {', '.join(failed)}" if failed else f"PASS: {where}: {len(checks)} checks")
     return EXIT_FAILED if failed else EXIT_OK
@@ -189,7 +196,7 @@ def time_model(arguments: argparse.Namespace) -> int:
 
     clock = time.perf_counter_ns
     start_ns = clock()
-    import_onnxruntime() if arguments.model.suffix == ".onnx" else import_tflite(arguments.runtime)
+    import_onnxruntime() if arguments.model.suffix.lower() == ".onnx" else import_tflite(arguments.runtime)
     imported_ns = clock()
     session, card = open_model(arguments.model, cardless_options(arguments), arguments.threads, arguments.runtime)
     loaded_ns = clock()
@@ -283,5 +290,5 @@ def _answered(
                 print(printable(f"{path}: {error}"), file=sys.stderr)
             continue
         best = top_k(scores, 1)[0]
-        table[truth, best if scores[best] >= min_score else classes] += 1
+        table[truth, best if shown_score(scores[best]) >= min_score else classes] += 1
     return table

@@ -10,6 +10,7 @@ import numpy.typing as npt
 SOFTMAX, SIGMOID, LOGITS, UNSAID = "softmax", "sigmoid", "logits", "unsaid"
 ACTIVATIONS = (SOFTMAX, SIGMOID, LOGITS, UNSAID)  # what a card's output.activation may be
 WITHIN = 0.01  # of 0 and 1
+SHOWN_DIGITS = 6
 
 Scores = npt.NDArray[np.float32]
 
@@ -37,6 +38,11 @@ def meant_scores(values: Scores, activation: Optional[str], labels: int) -> Scor
 def are_shares(scores: Scores) -> bool:
     """Say whether scores are within 0..1, so that they can be shown in per cent."""
     return bool((scores >= -WITHIN).all() and (scores <= 1 + WITHIN).all())
+
+
+def shown_score(score: float) -> float:
+    """Return a score as --json prints it, and as --min-score is compared with."""
+    return round(float(score), SHOWN_DIGITS)
 
 
 def _sigmoid(logit: float) -> float:

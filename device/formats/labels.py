@@ -17,6 +17,7 @@ FORMS = 'expected one label a line, "0 label" a line, CSV, or a JSON list or map
 NUMBERED = re.compile(r"(\d+)(?:\s*[:;,\t]\s*|\s+)(\S.*)")  # "0 cat", "0: cat", "0,cat"
 LABEL_MAP = re.compile(r"(?:\s|#.*\n)*item\s*:?\s*\{")  # protobuf text, as of TensorFlow's object detection
 NAME_COLUMNS = ("label", "labels", "name", "class_name", "display_name", "class", "category")
+NUMBER_KEYS = ("id", "index")  # of an object with a name
 NESTED = ("id2label", "label2id", "labels", "label_names", "class_names", "classes", "names", "categories")
 LIMIT_BYTES = 16 << 20
 MAX_NAMED = 3  # of labels that are not unique
@@ -85,8 +86,8 @@ def labels_of_lines(text: str) -> list[str]:
     if len(pairs) < len(lines):
         return lines
     in_order = _in_order(pairs)
-    if in_order is None or (pairs and min(pairs)[0] == 1 and len(set(in_order)) < len(in_order)):
-        return lines  # "1 cent", "2 cents": here the number is part of the label
+    if in_order is None or len(set(in_order)) < len(in_order):
+        return lines  # "1 star", "2 stars", "3 stars": here the number is part of the label
     return in_order
 
 
@@ -115,8 +116,9 @@ def _of_table(rows: Sequence[Sequence[str]]) -> list[str]:
     names = [place for place in range(len(head)) if place != numbered]
     if not body or not names:
         return columns[0] if len(head) == 1 else []
-    wanted = next((head.index(name) for name in NAME_COLUMNS if body is not rows and name in head), names[-1])
-    numbers = None if numbered is None or wanted == numbered else _numbers(columns[numbered])
+    named = (head.index(name) for name in NAME_COLUMNS if body is not rows and name in head)
+    wanted = next((place for place in named if place != numbered), names[-1])
+    numbers = None if numbered is None else _numbers(columns[numbered])
     if numbers is None:
         return columns[wanted]
     return [name for _, name in sorted(zip(numbers, columns[wanted]))]
@@ -140,7 +142,16 @@ def _of_json(document: Any) -> list[str]:
         return _of_map(document)
     if not isinstance(document, list):
         raise ValueError(f"found {type(document).__name__}")
-    return [_name(entry) for entry in document]
+    names = [_name(entry) for entry in document]
+    numbers = [_number(entry) for entry in document]
+    pairs = [(number, name) for number, name in zip(numbers, names) if number is not None]
+    return names if not names or len(pairs) < len(names) else _ordered(pairs)
+
+
+def _number(entry: Any) -> Optional[int]:
+    """Return the number of the class that an object holds, as COCO's categories do: {"id": 1, "name": "cat"}."""
+    number = next((entry[key] for key in NUMBER_KEYS if key in entry), None) if isinstance(entry, Mapping) else None
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 
 def _of_map(document: Mapping[str, Any]) -> list[str]:
@@ -153,6 +164,11 @@ def _of_map(document: Mapping[str, Any]) -> list[str]:
         pairs = [(value, key) for key, value in document.items()]
     else:
         raise ValueError(f"its keys are {', '.join(list(document)[:5]) or 'none'}")
+    return _ordered(pairs)
+
+
+def _ordered(pairs: Sequence[tuple[int, str]]) -> list[str]:
+    """Return names by their numbers. Raises ValueError for numbers with gaps: no output would be known to be theirs."""
     in_order = _in_order(pairs)
     if in_order is None:
         listed = ", ".join(str(number) for number in sorted(number for number, _ in pairs)[:5])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -31,7 +33,7 @@ def reads_heic() -> bool:
 def left_out_reason(path: Path) -> Optional[str]:
     """Say why a file in a folder is no picture, in words that follow a number; None for a picture."""
     ending = path.suffix.lower()
-    if path.name.startswith(".") or path.name in ARCHIVERS:
+    if _is_hidden(path.name):
         return "hidden"
     if ending in HEIC_ENDINGS:
         return None if reads_heic() else "HEIC (pip install pillow-heif)"
@@ -44,15 +46,57 @@ def left_out_text(left_out: Mapping[str, int]) -> str:
 
 
 def pictures_below(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
-    """Yield a folder's pictures at any depth, sorted; what is left out is counted."""
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    """Yield a folder's pictures at any depth, sorted, also those in linked folders; what is left out is counted."""
+    for path in sorted(_files_below(folder, left_out)):
         inner = path.relative_to(folder).parts[:-1]
-        hidden = any(part.startswith(".") or part in ARCHIVERS for part in inner)
-        reason = "hidden" if hidden else left_out_reason(path)
+        reason = "hidden" if any(map(_is_hidden, inner)) else left_out_reason(path)
         if reason is None:
             yield path
         else:
             left_out[reason] += 1
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in ARCHIVERS
+
+
+def _files_below(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
+    """Yield a folder's regular files at any depth; each folder is read once, by its own name before those of links to it."""
+    folders, linked, read = [folder], list[Path](), set[tuple[int, int]]()
+    while folders or linked:
+        path = folders.pop() if folders else linked.pop(0)
+        try:
+            status = path.stat()
+            if (status.st_dev, status.st_ino) in read:
+                left_out["link to a folder that is read anyway"] += 1
+                continue
+            read.add((status.st_dev, status.st_ino))
+            entries = list(path.iterdir())
+        except OSError as error:
+            left_out[f"folder that cannot be read ({path}: {error.strerror})"] += 1
+            continue
+        for inside in entries:
+            kind = _kind(inside)
+            if kind is None:
+                yield inside
+            elif kind == "folder":
+                folders.append(inside)
+            elif kind == "linked folder" and not _is_hidden(inside.name):
+                linked.append(inside)
+            else:
+                left_out["hidden" if _is_hidden(inside.name) else kind] += 1
+
+
+def _kind(path: Path) -> Optional[str]:
+    """Say what a path is, in words that follow a number; None for a regular file or a link to one."""
+    is_link = os.path.islink(path)  # noqa: PTH114  # Path.is_symlink raises OSError where it may not look
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return "link to nothing" if is_link else f"not to be read ({error.strerror})"
+    if stat.S_ISDIR(mode):
+        return "linked folder" if is_link else "folder"
+    return None if stat.S_ISREG(mode) else "no regular file"
 
 
 @dataclass(frozen=True)

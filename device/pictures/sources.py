@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import importlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,10 +24,10 @@ def expand(images: Sequence[str], left_out: Optional[Counter[str]] = None) -> It
     """
     counted: Counter[str] = Counter() if left_out is None else left_out
     for name in images:
-        found, path = [name], Path(name)
-        if path.is_dir():
-            found = [str(file) for file in pictures_below(path, counted)]
-        elif glob.has_magic(name) and not path.exists():
+        found = [name]
+        if os.path.isdir(name):  # noqa: PTH112  # Path.is_dir raises OSError for a name that is too long
+            found = [str(file) for file in pictures_below(Path(name), counted)]
+        elif glob.has_magic(name) and not os.path.exists(name):  # noqa: PTH110  # as above
             found = sorted(glob.glob(name, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute patterns
         yield from found or [name]  # no match: the name itself, which is then reported as missing
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Union
 
 import numpy as np
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageChops
 
 from device.errors import CardError, PictureError
 from device.pictures.digit_frame import digit_frame
@@ -18,31 +19,73 @@ from device.pictures.stroke_frame import stroke_frame
 # on x86 and ARM, as was tested (resize, convert, crop, paste, integer sums; never Image.transform).
 
 
-ORIENTATION, UPRIGHT = 0x0112, 1  # the EXIF tag, and its value for a picture that is not turned
+ORIENTATION = 0x0112  # the EXIF tag
+TURNS = {  # what makes a picture of this orientation upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+ORIENTED_BY = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")  # where a picture's `info` may say it
 
 
 def exif_orientation(image: Image.Image) -> Image.Image:
-    """Turn the picture as its EXIF orientation tag says, as every viewer does."""
-    if image.getexif().get(ORIENTATION, UPRIGHT) == UPRIGHT:
-        return image  # exif_transpose would copy it
-    return ImageOps.exif_transpose(image)
+    """Turn the picture as its EXIF orientation tag says, as every viewer does.
+
+    ImageOps.exif_transpose also writes the EXIF data anew, and that fails for a tag of an odd type.
+    """
+    turn = TURNS.get(_orientation(image))
+    if turn is None:
+        return image
+    turned = image.transpose(turn)
+    for name in ORIENTED_BY:  # it is upright now
+        turned.info.pop(name, None)
+    turned.format = image.format  # it says how deep the pixels of mode "I" are
+    return turned
+
+
+def _orientation(image: Image.Image) -> Any:
+    """Return the orientation in the EXIF data; None where they are absent or cannot be read: then nothing is turned."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of corrupt EXIF data: they do not name the picture
+        try:
+            return image.getexif().get(ORIENTATION)
+        except MemoryError:
+            raise
+        except Exception:  # Pillow's readers raise exceptions of any class for damaged data
+            return None
 
 
 def _opaque(image: Image.Image) -> Image.Image:
     """Convert a picture of any mode to "L" or "RGB": transparent parts over white, 16-bit values scaled to 8."""
     if image.mode in ("L", "RGB"):
         return image
-    if image.mode.startswith("I") or image.mode == "F":
+    if image.mode.startswith("I"):
         values = np.asarray(image, dtype=np.float64)
-        # A 16-bit file uses the range 0..65535; modes I and F may have either range, and no flag says which.
-        scale = 257.0 if values.max(initial=0.0) > 255 else 1.0
-        return Image.fromarray(np.clip(np.nan_to_num(values / scale), 0, 255).astype(np.uint8))  # mode F may hold NaN
+        # 16-bit files use the range 0..65535. Other pictures of mode I may have either range, and no flag says which.
+        is_16_bit = image.mode != "I" or image.format in ("PNG", "PPM")
+        scale = 257.0 if is_16_bit or values.max(initial=0.0) > 255 else 1.0
+        return Image.fromarray(np.clip(values / scale, 0, 255).astype(np.uint8))
+    if image.mode == "F":
+        return _of_fractions(image)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         straight = image.convert("LA") if image.mode == "La" else image  # Pillow converts La only to LA
         layer = straight.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, layer).convert("RGB")
     return image.convert("L" if image.mode == "1" else "RGB")  # P, CMYK, YCbCr, HSV, LAB and bilevel
+
+
+def _of_fractions(image: Image.Image) -> Image.Image:
+    """Convert mode "F", which may have any range. Raises PictureError where it is not clearly 0..255."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))  # it may hold NaN
+    low, high = values.min(initial=0.0), values.max(initial=0.0)
+    if low < 0 or not 1 < high <= 255:
+        raise PictureError(f"has fractions of {low:.3g} to {high:.3g}, expected 0 to 255: save it with 8 or 16 bits")
+    return Image.fromarray(values.astype(np.uint8))
 
 
 def gray(image: Image.Image) -> Image.Image:

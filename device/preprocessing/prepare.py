@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
+import stat
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,8 @@ from device.errors import CardError, PictureError
 from device.pictures.picture_files import HEIC_ENDINGS
 from device.pictures.steps import NEED_GRAY, STEPS
 
+TOO_LARGE = "too large for the free memory: make it smaller"
+
 
 def run_steps(image: Image.Image, steps: Sequence[Step]) -> npt.NDArray[np.uint8]:
     """Run preprocessing steps in their order: (height, width, channels), uint8, 0..255."""
@@ -28,7 +32,7 @@ def run_steps(image: Image.Image, steps: Sequence[Step]) -> npt.NDArray[np.uint8
         try:
             image = STEPS[step.name](image, **step.parameters)
         except MemoryError as error:
-            raise PictureError(f"is {width}×{height}, too large for the free memory: make it smaller") from error
+            raise PictureError(f"is {width}×{height}, {TOO_LARGE}") from error
         except (ValueError, TypeError, IndexError) as error:  # the order in the card: Pillow cannot resize every mode
             found = f"step {step.name!r} cannot take a {image.mode} picture of {image.width}×{image.height}: {error}"
             raise CardError(f"card field preprocess: {found}") from error
@@ -60,28 +64,47 @@ def _register_heic() -> None:
         raise PictureError("is HEIC, which needs pillow-heif: pip install pillow-heif") from error
 
 
+def _why_no_file(path: Path) -> str:
+    """Say why a name is none of a regular file, or return ""."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "no such file"
+    except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered, a NUL
+        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    if stat.S_ISDIR(mode):
+        readable = os.access(path, os.R_OK | os.X_OK)
+        return "is a folder without pictures" if readable else "is a folder that may not be read: change its permissions"
+    return "" if stat.S_ISREG(mode) else "is no file"
+
+
 def read_picture(source: Union[str, Path, io.BytesIO]) -> Image.Image:
     """Decode a picture file, or its bytes, completely. Raises PictureError for what is no picture."""
     if not isinstance(source, io.BytesIO):
-        path = Path(source)
-        if not path.is_file():
-            raise PictureError(
-                "is a folder without pictures" if path.is_dir() else "no such file" if not path.exists() else "is no file"
-            )
-        source = path
-        if path.suffix.lower() in HEIC_ENDINGS:
+        source = Path(source)
+        why = _why_no_file(source)
+        if why:
+            raise PictureError(why)
+        if source.suffix.lower() in HEIC_ENDINGS:
             _register_heic()
+    shown = ""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of odd EXIF data and the like: they do not name the picture
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(source) as image:
                 if image.format == "EPS":
                     raise PictureError("not a picture but EPS, a program that Ghostscript would run: make it a PNG")
+                shown = f"is {image.width}×{image.height}, "
                 image.load()
                 return image
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError(f"too large: {error}") from error
+    except MemoryError as error:
+        raise PictureError(f"{shown}{TOO_LARGE}") from error
     except Exception as error:  # Pillow's decoders raise exceptions of any class for damaged data
+        if isinstance(error, OSError) and error.errno is not None:  # of the system: Pillow's own have none
+            raise PictureError(f"cannot be read: {error.strerror}") from error
         raise PictureError(f"not a picture: {str(error) or type(error).__name__}") from error

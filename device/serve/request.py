@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from device.serve.errors import Refused, TooSlow
 from device.serve.limits import Limits
 
+LEAST = {"top": 1}  # of the numbers in a query, if it is not 0
 LONGEST_NUMBER = 18  # digits: a longer one is no size that anything has
 
 
@@ -116,8 +117,8 @@ def query_of(text: str, known: Mapping[str, int]) -> dict[str, int]:
         raise Refused(HTTPStatus.BAD_REQUEST, f"the query {text[:40]!r} cannot be read") from error
     for name, value in pairs:
         number = _number(value)
-        if name not in known or number is None:
-            may = " and ".join(f"{each}=NUMBER" for each in known)
+        if name not in known or number is None or number < LEAST.get(name, 0):
+            may = " and ".join(f"{each}=NUMBER" + (f" from {LEAST[each]}" if each in LEAST else "") for each in known)
             raise Refused(HTTPStatus.BAD_REQUEST, f"the query has {f'{name}={value}'[:40]!r}, there are {may}")
         found[name] = number
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -17,6 +18,7 @@ from device.serve.service import Service
 GRACE_S = 3.0  # for the requests in work when the program is to end
 STACK_BYTES = 2 << 20  # of a thread, and --max-memory-mb counts it
 NO_DESCRIPTOR_S = 0.1
+NOT_THIS_MACHINES = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL)  # what bind says of such an address
 
 
 def listening_socket(host: str, port: int, queue: int) -> socket.socket:
@@ -35,9 +37,16 @@ def listening_socket(host: str, port: int, queue: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise EdgeproofError(
-            f"cannot listen at {host}, port {port}: {why}: name another port, as --serve 8001 (0: any that is free)"
+            f"cannot listen at {host}, port {port}: {why}: {_advice(error)}"
         ) from error
     return listener
+
+
+def _advice(error: Exception) -> str:
+    """Say what to do: name another port, unless it is the address that is wrong."""
+    if isinstance(error, (socket.gaierror, UnicodeError)) or getattr(error, "errno", None) in NOT_THIS_MACHINES:
+        return "give --listen an address of this machine, or no ADDRESS for all of them"
+    return "name another port, as --serve 8001 (0: any that is free)"
 
 
 class Server:

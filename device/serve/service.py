@@ -70,7 +70,7 @@ class Service:
             except EdgeproofError as error:  # of the model: the next picture may be answered
                 tell(str(error))
                 return HTTPStatus.INTERNAL_SERVER_ERROR, {"file": BODY, "error": str(error)}
-        document = answer_document(BODY, answer, self._card.labels, max(1, top), self._min_score)
+        document = answer_document(BODY, answer, self._card.labels, top, self._min_score)
         if prepared:
             document.update(prepared=_picture_document(answer.pixels), shares=are_shares(answer.scores))
         return HTTPStatus.OK, document

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from convert.formats.card_writer import embed
 from device.errors import CardError
-from device.formats.model_file import CARD_KEY, read_card
+from device.formats.model_file import CARD_KEY, read_card, split_card
 from device.open_model import open_session
 from device.self_test import self_test
 from tests.conftest import CONVERTED, TFLITE, Tiny, classify
@@ -174,3 +175,19 @@ def test_a_score_that_is_no_number_fails(monkeypatch: pytest.MonkeyPatch, place:
 
 def test_the_card_is_where_the_design_puts_it() -> None:
     assert CARD_KEY == "edgeproof/card.json"
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_as_json_it_is_a_line_for_each_check_and_one_for_the_verdict(tmp_path: Path, passes: bool) -> None:
+    card = read_card(READY)
+    assert card is not None
+    document = copy.deepcopy(dict(card.document))
+    if not passes:
+        document["golden"][0]["input_sha256"] = "0" * 64
+    model = signed(tmp_path / READY.name, split_card(READY, READY.read_bytes())[0], document)
+    done = classify(model, "--self-test", "--json", cwd=tmp_path)
+    *checks, verdict = (json.loads(line) for line in done.stdout.splitlines())
+    failed = [] if passes else ["golden[0].input_sha256"]
+    assert [check["check"] for check in checks if not check["passed"]] == failed
+    assert (done.code, verdict["passed"], verdict["failed"]) == (0 if passes else 1, passes, failed)
+    assert verdict["checks"] == len(checks) > len(document["golden"])

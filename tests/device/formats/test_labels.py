@@ -26,6 +26,10 @@ from device.formats.labels import read_labels, twice_text
         ("labels.csv", "0,cat\n1,dog\n", ["cat", "dog"]),
         ("labels.csv", 'nr;was\n0;"cat; tabby"\n1;dog\n', ["cat; tabby", "dog"]),
         ("map.csv", "index,mid,display_name\n0,/m/1,Cat\n1,/m/2,Dog\n", ["Cat", "Dog"]),
+        ("labels.csv", "label,name\n1,dog\n0,cat\n", ["cat", "dog"]),
+        ("labels.csv", "name,label\ndog,2\ncat,1\n", ["cat", "dog"]),
+        ("labels.csv", "category,description\n1,dog\n0,cat\n", ["cat", "dog"]),
+        ("labels.txt", "0 stars\n1 star\n2 stars", ["0 stars", "1 star", "2 stars"]),
         ("labels.tsv", "0\tcat\n1\tdog\n", ["cat", "dog"]),
         ("labels.json", '["cat", "dog"]', ["cat", "dog"]),
         ("labels.json", '{"1": "dog", "0": "cat"}', ["cat", "dog"]),
@@ -33,6 +37,9 @@ from device.formats.labels import read_labels, twice_text
         ("config.json", '{"model_type": "vit", "id2label": {"0": "cat", "1": "dog"}}', ["cat", "dog"]),
         ("imagenet.json", '{"0": ["n01", "tench"], "1": ["n02", "goldfish"]}', ["tench", "goldfish"]),
         ("labels.json", '[{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]', ["cat", "dog"]),
+        ("coco.json", '{"categories": [{"id": 2, "name": "dog"}, {"id": 1, "name": "cat"}]}', ["cat", "dog"]),
+        ("labels.json", '[{"index": 1, "label": "dog"}, {"index": 0, "label": "cat"}]', ["cat", "dog"]),
+        ("labels.json", '[{"id": "n02", "name": "dog"}, {"id": "n01", "name": "cat"}]', ["dog", "cat"]),
     ],
 )
 def test_labels_come_in_the_order_of_the_outputs(tmp_path: Path, name: str, text: str, labels: list[str]) -> None:
@@ -56,6 +63,7 @@ def test_a_text_of_notepad_is_read_by_its_byte_order_mark(tmp_path: Path) -> Non
         ("latin1.txt", "Hündin\n".encode("latin-1"), "byte 1 is 0xfc, which is no UTF-8: save it as UTF-8"),
         ("map.pbtxt", b'# cats\nitem {\n id: 1\n name: "cat"\n}\n', "it is a label map (.pbtxt): give the names in it"),
         ("labels.json", b'{"cat": 0, "dog": 2}', "numbers 0, 2, ... are not 0 to 1"),
+        ("coco.json", b'[{"id": 1, "name": "cat"}, {"id": 3, "name": "dog"}]', "numbers 1, 3, ... are not 0 to 1"),
         ("labels.json", b'{"cat": "dog"}', "its keys are cat"),
         ("labels.json", b'["cat", null]', "None in place of a label"),
         ("labels.json", b'["cat", ""]', "label 1 is empty"),

@@ -1,6 +1,9 @@
 """Pictures in folders with the layouts that users have."""
 
+import errno
+import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,3 +97,43 @@ def test_a_folder_s_pictures_are_taken_at_any_depth_but_not_hidden_ones(tmp_path
     left_out: Counter[str] = Counter()
     assert [Path(name).name for name in expand([str(tmp_path)], left_out)] == ["a.png", "b.jfif"]
     assert left_out_text(left_out) == "3 hidden, 1 no picture (.txt)"
+
+
+def found_in(folder: Path) -> tuple[list[str], str]:
+    left_out: Counter[str] = Counter()
+    found = [Path(name).relative_to(folder).as_posix() for name in expand([str(folder)], left_out)]
+    return found, left_out_text(left_out)
+
+
+def test_linked_folders_are_followed_and_loops_are_not(tmp_path: Path) -> None:
+    folder = lay(tmp_path / "all", "a.png", "deep/b.png")
+    lay(tmp_path / "elsewhere", "c.png", "more/d.png")
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / ".hidden").symlink_to(tmp_path / "elsewhere")
+    (folder / "deep" / "up").symlink_to(folder)
+    (tmp_path / "elsewhere" / "more" / "back").symlink_to(tmp_path / "elsewhere")
+    (folder / "b-again").symlink_to(folder / "deep")
+    (folder / "e.png").symlink_to(folder / "a.png")
+    names = ["a.png", "deep/b.png", "e.png", "linked/c.png", "linked/more/d.png"]
+    assert found_in(folder) == (names, "1 hidden, 3 link to a folder that is read anyway")
+
+
+def test_what_is_no_regular_file_is_counted_by_reason(tmp_path: Path) -> None:
+    lay(tmp_path, "a.png")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert found_in(tmp_path) == (["a.png"], "1 link to nothing, 1 no regular file")
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay(tmp_path, "a.png", "closed/b.png")
+    entries = Path.iterdir
+
+    def guarded(path: Path) -> Iterator[Path]:
+        if path.name == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return iter(entries(path))
+
+    monkeypatch.setattr(Path, "iterdir", guarded)
+    closed = tmp_path / "closed"
+    assert found_in(tmp_path) == (["a.png"], f"1 folder that cannot be read ({closed}: Permission denied)")

@@ -1,11 +1,13 @@
 """The preprocessing steps."""
 
+import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from device.errors import CardError, ModelError, PictureError
 from device.formats import model_file
@@ -72,6 +74,13 @@ def gray_rows(*rows: list[int]) -> Image.Image:
     return Image.fromarray(np.array(rows, np.uint8))
 
 
+def exif_with(tag: int, kind: int, value: int) -> bytes:
+    """Return EXIF data with orientation 6 and another tag of this type."""
+    entries = sorted({0x0112: (3, 6 << 16), tag: (kind, value)}.items())
+    directory = b"".join(struct.pack(">HHII", number, of, 1, held) for number, (of, held) in entries)
+    return b"Exif\0\0MM\0*" + struct.pack(">IH", 8, len(entries)) + directory + bytes(4)
+
+
 class TestPixels:
     """What a step does with pixels that the test lists."""
 
@@ -89,6 +98,23 @@ class TestPixels:
         self, values: list[list[int]], expected: list[list[int]]
     ) -> None:
         assert np.asarray(steps.gray(Image.fromarray(np.array(values, np.int32)))).tolist() == expected
+
+    @pytest.mark.parametrize("name", ["dark.png", "dark.tif", "dark.pgm"])
+    @pytest.mark.parametrize("orientation", [1, 3])
+    def test_a_dark_file_of_16_bits_stays_dark(self, tmp_path: Path, name: str, orientation: int) -> None:
+        Image.fromarray(np.array([[255, 0, 128]], np.uint16)).save(tmp_path / name)
+        with Image.open(tmp_path / name) as image:
+            image.getexif()[0x0112] = orientation
+            assert np.asarray(steps.gray(steps.exif_orientation(image))).tolist() == [[0, 0, 0]]
+
+    @pytest.mark.parametrize(
+        ("values", "found"), [([0.0, 1.0], "0 to 1"), ([-3.0, 9.0], "-3 to 9"), ([0.0, 65_535.0], "0 to")]
+    )
+    def test_fractions_that_are_not_clearly_0_to_255_are_refused_with_what_to_do(
+        self, values: list[float], found: str
+    ) -> None:
+        with pytest.raises(PictureError, match=f"has fractions of {found}.*: save it with 8 or 16 bits"):
+            steps.rgb(Image.fromarray(np.array([values], np.float32)))
 
     def test_fractions_may_be_no_numbers(self) -> None:
         image = Image.fromarray(np.array([[np.nan, 7.9, 255.0]], np.float32))
@@ -129,6 +155,43 @@ class TestPixels:
         turned = steps.exif_orientation(image)
         assert np.asarray(turned).tolist() == expected
         assert (turned is image) == (orientation == 1)
+
+    @pytest.mark.parametrize("orientation", [*range(10), "6", (6, 6)])
+    @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "I;16"])
+    def test_exif_turns_in_each_mode_as_pillow_does(self, mode: str, orientation: Any) -> None:
+        image = picture(6, 4, "L").convert("I" if mode == "I;16" else mode).convert(mode)
+        image.getexif()[0x0112] = orientation
+        expected = ImageOps.exif_transpose(image)
+        turned = steps.exif_orientation(image)
+        assert (turned.mode, turned.size, turned.tobytes()) == (expected.mode, expected.size, expected.tobytes())
+
+    def test_what_was_turned_is_upright(self) -> None:
+        image = gray_rows([1, 2, 3], [4, 5, 6])
+        image.info["exif"] = exif_with(0x0128, 3, 2 << 16)
+        turned = steps.exif_orientation(image)
+        assert turned.size == (2, 3)
+        assert steps.exif_orientation(turned) is turned
+
+    @pytest.mark.parametrize(("kind", "value"), [(2, 0x32000000), (12, 0), (5, 0), (7, 0x02030405), (13, 1)])
+    def test_an_exif_tag_of_an_odd_type_keeps_no_picture_from_being_turned(self, kind: int, value: int) -> None:
+        """As a camera's ResolutionUnit that is a text."""
+        for tag in (0x0128, 0x0132, 0x8769):
+            image = gray_rows([1, 2, 3], [4, 5, 6])
+            image.info["exif"] = exif_with(tag, kind, value)
+            assert np.asarray(steps.exif_orientation(image)).tolist() == [[4, 1], [5, 2], [6, 3]]
+
+    @pytest.mark.parametrize("error", [struct.error, AttributeError, TypeError, SyntaxError, OSError])
+    def test_exif_that_cannot_be_read_turns_nothing_and_says_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder, error: type[Exception]
+    ) -> None:
+        def damaged(_: Image.Image) -> None:
+            warnings.warn("Corrupt EXIF data", stacklevel=1)
+            raise error("of a reader")
+
+        monkeypatch.setattr(Image.Image, "getexif", damaged)
+        image = gray_rows([1, 2])
+        assert steps.exif_orientation(image) is image
+        assert not recwarn.list
 
     def test_a_picture_without_exif_is_not_even_copied(self) -> None:
         image = gray_rows([1, 2])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from device.card import Card, Step
 from device.errors import CardError, PictureError
@@ -119,6 +119,32 @@ class TestPictureFiles:
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(PictureError, match=r"^is no file$"):
             preprocess.read_picture(tmp_path / "pipe")
+
+    @pytest.mark.parametrize(
+        ("name", "found"), [("x" * 300, "cannot be read: File name too long"), ("a\0b", "cannot be read: embedded null")]
+    )
+    def test_a_name_that_no_file_can_have_is_the_pictures_error(self, tmp_path: Path, name: str, found: str) -> None:
+        with pytest.raises(PictureError, match=f"^{found}"):
+            preprocess.read_picture(tmp_path / name)
+
+    @pytest.mark.parametrize(
+        ("error", "says"),
+        [
+            (PermissionError(13, "Permission denied"), "cannot be read: Permission denied"),
+            (OSError("broken data stream"), "not a picture: broken data stream"),
+            (MemoryError(), "is 9×7, too large for the free memory: make it smaller"),
+        ],
+    )
+    def test_what_the_system_refuses_is_not_said_of_the_picture(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, says: str
+    ) -> None:
+        def refuses(_: Image.Image) -> None:
+            raise error
+
+        picture(9, 7).save(tmp_path / "p.png")
+        monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", refuses)
+        with pytest.raises(PictureError, match=f"^{says}$"):
+            preprocess.read_picture(tmp_path / "p.png")
 
     def test_a_file_and_its_bytes_are_the_same_picture(self, tmp_path: Path) -> None:
         image = picture(9, 7)

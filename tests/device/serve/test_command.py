@@ -185,3 +185,11 @@ def test_nothing_of_it_is_imported_unless_it_is_asked_for(tmp_path: Path) -> Non
         "print('LOADED', sorted(name for name in sys.modules if name.startswith(('device.serve', 'http', 'socketserver'))))"
     )
     assert "LOADED []" in run(["-c", code], tmp_path).stdout
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "no.such.host.invalid", "not an address"])
+def test_an_address_that_is_not_this_machines_is_no_matter_of_the_port(tmp_path: Path, address: str) -> None:
+    done = run([CLASSIFY, READY, "--serve", "0", "--listen", address], tmp_path)
+    assert done.code == 2
+    assert f"cannot listen at {address}, port 0: " in done.error_line
+    assert done.error_line.endswith("give --listen an address of this machine, or no ADDRESS for all of them")

@@ -100,6 +100,11 @@ def _modes(folder: Path) -> Iterator[Bad]:
         path = folder / f"exif-rotated-{orientation}.jpg"
         digit("RGB").save(path, exif=exif)
         yield Bad(path, "EXIF", valid=True)
+    for name, kind, value in (("text", 2, 0x32000000), ("double", 12, 0), ("bytes", 7, 0x02030405)):
+        tags = struct.pack(">HHII", 0x0112, 3, 1, 6 << 16) + struct.pack(">HHII", 0x0128, kind, 1, value)
+        path = folder / f"exif-resolution-unit-is-{name}.jpg"
+        digit("RGB").save(path, exif=b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 2) + tags + bytes(4))
+        yield Bad(path, "EXIF", valid=True)
     path = folder / "exif-damaged.jpg"
     digit("RGB").save(path, exif=b"Exif\0\0MM\0*" + bytes([255]) * 60)
     yield Bad(path, "EXIF", any_end=True)
