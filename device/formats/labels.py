@@ -113,11 +113,12 @@ def _of_table(rows: Sequence[Sequence[str]]) -> list[str]:
     body = rows[1:] if set(head) & {*NAME_COLUMNS, "id", "index", "mid"} or _heads_numbers(rows) else rows
     columns = [[row[place] for row in body] for place in range(len(head))]
     numbered = next((place for place, column in enumerate(columns) if _numbers(column) is not None), None)
-    names = [place for place in range(len(head)) if place != numbered]
+    words = [place for place, column in enumerate(columns) if not all(map(str.isdigit, column))]
+    names = words or [place for place in range(len(head)) if place != numbered]
     if not body or not names:
         return columns[0] if len(head) == 1 else []
     named = (head.index(name) for name in NAME_COLUMNS if body is not rows and name in head)
-    wanted = next((place for place in named if place != numbered), names[-1])
+    wanted = next((place for place in named if place in names), names[-1])
     numbers = None if numbered is None else _numbers(columns[numbered])
     if numbers is None:
         return columns[wanted]

@@ -271,7 +271,9 @@ class TestLabelsBesideACard:
 
 def test_a_models_ending_may_be_in_capitals(digit_png: Path, tmp_path: Path) -> None:
     shutil.copy(READY, tmp_path / "A.TFLITE")
-    capital, small = (json.loads(classify(m, digit_png, "--json", cwd=tmp_path).stdout)["top"] for m in (tmp_path / "A.TFLITE", READY))
+    capital, small = (
+        json.loads(classify(m, digit_png, "--json", cwd=tmp_path).stdout)["top"] for m in (tmp_path / "A.TFLITE", READY)
+    )
     assert capital == small
     bare = without_card(READY, tmp_path / "BARE.TFLITE")
     assert "has no card" in classify(bare, digit_png, cwd=tmp_path).error_line

@@ -30,6 +30,7 @@ from device.formats.labels import read_labels, twice_text
         ("labels.csv", "name,label\ndog,2\ncat,1\n", ["cat", "dog"]),
         ("labels.csv", "category,description\n1,dog\n0,cat\n", ["cat", "dog"]),
         ("labels.txt", "0 stars\n1 star\n2 stars", ["0 stars", "1 star", "2 stars"]),
+        ("gaps.csv", "category,description\n7,green\n2,blue\n", ["green", "blue"]),
         ("labels.tsv", "0\tcat\n1\tdog\n", ["cat", "dog"]),
         ("labels.json", '["cat", "dog"]', ["cat", "dog"]),
         ("labels.json", '{"1": "dog", "0": "cat"}', ["cat", "dog"]),
