@@ -21,6 +21,8 @@ NO_REFERENCE = Measured(
     reason="no float32 row of this model in the results", advice="measure the .keras file or float32 too"
 )
 
+OTHER_PICTURES = Measured(reason="float32 answered other pictures", advice="measure both in one run")
+
 
 def top1_drop(case: Case) -> Measured:
     """Return the accuracy lost against float, from the answers of both.
@@ -32,7 +34,7 @@ def top1_drop(case: Case) -> Measured:
     if case.row.accuracy is None:
         return NO_ACCURACY
     if reference is None or reference.accuracy is None:
-        return NO_REFERENCE
+        return _no_reference(case)
     if reference is case.row:
         return Measured(Interval.exact(0.0), ITSELF)
     answers, floats = (_predictions(row, case.results) for row in (case.row, reference))
@@ -59,7 +61,7 @@ def agreement(case: Case) -> Measured:
     """Return the share of pictures that are answered as float32 answers them."""
     reference = _reference(case.row, case.results)
     if reference is None:
-        return NO_ACCURACY if case.row.accuracy is None else NO_REFERENCE
+        return NO_ACCURACY if case.row.accuracy is None else _no_reference(case)
     if reference is case.row:
         return Measured(Interval.exact(1.0), ITSELF)
     answers, floats = (_predictions(row, case.results) for row in (case.row, reference))
@@ -95,7 +97,7 @@ def partner_of(variant: str, row: ResultRow, results: Results) -> ResultRow | No
 
 def _reference(row: ResultRow, results: Results) -> ResultRow | None:
     """Return the float row that a row is compared with: Keras's, else float32 in its runtime; on its own device first."""
-    floats = [other for other in results.rows if other.subject.variant == FLOAT and _answered_alike(other, row)]
+    floats = [other for other in _floats(row, results) if _data_set(other) == _data_set(row) is not None]
     floats.sort(key=lambda other: other.subject.device != row.subject.device)
     for runtime in (*REFERENCES, row.subject.runtime):
         for other in floats:
@@ -104,12 +106,21 @@ def _reference(row: ResultRow, results: Results) -> ResultRow | None:
     return None
 
 
-def _answered_alike(one: ResultRow, other: ResultRow) -> bool:
-    """Say whether two rows are of one model and answered pictures of one data set."""
-    first, second = one.accuracy, other.accuracy
-    if first is None or second is None or first.dataset_sha256 != second.dataset_sha256:
-        return False
-    return one.subject.model_name == other.subject.model_name
+def _no_reference(case: Case) -> Measured:
+    """Say why a row has no float row to be compared with: there is none, or it answered pictures of another data set."""
+    return OTHER_PICTURES if any(map(_data_set, _floats(case.row, case.results))) else NO_REFERENCE
+
+
+def _floats(row: ResultRow, results: Results) -> list[ResultRow]:
+    """Return the float32 rows of a row's model, Keras's and those in its runtime, whatever pictures they answered."""
+    runtimes = (*REFERENCES, row.subject.runtime)
+    floats = [other for other in results.rows if other.subject.variant == FLOAT and other.subject.runtime in runtimes]
+    return [other for other in floats if other.subject.model_name == row.subject.model_name]
+
+
+def _data_set(row: ResultRow) -> str | None:
+    """Return the hash of the test pictures that a row answered; None where it answered none."""
+    return None if row.accuracy is None else row.accuracy.dataset_sha256
 
 
 def _predictions(row: ResultRow, results: Results) -> npt.NDArray[np.uint16]:

@@ -11,8 +11,10 @@ from typing import Any
 from bench.budgets.figures import OtherVariant
 from bench.budgets.kinds import KINDS, RELATIVE_PERCENTILES, Against, Kind
 from bench.budgets.limit import Limit, Place
+from bench.machine.accelerators import SOFTWARE
 from bench.results.browser_figures import DEVICE as CHROMIUM
 from bench.results.row import ANY, HOST, Combination, Subject
+from bench.runtimes import Accelerated, find_runtime, runtime_names
 from common.paths import BUDGETS, PROJECT, shown
 from common.toml_config import read_toml, toml_text
 from device.errors import EdgeproofError
@@ -58,10 +60,15 @@ class Rule:
             return False
         values = _selected(subject)
         return all(
-            fnmatch.fnmatchcase(values[name], pattern)
+            any(fnmatch.fnmatchcase(value, pattern) for value in values[name])
             for name, pattern in self.selectors.items()
-            if name != "device" and values.get(name, ANY) != ANY  # a skipped row has no threads
+            if name != "device" and values.get(name, (ANY,)) != (ANY,)  # a skipped row has no threads
         )
+
+    def names_a_model_of(self, subjects: Iterable[Combination]) -> bool:
+        """Say whether one of these is of a model that the rule may be about. A rule that names no model is about any."""
+        pattern = self.selectors.get("model", "*")
+        return any(fnmatch.fnmatchcase(one.model_name, pattern) for one in subjects if one.model != ANY)
 
 
 @dataclass(frozen=True)
@@ -96,9 +103,13 @@ class Budgets:
 
 
 def refuse_unmatched(rules: Iterable[Rule], subjects: Sequence[Combination], where: str) -> None:
-    """Raise EdgeproofError for a rule that is about none of these: such a budget is a mistake."""
+    """Raise EdgeproofError for a rule that is about none of these: such a budget is a mistake.
+
+    That a runtime is missing for all models says nothing about a model that none of these is of.
+    """
     for rule in rules:
-        if not any(rule.matches_elsewhere(subject) for subject in subjects):
+        about = any(rule.matches_elsewhere(subject) for subject in subjects)
+        if not (about and rule.names_a_model_of(subjects)):
             models = sorted({subject.model_name for subject in subjects if subject.model != ANY})
             next_step = (
                 "these are the built-in budgets of edgeproof's own models: write your own with `edgeproof init`"
@@ -216,18 +227,28 @@ def _is_pattern(text: str) -> bool:
     return any(character in text for character in "*?[")
 
 
-def _selected(subject: Combination) -> dict[str, str]:
-    """Return the values that selectors are compared with; a skipped row has no accelerator and no threads."""
-    values = {
-        "model": subject.model_name,
-        "variant": subject.variant,
-        "format": subject.format,
-        "runtime": subject.runtime,
-        "device": subject.device,
+def _selected(subject: Combination) -> dict[str, tuple[str, ...]]:
+    """Return the values that selectors are compared with, any of several; a skipped row has no threads.
+
+    The accelerator of a skipped row is that of its runtime.
+    """
+    values: dict[str, tuple[str, ...]] = {
+        "model": (subject.model_name,),
+        "variant": (subject.variant,),
+        "format": (subject.format,),
+        "runtime": (subject.runtime,),
+        "device": (subject.device,),
     }
-    if isinstance(subject, Subject):
-        values |= {"accelerator": subject.accelerator, "threads": str(subject.threads)}
-    return values
+    if isinstance(subject, Subject) and subject.model != ANY:
+        return values | {"accelerator": (subject.accelerator,), "threads": (str(subject.threads),)}
+    return values | {"accelerator": _accelerators_of(subject.runtime)}
+
+
+def _accelerators_of(runtime: str) -> tuple[str, ...]:
+    """Return the accelerators that a runtime may compute on; ANY where this machine's runtimes are not asked."""
+    if runtime not in runtime_names():
+        return (ANY,)
+    return ("gpu", SOFTWARE) if isinstance(find_runtime(runtime), Accelerated) else ("cpu",)
 
 
 def _subject_text(subject: Combination) -> str:

@@ -93,9 +93,16 @@ class TestAccuracy:
         measured = agreement(of(results(row(wrong=95), moved(row("float32"), **changes))))
         assert (measured.interval is not None) is found
 
-    def test_float_of_another_data_set_is_none(self) -> None:
+    @pytest.mark.parametrize("figure", [top1_drop, agreement])
+    def test_float_that_answered_other_pictures_is_not_said_to_be_missing(self, figure: Any) -> None:
         other = replace(row("float32"), answers=AnswerCounts(PICTURES - 70, PICTURES, None, 0, "e" * 64))
-        assert agreement(of(results(row(), other))) == NO_REFERENCE
+        measured = figure(of(results(row(), other)))
+        assert (measured.reason, measured.advice) == ("float32 answered other pictures", "measure both in one run")
+
+    @pytest.mark.parametrize("changes", [{"model": "n"}, {"runtime": "tflite_runtime"}])
+    def test_float_that_would_be_no_reference_anyway_is_missing(self, changes: dict[str, Any]) -> None:
+        other = replace(row("float32"), answers=AnswerCounts(PICTURES - 70, PICTURES, None, 0, "e" * 64))
+        assert agreement(of(results(row(), moved(other, **changes)))) == NO_REFERENCE
 
     def test_keras_comes_before_the_runtimes_own_and_the_own_device_before_another(self) -> None:
         """Each float32 row is wrong on another number of pictures, which identifies it. int8 is wrong on none."""

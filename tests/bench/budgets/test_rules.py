@@ -6,7 +6,7 @@ import pytest
 
 from bench.budgets.check import check
 from bench.budgets.kinds import KINDS, Against
-from bench.budgets.rules import Budgets, load_budgets
+from bench.budgets.rules import Budgets, load_budgets, refuse_unmatched
 from bench.results.row import ANY, Combination, Subject
 from device.errors import EdgeproofError
 from tests.conftest import ROOT
@@ -148,12 +148,42 @@ class TestSelectors:
         assert rule.matches_elsewhere(SUBJECT)
 
     @pytest.mark.parametrize(
+        ("runtime", "accelerator", "about"),
+        [
+            ("litert", "cpu", True),
+            ("litert", "gpu", False),
+            ("litert_gpu", "gpu", True),
+            ("litert_gpu", "gpu-software", True),
+            ("litert_gpu", "cpu", False),
+            ("a_runtime_of_a_board", "cpu", True),  # not known here
+        ],
+    )
+    @pytest.mark.parametrize("model", [ANY, "m"])
+    def test_a_skipped_row_has_the_accelerator_of_its_runtime(
+        self, tmp_path: Path, runtime: str, accelerator: str, about: bool, model: str
+    ) -> None:
+        (found,) = loaded(tmp_path, f'accelerator = "{accelerator}"\nmax_size_kb = 3').rules
+        skipped = Combination(model, None, ANY, "tflite", runtime, "host")
+        in_memory = Subject(ANY, None, ANY, "tflite", runtime, "host", "gpu" if "gpu" in runtime else "cpu", 1)
+        assert found.matches_elsewhere(skipped) is about
+        assert found.matches_elsewhere(in_memory) is about  # before it is written
+
+    @pytest.mark.parametrize("key", ['accelerator = "gpu"', 'runtime = "litert_gpu"'])
+    def test_a_model_that_is_nowhere_is_refused_although_its_runtime_is_missing_for_all(
+        self, tmp_path: Path, key: str
+    ) -> None:
+        subjects = [SUBJECT, Combination(ANY, None, ANY, "tflite", "litert_gpu", "host")]
+        refuse_unmatched(loaded(tmp_path, f'model = "m"\n{key}\nmax_size_kb = 3').rules, subjects, "the results")
+        with pytest.raises(EdgeproofError, match=r"matches nothing in the results \(model resnet, .*which is of m: correct"):
+            refuse_unmatched(loaded(tmp_path, f'model = "resnet"\n{key}\nmax_size_kb = 3').rules, subjects, "the results")
+
+    @pytest.mark.parametrize(
         ("rule", "about"),
         [
             ("", False),
             ('model = "m"', False),
             ('runtime = "litert"', True),
-            ('accelerator = "gpu"', True),
+            ('accelerator = "cpu"', True),
             ('runtime = "tvm"', False),
             ('runtime = "litert"\nthreads = 4', True),
             ('runtime = "litert"\nmodel = "x"', True),
