@@ -67,7 +67,7 @@ def picture_of(facts: ModelFacts, shape: Optional[Sequence[int]] = None) -> Pict
             f"{facts.path}: is no picture model: its input is {shown} {facts.input.dtype}, "
             "expected (batch, height, width, 1 or 3) or (batch, 1 or 3, height, width)"
         )
-    first = sides[0] in (1, 3) and (sides[2] not in (1, 3) or facts.path.suffix == ".onnx") and len(found) == 4
+    first = sides[0] in (1, 3) and (sides[2] not in (1, 3) or facts.path.suffix.lower() == ".onnx") and len(found) == 4
     channels, height, width = sides if first else (sides[2], sides[0], sides[1])
     if min(height, width) < 1:
         raise CardError(f"{facts.path}: its input {shown} has no pixels")

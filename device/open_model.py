@@ -15,7 +15,7 @@ from device.safe_text import printable
 
 def open_session(path: Path, card: Optional[Card], threads: int = 1, runtime: Optional[str] = None) -> Session:
     """Open a model file and compare it with its card. Raises CardError where shape or labels do not fit."""
-    onnx = path.suffix == ".onnx"
+    onnx = path.suffix.lower() == ".onnx"
     session: Session = OnnxSession(path, threads, card) if onnx else TfliteSession(path, threads, runtime)
     if card is not None:
         session.fit(path, card)
@@ -28,6 +28,7 @@ def open_model(path: Path, options: CardlessOptions, threads: int, runtime: Opti
     if card is not None:
         if options.names:
             raise CardError(f"{path}: has a card, which says it: {' and '.join(options.names)}: leave it out")
+        _check_same_labels(path, card, options)
         return open_session(path, card, threads, runtime), card
     # Only here: another Python compiles what it imports from the archive at every start
     from device.cardless import describe
@@ -37,3 +38,13 @@ def open_model(path: Path, options: CardlessOptions, threads: int, runtime: Opti
     session = open_session(path, card, threads, runtime)
     print(printable(said), file=sys.stderr)
     return session, card
+
+
+def _check_same_labels(path: Path, card: Card, options: CardlessOptions) -> None:
+    """Raise CardError for --labels that are not the card's, EdgeproofError where they cannot be read."""
+    if options.labels is None:
+        return
+    from device.formats.labels import read_labels
+
+    if tuple(read_labels(options.labels)) != card.labels:
+        raise CardError(f"{path}: has a card, which says other labels than --labels {options.labels}: leave it out")

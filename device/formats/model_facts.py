@@ -30,7 +30,7 @@ class ModelFacts:
 
 def model_facts(path: Path, data: bytes) -> ModelFacts:
     """Read a `.tflite` or `.onnx`. Raises ModelError for a damaged one, and for other than one input and one output."""
-    tflite = path.suffix == ".tflite"
+    tflite = path.suffix.lower() == ".tflite"
     try:
         graph = read_tflite_graph(data) if tflite else read_onnx_graph(data)
     except (ValueError, KeyError, IndexError, TypeError) as error:

@@ -32,7 +32,7 @@ def read_card(path: Path) -> Optional[Card]:
     Raises ModelError for an unreadable file, CardError for a card that is damaged or belongs to another model.
     """
     own, text = split_card(path, read_model_bytes(path))
-    if path.suffix == ".tflite":
+    if path.suffix.lower() == ".tflite":
         check_tflite(path, own)
     else:
         external_weights(path, own)
@@ -55,7 +55,7 @@ def read_card(path: Path) -> Optional[Card]:
 def model_size_bytes(path: Path) -> int:
     """Return the size of a model with the files beside it that hold its weights. Raises ModelError as `external_weights`."""
     try:
-        beside = external_weights(path, read_model_bytes(path)) if path.suffix == ".onnx" else ()
+        beside = external_weights(path, read_model_bytes(path)) if path.suffix.lower() == ".onnx" else ()
         return sum(file.stat().st_size for file in (path, *beside))
     except OSError:  # a model inside an archive
         return len(read_model_bytes(path))
@@ -109,11 +109,11 @@ def read_model_bytes(path: Path) -> bytes:
 
 def model_format(path: Path, data: bytes) -> str:
     """Return "tflite" or "onnx" by the file's name and first bytes. Raises ModelError for anything else."""
-    if path.suffix == ".tflite":
+    if path.suffix.lower() == ".tflite":
         if data[4:8] != b"TFL3":  # the identifier that every TFLite flatbuffer carries
             raise ModelError(f"{path}: is no TFLite model (no TFL3 identifier), {len(data)} bytes: copy it again")
         return "tflite"
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         return "onnx"
     found = f"{path}: expected a file that ends in .tflite or .onnx, found {path.suffix or 'no ending'!r}"
     raise ModelError(f"{found}{SOURCES.get(path.suffix.lower(), '')}")

@@ -11,8 +11,9 @@ import pytest
 
 from convert.formats.card_writer import embed
 from device.command_line import build_parser
+from device.commands import answer_document, answer_text
 from device.formats.model_file import read_card, split_card
-from device.inference import top_k
+from device.inference import Answer, top_k
 from device.scoring import wilson_interval
 from tests.conftest import ROOT, TFLITE, Tiny, classify, run
 
@@ -238,6 +239,42 @@ def test_below_the_least_score_the_answer_is_unsure(tiny: Tiny, digit_png: Path)
     assert unsure["unsure"] is True
     assert unsure["top"] == sure["top"]
     assert ": unsure: " in classify(model, digit_png, "--min-score", "1", cwd=tiny.workspace).stdout
+
+
+def test_a_score_is_compared_as_it_is_printed(digit_png: Path, tmp_path: Path) -> None:
+    """The float32 nearest to 0.9 is below 0.9, and printed as 0.9."""
+    answer = Answer(np.array([0.1, 0.9], np.float32), np.zeros((1, 1, 1), np.uint8), 0, 0, 0, 0)
+    assert "unsure" not in answer_document("p.png", answer, ("a", "b"), 1, 0.9)
+    assert "unsure" in answer_document("p.png", answer, ("a", "b"), 1, 0.900001)
+    assert ": unsure: " not in answer_text("p.png", answer, ("a", "b"), 1, 0.9)
+    printed = json.loads(classify(READY, digit_png, "--json", cwd=tmp_path).stdout)["top"][0]["score"]
+    again = classify(READY, digit_png, "--json", "--min-score", str(printed), cwd=tmp_path)
+    assert "unsure" not in json.loads(again.stdout)
+
+
+class TestLabelsBesideACard:
+    def test_the_same_are_taken(self, digit_png: Path, tmp_path: Path) -> None:
+        (tmp_path / "same.txt").write_text("\n".join("0123456789"))
+        assert classify(READY, digit_png, "--labels", "same.txt", cwd=tmp_path).code == 0
+
+    @pytest.mark.parametrize("words", [["--self-test"], ["--info"], []], ids=str)
+    def test_others_are_refused_by_each_command(self, digit_png: Path, tmp_path: Path, words: list[str | Path]) -> None:
+        (tmp_path / "other.txt").write_text("\n".join("9876543210"))
+        done = classify(READY, *(words or [digit_png]), "--labels", "other.txt", cwd=tmp_path)
+        assert done.code == 2
+        assert "has a card, which says other labels than --labels other.txt: leave it out" in done.error_line
+
+    def test_a_file_that_is_not_there_is_said(self, digit_png: Path, tmp_path: Path) -> None:
+        done = classify(READY, digit_png, "--labels", "none.txt", cwd=tmp_path)
+        assert (done.code, "none.txt: cannot be read: No such file" in done.error_line) == (2, True)
+
+
+def test_a_models_ending_may_be_in_capitals(digit_png: Path, tmp_path: Path) -> None:
+    shutil.copy(READY, tmp_path / "A.TFLITE")
+    capital, small = (classify(model, digit_png, "--json", cwd=tmp_path) for model in (tmp_path / "A.TFLITE", READY))
+    assert json.loads(capital.stdout)["top"] == json.loads(small.stdout)["top"]
+    bare = without_card(READY, tmp_path / "BARE.TFLITE")
+    assert "has no card" in classify(bare, digit_png, cwd=tmp_path).error_line
 
 
 def without_card(model: Path, path: Path) -> Path:
