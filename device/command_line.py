@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Callable, Optional, TypeVar
+from typing import Callable, NoReturn, Optional, TypeVar
 
 from device.commands import classify_all, classify_camera, info, run_self_test, score_folders, time_model
 from device.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, EdgeproofError
@@ -20,8 +20,19 @@ from device.safe_text import NEWLINE, printable
 Number = TypeVar("Number", int, float)
 MAX_COUNT = 1_000_000_000  # of what is counted: more than anything has, and far from what a system's numbers hold
 MAX_SECONDS = 1e6
-MAX_THREADS = 1024
+MAX_THREADS = max(64, 4 * (os.cpu_count() or 1))  # --max-memory-mb counts their stacks, and without one a runtime may hang
 MAX_CAMERA = 9_999  # OpenCV adds 100 or more to a number, to name its driver
+PROTECTED = "\0"  # before a word that is no option, whatever it begins with: no argument of a program can hold it
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with 2 and one line; for an option that looks like a file, with the way to name that file."""
+        looks = message.startswith("unrecognized arguments") and any(
+            word.startswith("-") and (os.path.splitext(word)[1] or os.path.exists(word))  # noqa: PTH110, PTH122  # plain text
+            for word in message.split(": ", 1)[1].split()
+        )
+        super().error(f"{message}: a name that begins with -: ./NAME" if looks else message)
 
 
 def _number(kind: Callable[[str], Number], least: Number, most: Number) -> Callable[[str], Number]:
@@ -42,6 +53,7 @@ def _number(kind: Callable[[str], Number], least: Number, most: Number) -> Calla
 
 def _name(text: str) -> str:
     """Return a file's name. An empty one is mostly a variable of the shell that is not set; Path makes it this folder."""
+    text = text[len(PROTECTED) :] if text.startswith(PROTECTED) else text
     if not text:
         raise argparse.ArgumentTypeError('"": no such file: name one (a variable of the shell may be empty)')
     return text
@@ -53,7 +65,7 @@ def _path(text: str) -> Path:
 
 def build_parser(own_model: Optional[Path] = None) -> argparse.ArgumentParser:
     """Return the command line's parser; an archive that holds a model takes no MODEL."""
-    parser = argparse.ArgumentParser(description="Classify pictures with one model file.")
+    parser = _Parser(description="Classify pictures with one model file.")
     if own_model is None:
         parser.add_argument("model", type=_path, metavar="MODEL", help="a .tflite or .onnx file")
     else:
@@ -147,11 +159,21 @@ def _asked_for(arguments: argparse.Namespace) -> Callable[[argparse.Namespace], 
     return score_folders if arguments.score else classify_all
 
 
+def _parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """Parse the words; IMAGE may stand before and after options, and after "--" every word is a name.
+
+    parse_intermixed_args parses twice, and the second time it does not know of a "--" before MODEL.
+    """
+    end = words.index("--") if "--" in words else len(words)
+    names = [PROTECTED + word for word in words[end + 1 :]]
+    return parser.parse_intermixed_args([*_range_joined(words[:end]), *words[end : end + 1], *names])
+
+
 def _range_joined(words: Sequence[str]) -> list[str]:
     """Join "--input-range" and a range that begins with a minus: argparse would take -1..1 for an option."""
     joined: list[str] = []
     for word in words:
-        if joined and joined[-1] == "--input-range" and "--" not in joined[:-1] and word.startswith("-") and ".." in word:
+        if joined and joined[-1] == "--input-range" and word.startswith("-") and ".." in word:
             joined[-1] += f"={word}"
         else:
             joined.append(word)
@@ -159,22 +181,33 @@ def _range_joined(words: Sequence[str]) -> list[str]:
 
 
 def _check_usage(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """End with 2 where nothing is to be done, or where --serve gets what it cannot use."""
-    serves = arguments.serve is not None
-    alone = arguments.self_test or arguments.info or arguments.bench or arguments.camera is not None
-    if not arguments.images and not alone and not serves:
+    """End with 2 where nothing is to be done, or where options contradict each other or IMAGE."""
+    given = {
+        "--serve": arguments.serve is not None,
+        "--camera": arguments.camera is not None,
+        "--self-test": arguments.self_test,
+        "--info": arguments.info,
+        "--bench": arguments.bench,
+        "--score": arguments.score,
+    }
+    commands = [name for name, is_given in given.items() if is_given]
+    if not arguments.images and not set(commands) - {"--score"}:
         parser.error("name at least one IMAGE, or give --serve, --camera, --self-test, --info or --bench")
-    if serves and (arguments.images or alone or arguments.score):
-        parser.error("--serve takes no IMAGE and no other command: pictures are sent to it")
-    if arguments.listen is not None and not serves:
+    if len(commands) > 1:
+        parser.error(f"{' and '.join(commands)} are different commands: give one of them")
+    if arguments.images and commands and commands[0] not in ("--bench", "--score"):
+        why = ": pictures are sent to it" if commands[0] == "--serve" else ": leave it out, or leave the option out"
+        parser.error(f"{commands[0]} takes no IMAGE{why}")
+    if arguments.listen is not None and not given["--serve"]:
         parser.error("--listen needs --serve")
+    if arguments.frames is not None and not given["--camera"]:
+        parser.error("--frames needs --camera")
 
 
 def main(argv: Optional[Sequence[str]] = None, own_model: Optional[Path] = None) -> int:
     """Run the command and return its exit code: 0 all classified, 1 one could not be, 2 wrong usage, 130 interrupted."""
     parser = build_parser(own_model)
-    words = _range_joined(sys.argv[1:] if argv is None else argv)
-    arguments = parser.parse_intermixed_args(words)  # IMAGE may stand before and after options
+    arguments = _parsed(parser, sys.argv[1:] if argv is None else argv)
     _check_usage(parser, arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):  # write the escape of a letter that the terminal's encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -207,7 +240,7 @@ def main(argv: Optional[Sequence[str]] = None, own_model: Optional[Path] = None)
 
 def tell_crash(name: str, own_model: Optional[Path] = None) -> int:
     """Say on standard error which signal ended the child process, and what to do; return the exit code."""
-    arguments = build_parser(own_model).parse_intermixed_args()
+    arguments = _parsed(build_parser(own_model), sys.argv[1:])
     why = {
         "SIGKILL": "was killed, for lack of memory or by a person",
         "SIGABRT": f"aborted, possibly for lack of memory (--max-memory-mb is {arguments.max_memory_mb})",

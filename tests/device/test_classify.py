@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from convert.formats.card_writer import embed
-from device.command_line import build_parser
+from device.command_line import MAX_THREADS, build_parser, main
 from device.commands import answer_document, answer_text
 from device.formats.model_file import read_card, split_card
 from device.inference import Answer, top_k
@@ -102,6 +102,46 @@ def test_one_bad_picture_is_code_1_and_the_others_are_classified(tiny: Tiny, dig
 def test_wrong_usage_is_code_2(tiny: Tiny, digit_png: Path, arguments: list[str]) -> None:
     pictures = [digit_png] if arguments else []
     assert classify(tiny.artifact("int8.tflite"), *pictures, *arguments, cwd=tiny.workspace).code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--self-test", "p.png"], "--self-test takes no IMAGE"),
+        (["--info", "p.png"], "--info takes no IMAGE"),
+        (["p.png", "--camera"], "--camera takes no IMAGE"),
+        (["p.png", "--score", "--bench"], "--bench and --score are different commands: give one of them"),
+        (["--info", "--self-test"], "--self-test and --info are different commands"),
+        (["--frames", "3", "p.png"], "--frames needs --camera"),
+        (["p.png", "--listen"], "--listen needs --serve"),
+        (["--score"], "name at least one IMAGE"),
+        (["p.png", "--threads", str(MAX_THREADS + 1)], f"expected a whole number, 1 to {MAX_THREADS}"),
+        (["p.png", "--top.jpg"], "--top.jpg: a name that begins with -: ./NAME"),
+    ],
+    ids=str,
+)
+def test_what_contradicts_itself_is_wrong_usage_and_says_what_to_do(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([str(READY), *words])
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_most_threads_fit_the_memory(digit_png: Path, tmp_path: Path) -> None:
+    assert classify(READY, digit_png, "--threads", "64", cwd=tmp_path).code == 0
+
+
+def test_after_two_dashes_each_word_is_a_name(digit_png: Path, tmp_path: Path) -> None:
+    names = ["--top.jpg", "--", "-x"]
+    for name in names:
+        shutil.copy(digit_png, tmp_path / name)
+    shutil.copy(READY, tmp_path / "--m.tflite")
+    for words in (["--", "--m.tflite", *names], [str(READY), "--", *names], ["--top", "1", "--", str(READY), *names]):
+        result = classify("--json", *words, cwd=tmp_path)
+        assert result.code == 0, result.stderr
+        assert [json.loads(line)["file"] for line in result.stdout.splitlines()] == names
 
 
 NO_NUMBERS = ("nan", "inf", "-inf", "1e999", "-1", "9" * 30, "9" * 5_000, "", "ten")
@@ -258,7 +298,7 @@ class TestLabelsBesideACard:
         assert classify(READY, digit_png, "--labels", "same.txt", cwd=tmp_path).code == 0
 
     @pytest.mark.parametrize("words", [["--self-test"], ["--info"], []], ids=str)
-    def test_others_are_refused_by_each_command(self, digit_png: Path, tmp_path: Path, words: list[str]) -> None:
+    def test_others_are_refused_by_each_command(self, digit_png: Path, tmp_path: Path, words: list[str | Path]) -> None:
         (tmp_path / "other.txt").write_text("\n".join("9876543210"))
         done = classify(READY, *(words or [digit_png]), "--labels", "other.txt", cwd=tmp_path)
         assert done.code == 2
@@ -271,10 +311,8 @@ class TestLabelsBesideACard:
 
 def test_a_models_ending_may_be_in_capitals(digit_png: Path, tmp_path: Path) -> None:
     shutil.copy(READY, tmp_path / "A.TFLITE")
-    capital, small = (
-        json.loads(classify(m, digit_png, "--json", cwd=tmp_path).stdout)["top"] for m in (tmp_path / "A.TFLITE", READY)
-    )
-    assert capital == small
+    capital, small = (classify(model, digit_png, "--json", cwd=tmp_path) for model in (tmp_path / "A.TFLITE", READY))
+    assert json.loads(capital.stdout)["top"] == json.loads(small.stdout)["top"]
     bare = without_card(READY, tmp_path / "BARE.TFLITE")
     assert "has no card" in classify(bare, digit_png, cwd=tmp_path).error_line
 

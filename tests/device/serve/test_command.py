@@ -141,7 +141,7 @@ def test_a_model_that_cannot_be_opened_is_one_line_and_code_2_and_nothing_listen
     [
         (["--serve", FOUR], "is no port: 0 to 65535"),
         ([FOUR, "--serve"], "--serve takes no IMAGE"),
-        (["--serve", "--self-test"], "no other command"),
+        (["--serve", "--self-test"], "--serve and --self-test are different commands: give one of them"),
         (["--serve", "70000"], "70000 is no port: 0 to 65535"),
         (["--listen"], "name at least one IMAGE"),
         ([FOUR, "--listen"], "--listen needs --serve"),
