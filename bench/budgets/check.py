@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.budgets.device_match import names_of
+from bench.budgets.device_match import names_of, refuse_unknown_devices
 from bench.budgets.figures import MEASURE_LONGER, Case, Measured, no_time
 from bench.budgets.finding import Finding, NotJudged
 from bench.budgets.limit import Limit
@@ -18,13 +18,14 @@ from device.errors import EdgeproofError
 def check(results: Results, budgets: Budgets, error: float = ERROR, devices: Path | None = None) -> list[Finding]:
     """Judge every budget for the rows that it is about, in the file's order.
 
-    `error` is the allowed error of each verdict about a time. Raises EdgeproofError for a rule without a row, and for two
-    equally narrow ones.
+    `error` is the allowed error of each verdict about a time. Raises EdgeproofError for a rule without a row or about an
+    unknown device, and for two equally narrow ones.
     """
     refuse_only_baseline(budgets)
     rules = budgets.limited("results")
     subjects = [*(row.subject for row in results.rows), *(skip.subject for skip in results.skipped)]
     refuse_unmatched(rules, subjects, "the results")
+    refuse_unknown_devices(rules, (subject.device for subject in subjects), devices)
     findings = check_rows(results.rows, results, budgets, error, devices)
     for rule in rules:
         findings += _unmeasured(rule, results, devices)

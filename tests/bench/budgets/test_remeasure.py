@@ -152,6 +152,12 @@ def test_results_of_another_machine_are_refused_before_anything_is_measured(tmp_
         measure_and_check(tmp_path / "bench.json", rules(tmp_path, RATIO), 1, print)
 
 
+def test_a_rule_about_an_unknown_device_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    budgets = rules(tmp_path, f'{RATIO}device = "p14"\n')
+    with pytest.raises(EdgeproofError, match="device: found 'p14'"):
+        measure_and_check(tmp_path / "bench.json", budgets, 1, print)
+
+
 class TestPartners:
     @pytest.mark.parametrize(
         ("budget", "variant", "partner"),
