@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.budgets.device_match import names_of
+from bench.budgets.device_match import names_of, refuse_unknown_devices
 from bench.budgets.figures import MEASURE_LONGER, Case, Measured, no_time
 from bench.budgets.finding import Finding, NotJudged
 from bench.budgets.limit import Limit
-from bench.budgets.rules import Budgets, Rule, refuse_unmatched
+from bench.budgets.rules import Budgets, Rule, refuse_unknown_variants, refuse_unmatched
 from bench.results.row import ResultRow, Skipped
 from bench.results.store import Results
 from common.interval import ERROR
@@ -18,13 +18,15 @@ from device.errors import EdgeproofError
 def check(results: Results, budgets: Budgets, error: float = ERROR, devices: Path | None = None) -> list[Finding]:
     """Judge every budget for the rows that it is about, in the file's order.
 
-    `error` is the allowed error of each verdict about a time. Raises EdgeproofError for a rule without a row, and for two
-    equally narrow ones.
+    `error` is the allowed error of each verdict about a time. Raises EdgeproofError for a rule without a row, about an
+    unknown device or against a variant that nobody measured, and for two equally narrow ones.
     """
     refuse_only_baseline(budgets)
     rules = budgets.limited("results")
     subjects = [*(row.subject for row in results.rows), *(skip.subject for skip in results.skipped)]
     refuse_unmatched(rules, subjects, "the results")
+    refuse_unknown_devices(rules, (subject.device for subject in subjects), devices)
+    refuse_unknown_variants(rules, subjects)
     findings = check_rows(results.rows, results, budgets, error, devices)
     for rule in rules:
         findings += _unmeasured(rule, results, devices)

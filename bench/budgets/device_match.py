@@ -1,11 +1,13 @@
 """Which device this machine is: each device file may say in [match] how its machine is recognised."""
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from bench.budgets.rules import Rule
 from bench.machine.environment import Environment
 from bench.results.row import HOST
+from common.paths import PROJECT
 from common.project import device_files
 from common.toml_config import read_toml
 from device.errors import EdgeproofError
@@ -24,6 +26,21 @@ def names_of(device: str, environments: Mapping[str, Environment], folder: Path 
     values = _values(environments.get(device))
     files = device_files(None if folder is None else [folder])
     return {HOST, *(name for name, path in files.items() if _fits(path, values))}
+
+
+def refuse_unknown_devices(rules: Iterable[Rule], devices: Iterable[str], folder: Path | None = None) -> None:
+    """Raise EdgeproofError for a rule about a device that is none of `devices` and has no file: it would never be judged.
+
+    The files are those of `folder`; without it the built-in ones and the project's.
+    """
+    known = sorted({HOST, *devices, *device_files(None if folder is None else [folder])})
+    for rule in rules:
+        pattern = rule.selectors.get("device", "*")
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in known):
+            raise EdgeproofError(
+                f"{rule.place}: device: found {pattern!r}, expected one of {', '.join(known)}: correct the name, or add a "
+                f"NAME.toml of the device to the folder of devices in {PROJECT}"
+            )
 
 
 def _values(environment: Environment | None) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.artifacts.find import Artifact
 from bench.budgets.baseline import Baseline, Key, artifact_text, key_of
-from bench.budgets.device_match import names_of
+from bench.budgets.device_match import names_of, refuse_unknown_devices
 from bench.budgets.figures import no_time
 from bench.budgets.kinds import Comparison, keys_against
 from bench.budgets.limit import Limit
@@ -44,8 +44,11 @@ def pairs_of(
 ) -> list[Pair]:
     """Return the pairs to compare. With `all_named` only the candidates are compared, else the whole baseline.
 
-    Raises EdgeproofError for an artifact without counterpart, for a rule that matches nothing, and where no budget applies.
+    Raises EdgeproofError for an artifact without counterpart, for a rule that matches nothing or is about an unknown
+    device, and where no budget applies.
     """
+    of_rows = (row.subject.device for row in baseline.results.rows)
+    refuse_unknown_devices(budgets.limited("baseline"), of_rows, devices)
     before = {key_of(found): found for found in baseline.artifacts}
     now = _by_key(candidates)
     if all_named:

@@ -12,6 +12,7 @@ import numpy as np
 from bench.artifacts.find import Artifact, built_files, find_artifacts
 from bench.budgets.baseline import key_of
 from bench.budgets.check import check, refuse_only_baseline
+from bench.budgets.device_match import refuse_unknown_devices
 from bench.budgets.figures import processes
 from bench.budgets.finding import Finding
 from bench.budgets.relative_figures import partner_of
@@ -48,7 +49,10 @@ def measure_and_check(path: Path, budgets: Budgets, max_time_s: float, say: Say,
     The files are those that the results name and those in build/. Raises EdgeproofError where none has a budget.
     """
     refuse_only_baseline(budgets)
-    results_so_far(path).refuse_another_machine(environment.describe())
+    before = results_so_far(path)
+    before.refuse_another_machine(environment.describe())
+    measured_on = {*(row.subject.device for row in before.rows), *(skip.subject.device for skip in before.skipped)}
+    refuse_unknown_devices(budgets.limited("results"), measured_on)
     end_s = time.monotonic() + max_time_s
     artifacts = artifacts_to_measure(path)
     installed, absent = sort_out((), {found.format for found in artifacts}, THREADS)

@@ -122,6 +122,17 @@ def refuse_unmatched(rules: Iterable[Rule], subjects: Sequence[Combination], whe
             )
 
 
+def refuse_unknown_variants(rules: Iterable[Rule], subjects: Iterable[Combination]) -> None:
+    """Raise EdgeproofError for a limit that compares with a variant of which none of these is: such a name is a mistake."""
+    known = sorted({subject.variant for subject in subjects} - {ANY})
+    for limit in (limit for rule in rules for limit in rule.limits):
+        if limit.other is not None and limit.other.variant not in known:
+            raise EdgeproofError(
+                f"{limit.place}: {limit.kind.key}: no row of the results is of variant {limit.other.variant!r}, expected "
+                f"one of {', '.join(known)}: correct the name, or measure that variant in the same run"
+            )
+
+
 def load_budgets(path: Path) -> Budgets:
     """Read a budgets file. Raises EdgeproofError that names the line of an unknown key or an impossible value."""
     document = read_toml(path)

@@ -242,8 +242,13 @@ class TestCommand:
         ("rule", "found"),
         [
             ("", "holds no budgets"),
-            ('device = "pi9"\nmax_p50_ms = 1', "none was compared"),
+            ('device = "pi5"\nmax_p50_ms = 1', "none was compared"),
+            ('device = "pi9"\nmax_p50_ms = 1', "device: found 'pi9', expected one of chromium, "),
             ('model = "x"\nmax_size_kb = 1', "nothing"),
+            (
+                'max_ratio = {to = "flaot32", p50 = 1}',
+                "no row of the results is of variant 'flaot32', expected",
+            ),
             ("max_regression = 0.1", "holds only max_regression, against a baseline: `edgeproof bench gate` judges it"),
         ],
     )

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.budgets.device_match import names_of
+from bench.budgets.device_match import names_of, refuse_unknown_devices
 from bench.budgets.rules import load_budgets
 from common.paths import PROGRAM
 from device.errors import EdgeproofError
+from tests.support.baselines import rules
 from tests.support.results_builder import ENVIRONMENT, make_results, make_row
 
 HERE = replace(ENVIRONMENT, host="box", cpu="Celeron N3350", cores=2, os="Debian 12")
@@ -60,6 +61,32 @@ def test_a_row_of_another_device_has_its_own_name_alone(tmp_path: Path) -> None:
 def test_a_match_that_says_nothing_is_refused_with_its_file(tmp_path: Path, text: str, found: str) -> None:
     with pytest.raises(EdgeproofError, match=rf"d0\.toml: {found}"):
         names(tmp_path, text)
+
+
+@pytest.mark.parametrize("device", ["board", "bo*", "host", "*", "pi4"])
+def test_a_rule_may_be_about_a_device_that_was_measured_or_has_a_file(tmp_path: Path, device: str) -> None:
+    devices = tmp_path / "devices"
+    devices.mkdir()
+    (devices / "pi4.toml").touch()
+    found = rules(tmp_path, f'[[budget]]\ndevice = "{device}"\nmax_size_kb = 1\n').rules
+    refuse_unknown_devices(found, ["board"], devices)
+
+
+@pytest.mark.parametrize("device", ["bord", "pi5", "x*"])
+def test_a_rule_about_an_unknown_device_is_refused_with_those_that_there_are(tmp_path: Path, device: str) -> None:
+    """It would never be judged, and nothing would say so."""
+    devices = tmp_path / "devices"
+    devices.mkdir()
+    (devices / "pi4.toml").touch()
+    found = rules(tmp_path, f'[[budget]]\nmax_size_kb = 1\n\n[[budget]]\ndevice = "{device}"\nmax_size_kb = 1\n').rules
+    with pytest.raises(EdgeproofError) as error:
+        refuse_unknown_devices(found, ["board"], devices)
+    assert f"budgets.toml:4: device: found '{device}', expected one of board, host, pi4: correct " in str(error.value)
+
+
+def test_the_built_in_devices_are_known_without_a_folder(tmp_path: Path) -> None:
+    found = rules(tmp_path, '[[budget]]\ndevice = "zero"\nmax_size_kb = 1\n').rules
+    refuse_unknown_devices(found, [])
 
 
 @pytest.mark.parametrize(("flags", "limit"), [(("avx2", "avx512_vnni"), 0.8), (("avx2", "avx_vnni"), 0.8), (("avx2",), 1.5)])

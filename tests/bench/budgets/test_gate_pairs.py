@@ -64,6 +64,14 @@ class TestRefused:
         with pytest.raises(EdgeproofError, match=r"budgets\.toml:5: matches nothing in the baseline"):
             pairs_of(baseline, [artifact], budgets, HERE, all_named=False)
 
+    @pytest.mark.parametrize("all_named", [True, False])
+    def test_a_rule_about_an_unknown_device_is_refused(
+        self, baseline: Baseline, artifact: Artifact, tmp_path: Path, all_named: bool
+    ) -> None:
+        budgets = rules(tmp_path, RULES + '[[budget]]\ndevice = "p14"\nmax_regression = 0.1\n')
+        with pytest.raises(EdgeproofError, match=r"budgets\.toml:5: device: found 'p14', expected one of .*pi4"):
+            pairs_of(baseline, [artifact], budgets, HERE, all_named=all_named)
+
     def test_no_budget_for_what_is_compared_is_refused(self, baseline: Baseline, artifact: Artifact, tmp_path: Path) -> None:
         with pytest.raises(EdgeproofError, match="must not pass without a measurement"):
             pairs_of(baseline, [artifact], rules(tmp_path, "[[budget]]\nmax_size_kb = 1\n"), HERE, all_named=True)

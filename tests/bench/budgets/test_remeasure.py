@@ -13,6 +13,7 @@ from bench.budgets.remeasure import artifacts_to_measure, is_partner, measure_an
 from bench.budgets.rules import Budgets
 from bench.machine.conditions import Conditions
 from bench.measure.fresh_processes import Process, Side
+from bench.results.row import Skipped
 from bench.results.store import Results
 from common.verdict import Verdict
 from device.errors import EdgeproofError
@@ -129,6 +130,7 @@ class TestUndecided:
     def test_what_more_processes_cannot_decide_is_left_alone(
         self, undecided: Results, artifact: Artifact, tmp_path: Path, budget: str
     ) -> None:
+        undecided.skipped.append(Skipped(row("float16").subject, "no such op"))
         assert self.rows(undecided, rules(tmp_path, f'[[budget]]\nvariant = "int8"\n{budget}\n'), artifact) == []
 
     def test_a_file_that_is_not_here_is_left_alone(self, artifact: Artifact, tmp_path: Path) -> None:
@@ -150,6 +152,12 @@ def test_results_of_another_machine_are_refused_before_anything_is_measured(tmp_
     results().save(tmp_path / "bench.json")
     with pytest.raises(EdgeproofError, match="holds 1 row of host from another machine"):
         measure_and_check(tmp_path / "bench.json", rules(tmp_path, RATIO), 1, print)
+
+
+def test_a_rule_about_an_unknown_device_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    budgets = rules(tmp_path, f'{RATIO}device = "p14"\n')
+    with pytest.raises(EdgeproofError, match="device: found 'p14'"):
+        measure_and_check(tmp_path / "bench.json", budgets, 1, print)
 
 
 class TestPartners:

@@ -6,7 +6,7 @@ import pytest
 
 from bench.budgets.check import check
 from bench.budgets.kinds import KINDS, Against
-from bench.budgets.rules import Budgets, load_budgets, refuse_unmatched
+from bench.budgets.rules import Budgets, load_budgets, refuse_unknown_variants, refuse_unmatched
 from bench.results.row import ANY, Combination, Subject
 from device.errors import EdgeproofError
 from tests.conftest import ROOT
@@ -193,6 +193,19 @@ class TestSelectors:
         skipped = Combination(ANY, None, ANY, "tflite", "litert", "host")
         (found,) = loaded(tmp_path, f"{rule}\nmax_size_kb = 3").rules
         assert found.matches_elsewhere(skipped) is about
+
+    def test_a_ratio_to_a_variant_that_is_nowhere_is_refused_with_those_that_there_are(self, tmp_path: Path) -> None:
+        skipped = Combination("n", None, "float16", "tflite", "litert", "host")
+        subjects = [SUBJECT, skipped, Combination(ANY, None, ANY, "tflite", "litert_gpu", "host")]
+        for variant in ("int8", "float16"):
+            found = loaded(tmp_path, f'max_ratio = {{to = "{variant}", p50 = 0.8}}')
+            refuse_unknown_variants(found.rules, subjects)
+        for variant in ("flaot32", "*"):
+            found = loaded(tmp_path, "max_size_kb = 3", f'max_ratio = {{to = "{variant}", p50 = 0.8}}')
+            with pytest.raises(EdgeproofError) as error:
+                refuse_unknown_variants(found.rules, subjects)
+            text = f"no row of the results is of variant '{variant}', expected one of float16, int8: correct the name, or "
+            assert f"budgets.toml:4: max_ratio: {text}" in str(error.value)
 
     def test_a_rule_is_told_by_its_selectors(self, tmp_path: Path) -> None:
         one, every = loaded(tmp_path, 'variant = "int*"\nthreads = 2\nmax_size_kb = 3', "max_size_kb = 3").rules
