@@ -29,10 +29,16 @@ ENDINGS = (".py", ".html", ".css", ".js")  # of what the program consists of: mo
 SHEBANG = b"#!/usr/bin/env python3\n# coding: this-file-is-damaged.copy-it-again\n"
 OLDEST_DATE = (1980, 1, 1, 0, 0, 0)  # that a ZIP can store
 # zipimport checks no sums, and damaged byte code can crash Python: so each part is checked before it is imported
+# It is written so that any older Python can read it too, and say what it needs
 MAIN = '''"""Classify pictures: made by edgeproof. SUMS are the CRC-32 of the parts."""
 
 import sys
 import zlib
+
+if sys.version_info < (3, 9):
+    here = ".".join(map(str, sys.version_info[:2]))
+    sys.stderr.write(sys.argv[0] + ": needs Python 3.9 or newer, this is " + here + "\\n")
+    sys.exit(2)
 
 MODEL = {model!r}
 SUMS = {sums!r}
@@ -43,9 +49,9 @@ try:
             raise ValueError(name)
     from device.classify import start
 except Exception as error:
-    print(sys.argv[0] + ": is damaged (" + str(error) + "): copy it again", file=sys.stderr)
+    sys.stderr.write(sys.argv[0] + ": is damaged (" + str(error) + "): copy it again\\n")
     sys.exit(2)
-sys.exit(start(sys.argv[0] + "/" + MODEL if MODEL else None))
+sys.exit(start(sys.argv[0] + "/" + MODEL if MODEL else ""))
 '''
 # Beside the archive in a bundle, so that `python classify.py MODEL PICTURE...` works
 STARTER = f'''"""Start {NAME}, which lies beside this file."""
@@ -56,7 +62,7 @@ import sys
 
 ARCHIVE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "{NAME}")
 if not os.path.isfile(ARCHIVE):
-    print("classify.py: {NAME} is missing beside it: copy both", file=sys.stderr)
+    sys.stderr.write("classify.py: {NAME} is missing beside it: copy both\\n")
     sys.exit(2)
 sys.argv[0] = ARCHIVE
 runpy.run_path(ARCHIVE, run_name="__main__")

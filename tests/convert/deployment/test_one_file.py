@@ -1,6 +1,7 @@
 """The program as one file, with and without a model inside."""
 
 import json
+import os
 import shutil
 import subprocess
 import zipfile
@@ -120,6 +121,31 @@ class TestDamage:
         done = alone("cut.pyz", READY, PICTURE, cwd=tmp_path)
         assert done.code == 1
         assert "this-file-is-damaged.copy-it-again" in done.error_line
+
+
+@pytest.fixture(params=["2.7", "3.6", "3.8"])
+def old_python(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Return the version and the command of a Python that is too old."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    names = [shutil.which(f"python{request.param}"), *map(str, pyenv.glob(f"{request.param}.*/bin/python"))]
+    runs = [name for name in names if name and run(["-c", ""], Path.cwd(), python=name).code == 0]
+    if not runs:  # what pyenv puts on PATH may be a shim of a version that is not chosen
+        pytest.skip(f"this machine has no Python {request.param}")
+    return request.param, runs[0]
+
+
+@pytest.mark.parametrize("copy", ["folder", "archive", "starter"])
+def test_in_a_python_that_is_too_old_each_copy_says_so(
+    archive: Path, tmp_path: Path, old_python: tuple[str, str], copy: str
+) -> None:
+    version, python = old_python
+    shutil.copy(archive, tmp_path)
+    (tmp_path / "classify.py").write_text(STARTER)
+    program = {"folder": ROOT / "device" / "classify.py", "archive": Path(NAME), "starter": Path("classify.py")}[copy]
+    done = run([program, READY, PICTURE], tmp_path, python=python, PYTHONPATH="")
+    assert done.code == 2
+    name = "classify.py" if copy == "folder" else NAME
+    assert done.stderr.splitlines()[-1].endswith(f"{name}: needs Python 3.9 or newer, this is {version}")
 
 
 class TestStarter:
