@@ -16,11 +16,12 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from common.advice import command
 from common.files import write_bytes
 from common.paths import PROGRAM
 from common.python_process import PYTHON
-from device.errors import EdgeproofError
-from device.formats.model_file import model_format, read_model_bytes
+from device.errors import CardError, EdgeproofError
+from device.formats.model_file import model_format, read_card, read_model_bytes
 
 NAME = "classify.pyz"
 DEVICE = PROGRAM / "device"
@@ -98,7 +99,7 @@ def _parts() -> dict[str, bytes]:
         package = Path(scratch) / "device"
         shutil.copytree(DEVICE, package, ignore=lambda _, names: [name for name in names if _is_no_part(name)])
         # Byte code beside the source, by its name in the archive, without a check of the source's date
-        command = [
+        words = [
             *PYTHON,
             "-m",
             "compileall",
@@ -111,7 +112,7 @@ def _parts() -> dict[str, bytes]:
             ".",
         ]
         done = subprocess.run(
-            command, cwd=package, env={**os.environ, "PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=False
+            words, cwd=package, env={**os.environ, "PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             raise EdgeproofError(f"{DEVICE}: cannot be compiled: {done.stdout.strip() or done.stderr.strip()}")
@@ -123,9 +124,18 @@ def _is_no_part(name: str) -> bool:
     return name == "__pycache__" or ("." in name and not name.endswith(ENDINGS))
 
 
-def write_one_file(artifact: Path) -> Path:
-    """Write NAME.pyz beside NAME.tflite: the program with the model inside. Return its path."""
-    path = artifact.with_suffix(".pyz")
+def write_one_file(artifact: Path, output: Path | None = None) -> Path:
+    """Write the program with the model inside: NAME.pyz beside NAME.tflite, or `output`. Return its path.
+
+    Raises CardError for a model without a card, which such a file could not run by itself.
+    """
+    if read_card(artifact) is None:
+        part = "card" if model_format(artifact, read_model_bytes(artifact)) == "tflite" else "run"
+        raise CardError(
+            f"{artifact}: has no card, so nothing in one file would say its labels and preprocessing: make one with a card "
+            f"first: `{command('convert', part, artifact)}`"
+        )
+    path = output or artifact.with_suffix(".pyz")
     write_bytes(path, device_archive(artifact))
     return path
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from convert.deployment.one_file import NAME, STARTER, device_archive, write_one_file
-from device.errors import ModelError
+from device.errors import CardError, ModelError
 from tests.conftest import ROOT, Finished, run, run_module
+from tests.support.models.model_files import bare_copy
 
 READY = ROOT / "data" / "ready" / "mnist_cnn.int8.tflite"
 PICTURE = next((ROOT / "data" / "ready" / "pictures" / "4").glob("*.jpg"))
@@ -81,6 +82,24 @@ def test_the_command_writes_it_beside_the_artifact_without_a_target(tmp_path: Pa
     assert done.code == 0, done.stderr
     assert (tmp_path / "mnist_cnn.int8.pyz").read_bytes() == device_archive(READY)
     assert {path.name for path in tmp_path.iterdir()} == {READY.name, "mnist_cnn.int8.pyz"}
+
+
+def test_the_command_writes_it_where_it_is_told_to(tmp_path: Path) -> None:
+    shutil.copy(READY, tmp_path)
+    words = ("convert", "bundle", tmp_path / READY.name, "--one-file", "--output")
+    done = run_module(*words, "mine.pyz", cwd=tmp_path)
+    assert done.code == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {READY.name, "mine.pyz"}
+    over = run_module(*words, READY.name, cwd=tmp_path)
+    assert over.code == 2
+    assert (tmp_path / READY.name).read_bytes() == READY.read_bytes()
+
+
+def test_a_model_without_a_card_is_refused_with_the_command_that_adds_one(tmp_path: Path) -> None:
+    bare = bare_copy(READY, tmp_path)
+    with pytest.raises(CardError, match=rf"has no card, .*: `edgeproof convert card {bare}`"):
+        write_one_file(bare)
+    assert not bare.with_suffix(".pyz").exists()
 
 
 def test_without_a_target_and_one_file_the_command_says_what_to_name(tmp_path: Path) -> None:
