@@ -4,22 +4,34 @@
 Needs numpy, Pillow and one runtime (ai-edge-litert, tflite-runtime or tensorflow for `.tflite`; onnxruntime for
 `.onnx`) and nothing else. Labels and preprocessing come from the card inside the model file.
 
-The whole package is written for Python 3.9 and newer, numpy 1 and 2.
+The whole package is written for Python 3.9 and newer, numpy 1 and 2. Only this file is written so that any older Python
+can read it too, and say what it needs.
 """
 
-from __future__ import annotations
-
-import importlib.util
 import sys
-from functools import partial
-from pathlib import Path
-from typing import Optional
 
+OLDEST_PYTHON = (3, 9)
 EXIT_USAGE = 2  # as in errors.py; repeated, because errors.py may be missing
 COPY = "copy the whole folder device/, or take the one file classify.pyz"
 
 
-def be_a_package() -> None:
+def tell(text):  # noqa: ANN001, ANN201
+    # type: (str) -> None
+    """Print a line on standard error."""
+    sys.stderr.write("classify.py: " + text + "\n")
+
+
+if sys.version_info < OLDEST_PYTHON:
+    tell("needs Python 3.9 or newer, this is " + ".".join(map(str, sys.version_info[:2])))
+    sys.exit(EXIT_USAGE)
+
+import importlib.util  # noqa: E402  # what follows is not in older versions
+from functools import partial  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+
+def be_a_package():  # noqa: ANN201
+    # type: () -> None
     """Make the folder of this file the package `device`, whatever its name and its neighbours are.
 
     Python puts a script's own folder on the path. It is removed: its modules are not top-level modules.
@@ -35,7 +47,8 @@ def be_a_package() -> None:
     spec.loader.exec_module(package)
 
 
-def start(own_model: Optional[str] = None) -> int:
+def start(own_model=""):  # noqa: ANN001, ANN201
+    # type: (str) -> int
     """Run the command, with the archive's own model if it has one. Where a part is missing, say what to copy or install."""
     try:
         if not __package__:
@@ -45,9 +58,9 @@ def start(own_model: Optional[str] = None) -> int:
     except ImportError as error:
         name = error.name or "?"
         if name.partition(".")[0] == "device":
-            print(f"classify.py: {name.replace('.', '/')}.py is missing or of another version: {COPY}", file=sys.stderr)
+            tell(name.replace(".", "/") + ".py is missing or of another version: " + COPY)
         else:
-            print(f"classify.py: {error}: pip install numpy pillow", file=sys.stderr)
+            tell(str(error) + ": pip install numpy pillow")
         return EXIT_USAGE
     reopen_closed_streams()
     own = Path(own_model) if own_model else None

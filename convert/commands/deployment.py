@@ -65,7 +65,7 @@ def export(model: str, board_name: str, name: str, results: Path | None, output:
 @click.option("--target", "target_name", metavar="NAME", help="As pi4_bookworm.")
 @click.option("--one-file", is_flag=True, help="Write MODEL.VARIANT.pyz too, which Python runs; needs no target.")
 @click.option("--wheels", "with_wheels", is_flag=True, help="Include the packages, to install offline.")
-@click.option("--output", type=PATH, help="Write here, not to NAME.TARGET.tar.gz beside the artifact.")
+@click.option("--output", type=PATH, help="Write the .tar.gz (without a target, the .pyz) here, not beside the artifact.")
 def bundle(model: str, name: str, target_name: str | None, one_file: bool, with_wheels: bool, output: Path | None) -> None:
     """Pack what a device needs into one .tar.gz: classify.pyz, the artifact, exact requirements, an installer, checksums.
 
@@ -77,11 +77,14 @@ def bundle(model: str, name: str, target_name: str | None, one_file: bool, with_
     from convert.deployment.target import find_target
     from convert.trained_model import artifact_path
 
-    if target_name is None and (not one_file or with_wheels or output):
+    if target_name is None and (not one_file or with_wheels):
         raise click.UsageError("name the device with --target, or give only --one-file for one file that Python runs")
     artifact = artifact_path(model, name)
     if one_file:
-        click.echo(one_file_line(write_one_file(artifact)))
+        own_output = output if target_name is None else None
+        if own_output is not None:
+            refuse_overwriting({"--output": own_output}, [artifact])
+        click.echo(one_file_line(write_one_file(artifact, own_output)))
     if target_name is None:
         return
     target = find_target(target_name)

@@ -16,11 +16,12 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from common.advice import command
 from common.files import write_bytes
 from common.paths import PROGRAM
 from common.python_process import PYTHON
-from device.errors import EdgeproofError
-from device.formats.model_file import model_format, read_model_bytes
+from device.errors import CardError, EdgeproofError
+from device.formats.model_file import model_format, read_card, read_model_bytes
 
 NAME = "classify.pyz"
 DEVICE = PROGRAM / "device"
@@ -29,10 +30,16 @@ ENDINGS = (".py", ".html", ".css", ".js")  # of what the program consists of: mo
 SHEBANG = b"#!/usr/bin/env python3\n# coding: this-file-is-damaged.copy-it-again\n"
 OLDEST_DATE = (1980, 1, 1, 0, 0, 0)  # that a ZIP can store
 # zipimport checks no sums, and damaged byte code can crash Python: so each part is checked before it is imported
+# It is written so that any older Python can read it too, and say what it needs
 MAIN = '''"""Classify pictures: made by edgeproof. SUMS are the CRC-32 of the parts."""
 
 import sys
 import zlib
+
+if sys.version_info < (3, 9):
+    here = ".".join(map(str, sys.version_info[:2]))
+    sys.stderr.write(sys.argv[0] + ": needs Python 3.9 or newer, this is " + here + "\\n")
+    sys.exit(2)
 
 MODEL = {model!r}
 SUMS = {sums!r}
@@ -43,9 +50,9 @@ try:
             raise ValueError(name)
     from device.classify import start
 except Exception as error:
-    print(sys.argv[0] + ": is damaged (" + str(error) + "): copy it again", file=sys.stderr)
+    sys.stderr.write(sys.argv[0] + ": is damaged (" + str(error) + "): copy it again\\n")
     sys.exit(2)
-sys.exit(start(sys.argv[0] + "/" + MODEL if MODEL else None))
+sys.exit(start(sys.argv[0] + "/" + MODEL if MODEL else ""))
 '''
 # Beside the archive in a bundle, so that `python classify.py MODEL PICTURE...` works
 STARTER = f'''"""Start {NAME}, which lies beside this file."""
@@ -56,7 +63,7 @@ import sys
 
 ARCHIVE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "{NAME}")
 if not os.path.isfile(ARCHIVE):
-    print("classify.py: {NAME} is missing beside it: copy both", file=sys.stderr)
+    sys.stderr.write("classify.py: {NAME} is missing beside it: copy both\\n")
     sys.exit(2)
 sys.argv[0] = ARCHIVE
 runpy.run_path(ARCHIVE, run_name="__main__")
@@ -92,7 +99,7 @@ def _parts() -> dict[str, bytes]:
         package = Path(scratch) / "device"
         shutil.copytree(DEVICE, package, ignore=lambda _, names: [name for name in names if _is_no_part(name)])
         # Byte code beside the source, by its name in the archive, without a check of the source's date
-        command = [
+        words = [
             *PYTHON,
             "-m",
             "compileall",
@@ -105,7 +112,7 @@ def _parts() -> dict[str, bytes]:
             ".",
         ]
         done = subprocess.run(
-            command, cwd=package, env={**os.environ, "PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=False
+            words, cwd=package, env={**os.environ, "PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             raise EdgeproofError(f"{DEVICE}: cannot be compiled: {done.stdout.strip() or done.stderr.strip()}")
@@ -117,9 +124,18 @@ def _is_no_part(name: str) -> bool:
     return name == "__pycache__" or ("." in name and not name.endswith(ENDINGS))
 
 
-def write_one_file(artifact: Path) -> Path:
-    """Write NAME.pyz beside NAME.tflite: the program with the model inside. Return its path."""
-    path = artifact.with_suffix(".pyz")
+def write_one_file(artifact: Path, output: Path | None = None) -> Path:
+    """Write the program with the model inside: NAME.pyz beside NAME.tflite, or `output`. Return its path.
+
+    Raises CardError for a model without a card, which such a file could not run by itself.
+    """
+    if read_card(artifact) is None:
+        part = "card" if model_format(artifact, read_model_bytes(artifact)) == "tflite" else "run"
+        raise CardError(
+            f"{artifact}: has no card, so nothing in one file would say its labels and preprocessing: make one with a card "
+            f"first: `{command('convert', part, artifact)}`"
+        )
+    path = output or artifact.with_suffix(".pyz")
     write_bytes(path, device_archive(artifact))
     return path
 

@@ -85,7 +85,7 @@ def add_card(options: CardOptions, say: Say) -> CardAdded:
     asked = Preprocess() if options.preprocess is None else read_preprocess(options.preprocess)
     given = stated_range(options.input_range, asked, options.preprocess)
     source = open_source(options.path, Opening())
-    say(understood_text(source.understood, with_missing=False))
+    say(understood_text(source.understood, with_missing=False, given=given))
     if not isinstance(source, TfliteSource):
         raise EdgeproofError(
             f"{options.path}: is to be converted: give it to `convert run`; `convert card` is for a .tflite"

@@ -134,18 +134,25 @@ def shape_text(shape: Shape) -> str:
     return "(" + ", ".join("?" if side is None else str(side) for side in shape) + ")"
 
 
-def understood_text(understood: Understood, with_missing: bool = True) -> str:
-    """Return what was understood, for people: a line for the file, and one for each fact with where it was learnt."""
+def understood_text(understood: Understood, with_missing: bool = True, given: Fact[InputRange] | None = None) -> str:
+    """Return what was understood, for people: a line for the file, and one for each fact with where it was learnt.
+
+    `given` is the range that an option states: it counts in place of the file's own.
+    """
     lines = [f"{understood.path}: {understood.description}, answered by {understood.framework}"]
-    lines += [f"  {subject:<10} {text}" for subject, text in _lines(understood)]
+    lines += [f"  {subject:<10} {text}" for subject, text in _lines(understood, given)]
     lines += [f"  {'next':<10} {understood.next_command}"] if with_missing else []
     return "\n".join(lines)
 
 
-def _lines(understood: Understood) -> Iterator[tuple[str, str]]:
+def _lines(understood: Understood, given: Fact[InputRange] | None) -> Iterator[tuple[str, str]]:
     shape, taken, steps, activation = understood.shape, understood.input_range, understood.steps, understood.activation
     yield "input", _said(shape, f"{shape_text(shape.value)} {understood.layout.value}, {understood.dtype.value}")
-    yield "range", _said(taken, taken.value.name) if taken else f"not known: {understood.unclear or '--input-range says it'}"
+    if given is not None:
+        yield "range", f"{given.value.name} (given by {given.learnt_from})"
+    else:
+        unknown = f"not known: {understood.unclear or '--input-range says it'}"
+        yield "range", _said(taken, taken.value.name) if taken else unknown
     if steps is not None:
         yield "steps", _said(steps, ", ".join(step.name for step in steps.value))
     else:

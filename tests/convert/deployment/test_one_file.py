@@ -1,6 +1,7 @@
 """The program as one file, with and without a model inside."""
 
 import json
+import os
 import shutil
 import subprocess
 import zipfile
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from convert.deployment.one_file import NAME, STARTER, device_archive, write_one_file
-from device.errors import ModelError
+from device.errors import CardError, ModelError
 from tests.conftest import ROOT, Finished, run, run_module
+from tests.support.models.model_files import bare_copy
 
 READY = ROOT / "data" / "ready" / "mnist_cnn.int8.tflite"
 PICTURE = next((ROOT / "data" / "ready" / "pictures" / "4").glob("*.jpg"))
@@ -82,6 +84,24 @@ def test_the_command_writes_it_beside_the_artifact_without_a_target(tmp_path: Pa
     assert {path.name for path in tmp_path.iterdir()} == {READY.name, "mnist_cnn.int8.pyz"}
 
 
+def test_the_command_writes_it_where_it_is_told_to(tmp_path: Path) -> None:
+    shutil.copy(READY, tmp_path)
+    words = ("convert", "bundle", tmp_path / READY.name, "--one-file", "--output")
+    done = run_module(*words, "mine.pyz", cwd=tmp_path)
+    assert done.code == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {READY.name, "mine.pyz"}
+    over = run_module(*words, READY.name, cwd=tmp_path)
+    assert over.code == 2
+    assert (tmp_path / READY.name).read_bytes() == READY.read_bytes()
+
+
+def test_a_model_without_a_card_is_refused_with_the_command_that_adds_one(tmp_path: Path) -> None:
+    bare = bare_copy(READY, tmp_path)
+    with pytest.raises(CardError, match=rf"has no card, .*: `edgeproof convert card {bare}`"):
+        write_one_file(bare)
+    assert not bare.with_suffix(".pyz").exists()
+
+
 def test_without_a_target_and_one_file_the_command_says_what_to_name(tmp_path: Path) -> None:
     done = run_module("convert", "bundle", READY, cwd=tmp_path)
     assert done.code == 2
@@ -120,6 +140,31 @@ class TestDamage:
         done = alone("cut.pyz", READY, PICTURE, cwd=tmp_path)
         assert done.code == 1
         assert "this-file-is-damaged.copy-it-again" in done.error_line
+
+
+@pytest.fixture(params=["2.7", "3.6", "3.8"])
+def old_python(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Return the version and the command of a Python that is too old."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    names = [shutil.which(f"python{request.param}"), *map(str, pyenv.glob(f"{request.param}.*/bin/python"))]
+    runs = [name for name in names if name and run(["-c", ""], Path.cwd(), python=name).code == 0]
+    if not runs:  # what pyenv puts on PATH may be a shim of a version that is not chosen
+        pytest.skip(f"this machine has no Python {request.param}")
+    return request.param, runs[0]
+
+
+@pytest.mark.parametrize("copy", ["folder", "archive", "starter"])
+def test_in_a_python_that_is_too_old_each_copy_says_so(
+    archive: Path, tmp_path: Path, old_python: tuple[str, str], copy: str
+) -> None:
+    version, python = old_python
+    shutil.copy(archive, tmp_path)
+    (tmp_path / "classify.py").write_text(STARTER)
+    program = {"folder": ROOT / "device" / "classify.py", "archive": Path(NAME), "starter": Path("classify.py")}[copy]
+    done = run([program, READY, PICTURE], tmp_path, python=python, PYTHONPATH="")
+    assert done.code == 2
+    name = "classify.py" if copy == "folder" else NAME
+    assert done.stderr.splitlines()[-1].endswith(f"{name}: needs Python 3.9 or newer, this is {version}")
 
 
 class TestStarter:

@@ -84,6 +84,12 @@ class TestCard:
         result = classify(found.path, picture, cwd=Path.cwd())
         assert result.stdout.split(": ")[1].startswith("light")
 
+    def test_says_a_range_that_is_given_as_given(self, tmp_path: Path, labels: Path) -> None:
+        said: list[str] = []
+        add_card(CardOptions(brightness_tflite(tmp_path / "bright.tflite", middle=0.5), labels, "0..1"), said.append)
+        assert "  range      0..1 (given by --input-range)" in said[0].splitlines()
+        assert "not known: nothing in it says which values" not in said[0]
+
     def test_has_golden_pictures_of_a_folder_where_one_is_given(self, tmp_path: Path, labels: Path) -> None:
         for name, value in (("dark", 20), ("light", 235)):
             for number in range(6):
