@@ -37,12 +37,11 @@ class Environment(Record):
         return ", ".join(part for part in (self.host, self.cpu, counted(int(self.cores), "core")) if part)
 
     def is_same_machine(self, other: "Environment") -> bool:
-        """Say whether two descriptions are of one machine: by host, CPU and cores; an unknown host may be any.
+        """Say whether two descriptions are of one machine, or of two that are alike: by CPU and cores.
 
-        Clock, load, memory, system and Python change on the same machine.
+        Clock, load, memory, system and Python change on the same machine, and each container has a host name of its own.
         """
-        same_host = self.host is None or other.host is None or self.host == other.host
-        return same_host and (self.cpu, self.cores) == (other.cpu, other.cores)
+        return (self.cpu, self.cores) == (other.cpu, other.cores)
 
 
 KERNEL_FLAGS = frozenset(
