@@ -36,9 +36,7 @@ def listening_socket(host: str, port: int, queue: int) -> socket.socket:
             raise
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise EdgeproofError(
-            f"cannot listen at {host}, port {port}: {why}: {_advice(error)}"
-        ) from error
+        raise EdgeproofError(f"cannot listen at {host}, port {port}: {why}: {_advice(error)}") from error
     return listener
 
 
