@@ -16,6 +16,7 @@ from bench.artifacts.evaluation_pictures import own_test_part
 from bench.artifacts.find import Artifact
 from device.errors import EdgeproofError, PictureError
 from device.pictures.picture_files import HEIC_ENDINGS, PICTURE_ENDINGS
+from device.pictures.steps import ORIENTATION, TURNS, orientation
 from train.data.dataset import Split, stratified_order
 from train.data.folders import labelled_split
 
@@ -90,9 +91,11 @@ class DevicePictures:
 
 
 def _png(picture: Image.Image) -> bytes:
-    """Return a picture as PNG, which needs no more than Pillow, with the tags that say how to turn it."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", exif=picture.getexif())
+    """Return a picture as PNG, which needs no more than Pillow, with the tag that says how to turn it."""
+    buffer, exif = io.BytesIO(), Image.Exif()
+    if (turned := orientation(picture)) in TURNS:
+        exif[ORIENTATION] = turned  # the other tags may be such as cannot be written
+    picture.save(buffer, "PNG", exif=exif)
     return buffer.getvalue()
 
 

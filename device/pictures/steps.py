@@ -37,7 +37,7 @@ def exif_orientation(image: Image.Image) -> Image.Image:
 
     ImageOps.exif_transpose also writes the EXIF data anew, and that fails for a tag of an odd type.
     """
-    turn = TURNS.get(_orientation(image))
+    turn = TURNS.get(orientation(image))
     if turn is None:
         return image
     turned = image.transpose(turn)
@@ -47,7 +47,7 @@ def exif_orientation(image: Image.Image) -> Image.Image:
     return turned
 
 
-def _orientation(image: Image.Image) -> Any:
+def orientation(image: Image.Image) -> Any:
     """Return the orientation in the EXIF data; None where they are absent or cannot be read: then nothing is turned."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of corrupt EXIF data: they do not name the picture

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.remote.picture_shards import DevicePictures
+from bench.remote.picture_shards import DevicePictures, _png
 from device.card import Step
 from device.pictures.picture_files import HEIC_ENDINGS, PICTURE_ENDINGS
+from device.pictures.steps import ORIENTATION
 from device.preprocessing.prepare import read_picture, run_steps
 from tests.support.pictures import picture
 from train.data.dataset import file_split
@@ -62,3 +63,10 @@ def test_what_pillow_reads_is_sent_as_it_is_under_its_own_ending(tmp_path: Path,
 
 def test_no_ending_that_needs_more_than_pillow_is_among_them() -> None:
     assert not set(HEIC_ENDINGS) & set(PICTURE_ENDINGS)
+
+
+def test_only_the_orientation_of_a_heic_is_sent_because_other_tags_may_be_unwritable() -> None:
+    image = Image.fromarray(np.arange(6, dtype=np.uint8).reshape(2, 3))
+    image.getexif().update({ORIENTATION: 6, 0x0128: "inch"})  # the unit of the resolution should be a number
+    with Image.open(io.BytesIO(_png(image))) as png:
+        assert dict(png.getexif()) == {ORIENTATION: 6}
