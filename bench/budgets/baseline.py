@@ -10,7 +10,7 @@ from bench.budgets.check import check_rows
 from bench.budgets.rules import Budgets
 from bench.machine.environment import Environment
 from bench.results.integrity import load_sound_results
-from bench.results.row import ResultRow
+from bench.results.row import FileKey, ResultRow
 from bench.results.store import Results
 from common.advice import command
 from common.counts import counted
@@ -22,7 +22,6 @@ from device.errors import CheckFailed, EdgeproofError
 SCHEMA = 1
 INDEX = "baseline.json"
 RESULTS = "bench.json"
-Key = tuple[str, str | None, str, str]  # model, name, variant, format
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Baseline:
         return [row for row in self.results.rows if row.artifact.path == relative_path(found)]
 
 
-def key_of(found: Artifact) -> Key:
+def key_of(found: Artifact) -> FileKey:
     """Return the key that is equal for an artifact and its counterpart in another build."""
     return found.card.model, found.name, found.card.variant, found.format
 

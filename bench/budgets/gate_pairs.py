@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.artifacts.find import Artifact
-from bench.budgets.baseline import Baseline, Key, artifact_text, key_of
+from bench.budgets.baseline import Baseline, artifact_text, key_of
 from bench.budgets.device_match import names_of, refuse_unknown_devices
 from bench.budgets.figures import no_time
 from bench.budgets.kinds import Comparison, keys_against
@@ -13,7 +13,7 @@ from bench.budgets.limit import Limit
 from bench.budgets.rules import Budgets, refuse_unmatched
 from bench.machine.environment import Environment
 from bench.measure.fresh_processes import Side
-from bench.results.row import HOST, ResultRow
+from bench.results.row import HOST, FileKey, ResultRow
 from common.files import sha256_of
 from device.errors import EdgeproofError
 
@@ -66,9 +66,9 @@ def pairs_of(
     return [pair for pair in pairs if pair.limits or pair.absolute]
 
 
-def _by_key(candidates: Sequence[Artifact]) -> dict[Key, Artifact]:
+def _by_key(candidates: Sequence[Artifact]) -> dict[FileKey, Artifact]:
     """Return the candidates by what they are. Raises EdgeproofError for two files that are the same artifact."""
-    now: dict[Key, Artifact] = {}
+    now: dict[FileKey, Artifact] = {}
     for found in candidates:
         other = now.setdefault(key_of(found), found)
         if other is not found and other.path != found.path:
@@ -76,7 +76,7 @@ def _by_key(candidates: Sequence[Artifact]) -> dict[Key, Artifact]:
     return now
 
 
-def _refuse_new(now: Mapping[Key, Artifact], before: Mapping[Key, Artifact], folder: Path) -> None:
+def _refuse_new(now: Mapping[FileKey, Artifact], before: Mapping[FileKey, Artifact], folder: Path) -> None:
     """Raise EdgeproofError for a candidate that the baseline does not hold."""
     for key, found in now.items():
         if key not in before:
@@ -85,7 +85,7 @@ def _refuse_new(now: Mapping[Key, Artifact], before: Mapping[Key, Artifact], fol
             )
 
 
-def _refuse_missing(now: Mapping[Key, Artifact], before: Mapping[Key, Artifact], folder: Path) -> None:
+def _refuse_missing(now: Mapping[FileKey, Artifact], before: Mapping[FileKey, Artifact], folder: Path) -> None:
     """Raise EdgeproofError for an artifact of the baseline that no candidate takes the place of."""
     for key in before.keys() - now.keys():
         raise EdgeproofError(

@@ -50,11 +50,11 @@ def measure_and_check(path: Path, budgets: Budgets, max_time_s: float, say: Say,
     """
     refuse_only_baseline(budgets)
     before = results_so_far(path)
-    before.refuse_another_machine(environment.describe())
     measured_on = {*(row.subject.device for row in before.rows), *(skip.subject.device for skip in before.skipped)}
     refuse_unknown_devices(budgets.limited("results"), measured_on)
     end_s = time.monotonic() + max_time_s
     artifacts = artifacts_to_measure(path)
+    before.refuse_another_machine(environment.describe(), again={key_of(found) for found in artifacts})
     installed, absent = sort_out((), {found.format for found in artifacts}, THREADS)
     chosen = [found for found in artifacts if _runtimes(found, installed, budgets)]
     if not chosen:

@@ -124,6 +124,7 @@ def _on_devices(options: RunOptions, devices: str) -> int:
 
 
 def _on_this_machine(options: RunOptions) -> int:
+    from bench.budgets.baseline import key_of
     from bench.machine import environment
     from bench.measure.row import Extras
     from bench.measure.run import run as measure
@@ -135,12 +136,11 @@ def _on_this_machine(options: RunOptions) -> int:
 
     results, output = results_so_far(options.results_path), options.results_path
     current = environment.describe()
-    results.refuse_another_machine(current)  # before minutes of measuring: any row may crash, and the old one remains
+    artifacts = _artifacts(options)
+    results.refuse_another_machine(current, again={key_of(found) for found in artifacts})  # before minutes of measuring
     logs = output.with_name("loadgen") if options.loadgen else None
     extras = Extras(options.profile, options.sustain, options.max_memory_mb and options.max_memory_mb * 1_000_000, logs)
-    outcome = measure(
-        _artifacts(options), options.runtimes, _mode(options), options.threads, click.echo, options.data, extras=extras
-    )
+    outcome = measure(artifacts, options.runtimes, _mode(options), options.threads, click.echo, options.data, extras=extras)
     if outcome.interrupted and not outcome.measured:  # there is nothing to keep
         raise KeyboardInterrupt
     removed = results.merge(outcome.measured, outcome.skipped, current, outcome.evaluation_sets)

@@ -15,6 +15,7 @@ from device.safe_text import printable
 HOST = "host"  # the name of this machine among devices
 IMPRECISE = "imprecise"  # the flag of a latency whose interval is too wide
 ANY = "*"  # model and variant of a skipped row that means all of them
+FileKey = tuple[str, str | None, str, str]  # model, name, variant, format
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Combination(Record):
     def model_name(self) -> str:
         """Return MODEL or MODEL@NAME."""
         return f"{self.model}@{self.name}" if self.name else self.model
+
+    @property
+    def file_key(self) -> FileKey:
+        """Return what says which file it is, in any build."""
+        return self.model, self.name, self.variant, self.format
 
     @property
     def combination(self) -> "Combination":

@@ -16,7 +16,7 @@ from bench.results import document
 from bench.results.emulated import why_no_latency
 from bench.results.evaluation_set import EvaluationSet, merge as merge_evaluation_sets
 from bench.results.measurement import NS_PER_MS, Measurement
-from bench.results.row import ANY, HOST, ResultRow, Skipped, Subject
+from bench.results.row import ANY, HOST, FileKey, ResultRow, Skipped, Subject
 from bench.results.samples import Samples
 from common.counts import counted
 from common.files import json_bytes, reading_together, replacing_together
@@ -54,11 +54,10 @@ class Results:
     ) -> list[str]:
         """Merge a new run's rows; each replaces the row with its key. `environment` None: the device was never reached.
 
-        Rows of files that are no longer beside the results are removed; returns a line for each that says so.
-        Raises EdgeproofError, and changes nothing, where rows of another machine would remain.
+        Rows of files that are no longer beside the results are removed, and those that another machine measured under this
+        device: `refuse_another_machine` has let through only those that were to be measured again. Returns a line for each.
         """
         new_rows, new_skipped = list(measured), list(skipped)
-        self.refuse_another_machine(environment, device, {measurement.subject.key for measurement in new_rows})
         run = secrets.token_hex(8)  # rows of one run were measured interleaved, so that their ratios are meaningful
         keys = {measurement.subject.key for measurement in new_rows}
         self.new_keys |= keys
@@ -66,7 +65,8 @@ class Results:
         seen = {subject.combination for subject in (*(m.subject for m in new_rows), *(s.subject for s in new_skipped))}
         replaced = [row for row in self.rows if row.subject.key in keys]
         gone = [row for row in self.rows if row.subject.key not in keys and self._artifact_is_gone(row)]
-        for row in (*replaced, *gone):
+        strange = [row for row in self._of_another_machine(environment, device) if row not in (*replaced, *gone)]
+        for row in (*replaced, *gone, *strange):
             self._drop(row)
         self.skipped = [skip for skip in self.skipped if skip.subject.combination not in seen] + new_skipped
         for measurement in new_rows:
@@ -82,29 +82,39 @@ class Results:
         if environment is not None:
             self.environments[device] = environment
         merge_evaluation_sets(self.arrays, evaluation_sets, self.rows)
-        return [printable(f"removed {row.key} from {self.path}: its file {row.artifact.path} is gone") for row in gone]
+        why = [(row, f"its file {row.artifact.path} is gone") for row in gone]
+        why += [(row, "another machine measured it, and this one could not") for row in strange]
+        return [printable(f"removed {row.key} from {self.path}: {reason}") for row, reason in why]
 
     def refuse_another_machine(
-        self, environment: Environment | None, device: str = HOST, replaced: Collection[str] = frozenset()
+        self, environment: Environment | None, device: str = HOST, again: Collection[FileKey] = frozenset()
     ) -> None:
-        """Raise EdgeproofError where rows of `device` that are not `replaced` were measured on another machine than this.
+        """Raise EdgeproofError where rows of `device` were measured on another machine than this.
 
-        There is one environment a device, so these rows would count as measured on this one. Rows whose times are never
-        judged, as those of an emulated device, do not depend on the machine.
+        There is one environment a device, so these rows would count as measured on this one. Rows of files that are measured
+        `again` may stand there.
         """
-        before = self.environments.get(device)
-        if before is None or environment is None or before.is_same_machine(environment) or why_no_latency(device, ""):
-            return
-        rows = [row for row in self.rows if row.subject.device == device and row.subject.key not in replaced]
-        left = [row for row in rows if not self._artifact_is_gone(row)]
-        if left:
+        rows = self._of_another_machine(environment, device)
+        left = [row for row in rows if not self._artifact_is_gone(row) and row.subject.file_key not in again]
+        if left and environment is not None:
             where = self.path or "the results"
             raise EdgeproofError(
                 printable(
-                    f"{where}: holds {counted(len(left), 'row')} of {device} from another machine ({before.machine}); this "
-                    f"one is {environment.machine}: name another --output, or remove {where}"
+                    f"{where}: holds {counted(len(left), 'row')} of {device} from another machine "
+                    f"({self.environments[device].machine}); this one is {environment.machine}: name another --output, or "
+                    f"remove {where}"
                 )
             )
+
+    def _of_another_machine(self, environment: Environment | None, device: str) -> list[ResultRow]:
+        """Return the rows of a device that another machine measured.
+
+        Rows whose times are never judged, as those of an emulated device, do not depend on the machine.
+        """
+        before = self.environments.get(device)
+        if before is None or environment is None or before.is_same_machine(environment) or why_no_latency(device, ""):
+            return []
+        return [row for row in self.rows if row.subject.device == device]
 
     def _artifact_is_gone(self, row: ResultRow) -> bool:
         """Say whether the file of a row of this machine was in the results' own folder, and is certainly no longer there.

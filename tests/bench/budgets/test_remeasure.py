@@ -148,7 +148,10 @@ class TestUndecided:
             assert self.rows(found, budgets, artifact) == []
 
 
-def test_results_of_another_machine_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
+def test_results_of_another_machine_are_refused_before_anything_is_measured(
+    artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.budgets.remeasure.artifacts_to_measure", lambda _: [artifact])
     results().save(tmp_path / "bench.json")
     with pytest.raises(EdgeproofError, match="holds 1 row of host from another machine"):
         measure_and_check(tmp_path / "bench.json", rules(tmp_path, RATIO), 1, print)

@@ -19,14 +19,21 @@ ANOTHER = [{"cpu": "another cpu"}, {"cores": 4}]
 
 class TestMachines:
     @pytest.mark.parametrize("changes", ANOTHER, ids=lambda changes: str(*changes))
-    def test_rows_of_another_machine_are_never_relabelled(self, changes: dict[str, Any]) -> None:
-        results = make_results([make_row("float32")])
-        before, rows = dict(results.environments), list(results.rows)
+    def test_rows_of_another_machine_are_refused_unless_their_files_are_measured_again(
+        self, changes: dict[str, Any]
+    ) -> None:
+        results, here = make_results([make_row("float32")]), replace(ENVIRONMENT, **changes)
         with pytest.raises(EdgeproofError, match="holds 1 row of host from another machine") as error:
-            results.merge([make_row("int8")], [], replace(ENVIRONMENT, **changes))
-        assert (results.environments, results.rows, results.new_keys) == (before, rows, {rows[0].key})
+            results.refuse_another_machine(here, again={make_row("int8").subject.file_key})
         assert "(board, a cpu, 2 cores); this one is" in str(error.value)
         assert str(error.value).endswith("name another --output, or remove the results")
+        results.refuse_another_machine(here, again={results.rows[0].subject.file_key})
+
+    def test_a_row_that_this_machine_could_not_measure_again_is_removed_and_said(self) -> None:
+        results = make_results([make_row("float32")])
+        removed = results.merge([make_row("int8")], [], replace(ENVIRONMENT, cores=4))
+        assert [row.subject.variant for row in results.rows] == ["int8"]
+        assert [line.partition(": ")[2] for line in removed] == ["another machine measured it, and this one could not"]
 
     @pytest.mark.parametrize("changes", ANOTHER, ids=lambda changes: str(*changes))
     def test_a_run_that_replaces_every_row_brings_its_own_machine(self, changes: dict[str, Any]) -> None:
