@@ -83,7 +83,7 @@ def _of_fractions(image: Image.Image) -> Image.Image:
     """Convert mode "F", which may have any range. Raises PictureError where it is not clearly 0..255."""
     values = np.nan_to_num(np.asarray(image, dtype=np.float64))  # it may hold NaN
     low, high = values.min(initial=0.0), values.max(initial=0.0)
-    if low < 0 or not 1 < high <= 255:
+    if low < 0 or 0 < high <= 1 or high > 255:
         raise PictureError(f"has fractions of {low:.3g} to {high:.3g}, expected 0 to 255: save it with 8 or 16 bits")
     return Image.fromarray(values.astype(np.uint8))
 
