@@ -9,6 +9,9 @@ from typing import Any, Union
 
 from device.errors import EdgeproofError
 
+# Python says it in other words in each version
+NOT_A_NAME = "cannot be read: its name has a character that no file's name can have"
+
 
 def read_bytes(path: Path) -> bytes:
     """Read a whole file. Raises EdgeproofError for a missing file, and for what is none: a FIFO would block for ever."""
@@ -22,7 +25,7 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise EdgeproofError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:  # a NUL in the name
-        raise EdgeproofError(f"{str(path)!r}: cannot be read: {error}") from error
+        raise EdgeproofError(f"{str(path)!r}: {NOT_A_NAME}") from error
 
 
 def _member(archive: Path, path: Path) -> bytes:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from device.card import Card, Step
 from device.errors import CardError, PictureError
+from device.files import NOT_A_NAME
 from device.pictures.picture_files import HEIC_ENDINGS
 from device.pictures.steps import NEED_GRAY, STEPS
 
@@ -70,8 +71,10 @@ def _why_no_file(path: Path) -> str:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return "no such file"
-    except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered, a NUL
-        return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        return f"cannot be read: {error.strerror}"
+    except ValueError:  # a NUL in the name
+        return NOT_A_NAME
     if stat.S_ISDIR(mode):
         readable = os.access(path, os.R_OK | os.X_OK)
         return "is a folder without pictures" if readable else "is a folder that may not be read: change its permissions"

@@ -13,6 +13,11 @@ from tests.conftest import classify
 from tests.support.archives import MEMBER, UNREADABLE
 
 
+def test_a_name_that_no_file_can_have_is_an_error_in_the_same_words_in_every_python(tmp_path: Path) -> None:
+    with pytest.raises(EdgeproofError, match=r"a\\x00b': cannot be read: its name has a character that no file's name can"):
+        read_bytes(tmp_path / "a\0b")
+
+
 @pytest.fixture(params=UNREADABLE)
 def unreadable(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Return an archive whose member cannot be read."""

@@ -121,7 +121,8 @@ class TestPictureFiles:
             preprocess.read_picture(tmp_path / "pipe")
 
     @pytest.mark.parametrize(
-        ("name", "found"), [("x" * 300, "cannot be read: File name too long"), ("a\0b", "cannot be read: embedded null")]
+        ("name", "found"),
+        [("x" * 300, "cannot be read: File name too long"), ("a\0b", "cannot be read: its name has a character that no")],
     )
     def test_a_name_that_no_file_can_have_is_the_pictures_error(self, tmp_path: Path, name: str, found: str) -> None:
         with pytest.raises(PictureError, match=f"^{found}"):
