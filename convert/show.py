@@ -19,8 +19,9 @@ HASH_SHOWN = 12  # digits: enough to see that two files differ; --json prints al
 
 def how_to_get_a_card(path: Path) -> str:
     """Say how a file without a card gets one: a `.tflite` is converted already, so it is used as it is."""
-    inspect = f"`{command('convert', 'inspect', path)}` says what it is and what `convert run` needs to convert it"
-    return f"`{command('convert', 'card', path)}` adds one and changes nothing else" if path.suffix == ".tflite" else inspect
+    if path.suffix.lower() == ".tflite":
+        return f"`{command('convert', 'card', path)}` adds one and changes nothing else"
+    return f"`{command('convert', 'inspect', path)}` says what it is and what `convert run` needs to convert it"
 
 
 def card_text(path: Path, file_format: str, card: Card) -> str:

@@ -48,7 +48,7 @@ def find_artifacts(files: Sequence[Path], options: CardlessRunOptions | None = N
 
 def built_files() -> list[Path]:
     """Return the paths of the artifacts in build/."""
-    return sorted(path for path in BUILD.glob("*/*") if path.suffix[1:] in FORMATS and not path.name.startswith("."))
+    return sorted(path for path in BUILD.glob("*/*") if path.suffix[1:].lower() in FORMATS and not path.name.startswith("."))
 
 
 def deployable_artifacts(files: Sequence[Path]) -> list[Artifact]:
@@ -77,7 +77,7 @@ def _import_first(path: Path) -> str:
 
 
 def _open(path: Path, options: CardlessRunOptions) -> Artifact:
-    file_format = path.suffix[1:]
+    file_format = path.suffix[1:].lower()
     if path.is_dir():
         raise ModelError(f"{path}: is a folder: expected a .tflite, .onnx or .keras file{_import_first(path)}")
     if not path.is_file():

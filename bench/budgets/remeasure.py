@@ -21,9 +21,10 @@ from bench.machine import environment
 from bench.measure.fresh_processes import FreshProcesses, Process, Side
 from bench.measure.row import MODES, subject_for
 from bench.measure.run import run, sort_out
+from bench.results.integrity import results_so_far
 from bench.results.measurement import NS_PER_MS
 from bench.results.row import ANY, HOST, ResultRow, Subject
-from bench.results.store import Results, results_so_far
+from bench.results.store import Results
 from bench.runtimes import find_runtime
 from bench.stats.sequential_test import error_of_look
 from common.counts import counted

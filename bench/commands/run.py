@@ -100,7 +100,7 @@ def _on_devices(options: RunOptions, devices: str) -> int:
     from bench.artifacts.find import find_artifacts
     from bench.remote.command import measure_devices
     from bench.report.write import write_report
-    from bench.results.store import results_so_far
+    from bench.results.integrity import results_so_far
     from bench.search.shown.section import search_sections
 
     results, output = results_so_far(options.results_path), options.results_path
@@ -131,7 +131,7 @@ def _on_this_machine(options: RunOptions) -> int:
     from bench.measure.unmeasured import unmeasured
     from bench.report.write import write_report
     from bench.results import history
-    from bench.results.store import results_so_far
+    from bench.results.integrity import results_so_far
     from bench.search.shown.section import search_sections
 
     results, output = results_so_far(options.results_path), options.results_path

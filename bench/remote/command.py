@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bench.artifacts.find import Artifact
 from bench.machine import environment
 from bench.measure.row import Mode
-from bench.remote.device_config import find_device, find_devices
+from bench.remote.device_config import Device, find_device, find_devices
 from bench.remote.picture_shards import DevicePictureStore
 from bench.remote.request import Request
 from bench.remote.side_by_side import run
@@ -36,9 +36,7 @@ def measure_devices(
 
     Raises EdgeproofError for an unknown device or a device file that cannot be used, before any device is contacted.
     """
-    if HOST in find_devices(names):
-        raise EdgeproofError(f"--device {names}: {HOST} is measured without --device; measure it by itself")
-    devices = [find_device(name) for name in find_devices(names)]
+    devices = _named_devices(names)
     request = Request(
         artifacts=artifacts,
         runtimes=runtimes,
@@ -61,6 +59,14 @@ def measure_devices(
             click.echo(line)
         failures += outcome.failures
     return failures
+
+
+def _named_devices(names: str) -> list[Device]:
+    """Read the device files of "NAME,...". Raises EdgeproofError as `measure_devices`."""
+    found = find_devices(names)
+    if HOST in found:
+        raise EdgeproofError(f"--device {names}: {HOST} is measured without --device; measure it by itself")
+    return [find_device(name) for name in found]
 
 
 def reference_answers(results: Results, found: Artifact, sha256: str) -> npt.NDArray[np.uint16] | None:

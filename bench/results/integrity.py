@@ -14,11 +14,13 @@ from bench.results.measurement import REFERENCES, latency_of, path_of
 from bench.results.row import Accuracy, Estimate, PathSpans, ResultRow
 from bench.results.samples import Samples
 from bench.results.store import Results, load_results
+from common.files import reading_together
 from device.errors import EdgeproofError
 from device.scoring import wilson_interval
 
 DAMAGE = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 ROUNDING = 1e-6  # of a figure: another machine's floating point
+REMEASURE = "remove bench.json and its .npz, and measure again"  # a run is not merged into rows that are not sound
 Figure = float | None
 
 
@@ -40,17 +42,21 @@ def load_verified_results(path: Path) -> Results:
     """Read results to show them, and compare every row with its samples. Raises as `load_sound_results`."""
     results = load_results(path)
     for defect in all_defects(results.arrays):
-        raise EdgeproofError(f"{path.with_suffix('.npz')}: damaged: {defect}: restore the file, or measure again")
+        raise EdgeproofError(f"{path.with_suffix('.npz')}: damaged: {defect}: restore the file, or {REMEASURE}")
     for number, row in enumerate(results.rows):
         where = f"{path}: measurements[{number}] ({row.key})"
         try:
             _check(row, results, where)
         except DAMAGE as error:
             text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            raise EdgeproofError(
-                f"{where}: damaged ({text}): keep bench.json with its own .npz, or measure again"
-            ) from error
+            raise EdgeproofError(f"{where}: damaged ({text}): keep bench.json with its own .npz, or {REMEASURE}") from error
     return results
+
+
+def results_so_far(path: Path) -> Results:
+    """Read the results that a new run is merged into: none where there is no file yet. Raises as `load_verified_results`."""
+    with reading_together(path.parent):
+        return load_verified_results(path) if path.exists() else Results()
 
 
 def _samples(results: Results, row: ResultRow) -> Samples:
@@ -63,7 +69,7 @@ def _check(row: ResultRow, results: Results, where: str) -> None:
     if row.samples.sha256 is not None:
         _same(where, "samples.sha256", row.samples.sha256, samples.sha256)
     if not samples.queries:
-        raise EdgeproofError(f"{where}: has no latency samples: measure again")
+        raise EdgeproofError(f"{where}: has no latency samples: {REMEASURE}")
     if row.samples.count is not None:
         _same(where, "samples.count", row.samples.count, samples.queries)
     _check_latency(where, row, samples)
@@ -99,7 +105,7 @@ def _check_startup(where: str, row: ResultRow) -> None:
 
 def _check_path(where: str, found: PathSpans, expected: PathSpans | None) -> None:
     if expected is None:
-        raise EdgeproofError(f"{where}: path has times, and its samples have none: edited; measure again")
+        raise EdgeproofError(f"{where}: path has times, and its samples have none: edited; {REMEASURE}")
     for name in ("decode_ms", "prepare_ms", "invoke_ms", "postprocess_ms", "end_to_end_ms"):
         _close(where, f"path.{name}", getattr(found, name), getattr(expected, name))
     if abs(found.unaccounted_ms - expected.unaccounted_ms) > ROUNDING * expected.end_to_end_ms:  # a difference: near 0
@@ -119,7 +125,7 @@ def _check_answers(where: str, row: ResultRow, accuracy: Accuracy, samples: Samp
     answers = samples.predictions
     if truth is not None:
         if len(answers) > len(truth):
-            raise EdgeproofError(f"{where}: {len(answers)} answers, but labels of {len(truth)} pictures: measure again")
+            raise EdgeproofError(f"{where}: {len(answers)} answers, but labels of {len(truth)} pictures: {REMEASURE}")
         right = int((answers == truth[: len(answers)]).sum())
         unread = int((truth[: len(answers)] < 0).sum())  # pictures without a label here, which another device may read
         if not right <= accuracy.correct <= right + unread:
@@ -144,7 +150,7 @@ def _agreements(row: ResultRow, answers: np.ndarray, results: Results) -> Iterat
 def _same(where: str, name: str, found: object, expected: object) -> None:
     if found != expected:
         raise EdgeproofError(
-            f"{where}: {name} is {found!r}, its samples give {expected!r}: edited, or the .npz of another run; measure again"
+            f"{where}: {name} is {found!r}, its samples give {expected!r}: edited, or the .npz of another run; {REMEASURE}"
         )
 
 

@@ -73,18 +73,22 @@ class Results:
             self.rows.append(replace(_with_counts(measurement.row, replaced), run=run))
             self.arrays |= measurement.samples.to_arrays(measurement.subject.key)
         self.rows.sort(key=lambda row: _order(row.subject))
-        measured_in = {(row.subject.runtime, row.subject.device) for row in self.rows}
-        self.skipped = [
-            skip
-            for skip in self.skipped
-            if skip.subject.model != ANY or (skip.subject.runtime, skip.subject.device) not in measured_in
-        ]
+        self._forget_skipped_runtimes_with_rows()
         if environment is not None:
             self.environments[device] = environment
         merge_evaluation_sets(self.arrays, evaluation_sets, self.rows)
         why = [(row, f"its file {row.artifact.path} is gone") for row in gone]
         why += [(row, "another machine measured it, and this one could not") for row in strange]
         return [printable(f"removed {row.key} from {self.path}: {reason}") for row, reason in why]
+
+    def _forget_skipped_runtimes_with_rows(self) -> None:
+        """Remove "this runtime was skipped for all models" where it has rows by now."""
+        measured_in = {(row.subject.runtime, row.subject.device) for row in self.rows}
+        self.skipped = [
+            skip
+            for skip in self.skipped
+            if skip.subject.model != ANY or (skip.subject.runtime, skip.subject.device) not in measured_in
+        ]
 
     def refuse_another_machine(
         self, environment: Environment | None, device: str = HOST, again: Collection[FileKey] = frozenset()
@@ -200,12 +204,6 @@ def _with_counts(new: ResultRow, old: Iterable[ResultRow]) -> ResultRow:
         if same and row.artifact.sha256 == new.artifact.sha256 and row.instructions is not None:
             return replace(new, instructions=row.instructions)
     return new
-
-
-def results_so_far(path: Path) -> Results:
-    """Read the results that a new run is merged into: none where there is no file yet. Raises as `load_results`."""
-    with reading_together(path.parent):
-        return _load_results(path) if path.exists() else Results()
 
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -8,6 +8,5 @@ def other_variants(path: Path) -> list[Path]:
     parts = path.name.rsplit(".", 2)
     if len(parts) < 3:
         return []
-    files = sorted(path.parent.iterdir())
-    others = [file for file in files if file.suffix in (".tflite", ".onnx") and file.name.rsplit(".", 2)[0] == parts[0]]
-    return [other for other in others if other.name != path.name]
+    models = [file for file in sorted(path.parent.iterdir()) if file.suffix.lower() in (".tflite", ".onnx")]
+    return [file for file in models if file.name.rsplit(".", 2)[0] == parts[0] and file.name != path.name]

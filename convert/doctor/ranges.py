@@ -53,7 +53,7 @@ def largest_change(first: Mapping[str, float], second: Mapping[str, float]) -> C
 
 def read_ranges(path: Path) -> Ranges:
     """Read the ranges of a `.tflite` or `.onnx` file."""
-    return _onnx_ranges(path) if path.suffix == ".onnx" else _tflite_ranges(path)
+    return _onnx_ranges(path) if path.suffix.lower() == ".onnx" else _tflite_ranges(path)
 
 
 def _tflite_ranges(path: Path) -> Ranges:

@@ -23,7 +23,7 @@ def embed(path: Path, document: Mapping[str, Any]) -> Card:
     own, _ = split_card(path, data)  # for a .tflite, without the files that standard metadata keeps behind it
     complete = {**document, "model_sha256": hashlib.sha256(own).hexdigest()}
     text = json.dumps(complete, allow_nan=False, ensure_ascii=False)
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         path.write_bytes(data + _metadata_property(CARD_KEY, text))
     else:
         with zipfile.ZipFile(path, mode="a") as archive:

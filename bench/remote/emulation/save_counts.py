@@ -6,9 +6,10 @@ from pathlib import Path
 from bench.remote.emulation.count import Counted
 from bench.remote.emulation.device import find_emulated
 from bench.remote.emulation.environment import describe
+from bench.results.integrity import results_so_far
 from bench.results.measurement import Measurement
 from bench.results.row import ResultRow, Subject
-from bench.results.store import Results, results_so_far
+from bench.results.store import Results
 
 
 def save_counts(counted: Counted, path: Path) -> list[str]:

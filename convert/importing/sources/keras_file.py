@@ -80,7 +80,7 @@ def recognises(path: Path) -> bool:
     with path.open("rb") as file:
         if file.read(len(HDF5)) == HDF5:
             return True
-    return path.suffix in (".keras", ".h5", ".hdf5") or _is_keras_zip(path)
+    return path.suffix.lower() in (".keras", ".h5", ".hdf5") or _is_keras_zip(path)
 
 
 def _is_keras_zip(path: Path) -> bool:
@@ -101,6 +101,8 @@ def open_source(path: Path, opening: Opening) -> KerasSource:
     if version and keras2.configuration(path) is None:
         raise EdgeproofError(weights)
     of_keras2 = bool(version) and str(version).startswith("2.")
+    if version and not of_keras2 and path.suffix not in (".h5", ".hdf5"):  # Keras 3 goes by the name, in small letters
+        raise EdgeproofError(f"{path}: is a .h5 file by another name: rename it to {path.stem}.h5")
     loaded, network = _load_keras2(path, opening.unsafe) if of_keras2 else _load(path, opening.unsafe)
     if not getattr(loaded, "inputs", None):
         raise EdgeproofError(
@@ -129,7 +131,7 @@ def _check_container(path: Path) -> None:
     with path.open("rb") as file:
         start = file.read(len(HDF5))
     if start != HDF5:
-        kind = "a .keras is a ZIP archive" if path.suffix == ".keras" else "a .h5 is a HDF5 file"
+        kind = "a .keras is a ZIP archive" if path.suffix.lower() == ".keras" else "a .h5 is a HDF5 file"
         found = f"it begins with {start!r}" if start else "it is empty"
         raise EdgeproofError(f"{path}: is no Keras model, or is cut off ({kind}, {found}): copy it again")
 

@@ -118,7 +118,7 @@ def _bears_batches(network: OnnxNetwork, shape: tuple[int, int, int]) -> bool:
 
 def recognises(path: Path) -> bool:
     """Say whether a path calls itself .onnx: a protobuf message has no mark of its own."""
-    return path.is_file() and path.suffix == ".onnx"
+    return path.is_file() and path.suffix.lower() == ".onnx"
 
 
 def open_source(path: Path, opening: Opening) -> OnnxSource:

@@ -47,7 +47,7 @@ def recognises(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return path.suffix == ".tflite" or file.read(8)[4:] == IDENTIFIER
+        return path.suffix.lower() == ".tflite" or file.read(8)[4:] == IDENTIFIER
 
 
 def open_source(path: Path, _: Opening) -> TfliteSource:

@@ -2,18 +2,19 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.results.integrity import load_sound_results, load_verified_results
+from bench.results.integrity import load_sound_results, load_verified_results, results_so_far
 from bench.results.store import load_results, npz_bytes
 from common.paths import PROGRAM
 from device.errors import EdgeproofError
 from device.scoring import wilson_interval
-from tests.support.results_builder import usual
+from tests.support.results_builder import make_results, make_row, usual
 
 Change = Callable[[Any], Any]
 KEY = "m/float32.tflite/litert/host/cpu/1"
@@ -106,3 +107,24 @@ def test_results_without_a_hash_are_shown_and_not_judged(tmp_path: Path) -> None
     assert len(load_verified_results(path).rows) == 2
     with pytest.raises(EdgeproofError, match=r"samples\.sha256 is None"):
         load_sound_results(path)
+
+
+@pytest.mark.parametrize(("agreeing", "sound"), [(1_990, True), (2_000, False)])
+def test_an_agreement_with_keras_that_the_answers_do_not_give_is_named(tmp_path: Path, agreeing: int, sound: bool) -> None:
+    row = make_row("float32", wrong=range(10))
+    row = replace(row, answers=replace(row.answers, agree_with_reference=agreeing, reference_total=2_000))
+    path = tmp_path / "bench.json"
+    make_results([make_row("float32", "keras"), row]).save(path)
+    if sound:
+        assert len(load_verified_results(path).rows) == 2
+    else:
+        assert "accuracy.agreement_with_reference is 1.0, its samples give 0.995" in refused(path)
+
+
+def test_a_run_is_not_merged_into_rows_that_were_edited(tmp_path: Path) -> None:
+    assert results_so_far(tmp_path / "bench.json").rows == []
+    path = written(tmp_path)
+    assert len(results_so_far(path).rows) == 2
+    path.write_text(path.read_text().replace('"correct": 1990', '"correct": 1991'))
+    with pytest.raises(EdgeproofError, match=r"accuracy\.top1 is 0\.995.* remove bench\.json and its \.npz"):
+        results_so_far(path)

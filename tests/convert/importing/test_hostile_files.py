@@ -108,6 +108,10 @@ def keras_by_another_name(folder: Path) -> Path:
     return save(sequential(), folder).rename(folder / "paint.h5")
 
 
+def h5_in_capitals(folder: Path) -> Path:
+    return save(sequential(), folder, "h5").rename(folder / "paint.H5")
+
+
 DEFECTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "half a .keras": (lambda folder: halved(save(sequential(), folder)), "is no Keras model, or is cut off"),
     "half a .h5": (lambda folder: halved(save(sequential(), folder, "h5")), "cannot load it"),
@@ -125,6 +129,7 @@ DEFECTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "4 GB of graph": (huge_graph, "has 4.0 GB, expected at most 2 GB"),
     "an empty file": (empty, "is empty"),
     "a pipe": (pipe, "is no regular file"),
+    "a .h5 in capital letters": (h5_in_capitals, r"rename it to paint\.h5"),
     "a .keras by another name": (keras_by_another_name, r"rename it to paint\.keras"),
     "weights of PyTorch": (lambda folder: sparse(folder, "paint.pth"), r"torch\.onnx\.export"),
 }

@@ -61,6 +61,11 @@ def coloured(count: int = 6) -> Any:
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
+def test_a_name_in_capital_letters_is_of_an_onnx_file_too(tmp_path: Path) -> None:
+    source = open_source(save_onnx(TORCH, tmp_path).rename(tmp_path / "COLOURS.ONNX"), Opening())
+    assert isinstance(source, OnnxSource)
+
+
 @pytest.mark.parametrize("export", EXPORTS.values(), ids=EXPORTS)
 class TestExports:
     def test_the_wrapped_model_answers_as_the_file_does(self, tmp_path: Path, export: Export) -> None:
