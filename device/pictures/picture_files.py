@@ -171,3 +171,11 @@ def parts_of(folder: Path) -> dict[str, Path]:
             raise EdgeproofError(f"{folder}: {found[part].name} and {path.name} would both be the part {part}: keep one")
         found[part] = path
     return found
+
+
+def refuse_ambiguous(folder: Path, names: Sequence[str], labels: Sequence[str]) -> None:
+    """Raise EdgeproofError where the name of a class folder stands among the labels more than once."""
+    counts = Counter(labels)
+    for name in names:
+        if counts[name] > 1:
+            raise EdgeproofError(f"{folder}: class folder {name} could be {counts[name]} labels of that name: leave it out")

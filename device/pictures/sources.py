@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from device.errors import CheckFailed, EdgeproofError
-from device.pictures.picture_files import class_folders, folders_in, parts_of, pictures_below
+from device.pictures.picture_files import class_folders, folders_in, parts_of, pictures_below, refuse_ambiguous
 
 
 def expand(images: Sequence[str], left_out: Optional[Counter[str]] = None) -> Iterator[str]:
@@ -86,7 +86,7 @@ class LabelledPictures(NamedTuple):
 def labelled_pictures(folder: Path, labels: Sequence[str]) -> LabelledPictures:
     """Return the pictures in a folder of class folders: of a folder with parts, those of test, or else of val.
 
-    Raises EdgeproofError where a class folder is not one of the labels or is empty, or where there are no pictures.
+    Raises EdgeproofError where a class folder is empty or is not just one of the labels, or where there are no pictures.
     """
     if not folder.is_dir():
         raise EdgeproofError(f"{folder}: no such folder, expected one folder a class with pictures in it")
@@ -98,6 +98,7 @@ def labelled_pictures(folder: Path, labels: Sequence[str]) -> LabelledPictures:
         raise EdgeproofError(
             f"{chosen or folder}: class folders {', '.join(strange)} are none of the labels {', '.join(labels)}"
         )
+    refuse_ambiguous(chosen or folder, names, labels)
     found = class_folders(chosen or folder)
     if chosen is not None:
         found.left_out[f"folders beside {chosen.name}"] += len(folders_in(folder)) - 1

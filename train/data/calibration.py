@@ -9,7 +9,15 @@ import numpy as np
 
 from device.card import Step
 from device.errors import EdgeproofError, PictureError
-from device.pictures.picture_files import class_folders, folders_in, left_out_reason, left_out_text, parts_of, pictures_below
+from device.pictures.picture_files import (
+    class_folders,
+    folders_in,
+    left_out_reason,
+    left_out_text,
+    parts_of,
+    pictures_below,
+    refuse_ambiguous,
+)
 from device.preprocessing.prepare import run_steps
 from train.data.dataset import NO_LABEL, DataReference, Dataset, Labels, Split, file_split, stratified_order
 
@@ -117,10 +125,7 @@ def _class_indices(folder: Path, names: Sequence[str], labels: Sequence[str]) ->
             f"{folder}: class folders {', '.join(strange[:5])} are none of the {len(labels)} labels, others are: "
             "rename them as their labels, or leave all pictures in one folder"
         )
-    counts = Counter(labels)
-    twice = [name for name in names if counts[name] > 1]
-    if twice:
-        raise EdgeproofError(f"{folder}: class folder {twice[0]} could be {counts[twice[0]]} labels of that name")
+    refuse_ambiguous(folder, names, labels)
     return {name: labels.index(name) for name in names}
 
 

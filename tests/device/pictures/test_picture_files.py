@@ -137,3 +137,16 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "iterdir", guarded)
     closed = tmp_path / "closed"
     assert found_in(tmp_path) == (["a.png"], f"1 folder that cannot be read ({closed}: Permission denied)")
+
+
+@pytest.mark.parametrize(("names", "refused"), [(("crane", "owl"), True), (("owl",), False)])
+def test_a_class_folder_that_could_be_two_labels_of_that_name_is_no_place_to_score(
+    tmp_path: Path, names: tuple[str, ...], refused: bool
+) -> None:
+    lay(tmp_path, *(f"{name}/1.png" for name in names))
+    labels = ["crane", "owl", "crane"]  # ImageNet's bird and machine
+    if refused:
+        with pytest.raises(EdgeproofError, match=r"class folder crane could be 2 labels of that name: leave it out"):
+            labelled_pictures(tmp_path, labels)
+    else:
+        assert labelled_pictures(tmp_path, labels).files == [(tmp_path / "owl" / "1.png", 1)]
