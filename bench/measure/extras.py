@@ -14,7 +14,8 @@ from common.files import sha256_of, write_json
 from common.paths import BUILD
 
 
-def _do_extras(rows: Sequence[HostRow], workers: Workers, mode: Mode, extras: Extras, say: Say) -> None:
+def measure_extras(rows: Sequence[HostRow], workers: Workers, mode: Mode, extras: Extras, say: Say) -> None:
+    """Measure what is asked for in addition, of each row that was measured: LoadGen, then profiles, then sustained load."""
     logs = extras.loadgen_folder
     if logs is not None:
         for row in rows:

@@ -13,7 +13,7 @@ from bench.artifacts.evaluation_pictures import PictureStore
 from bench.artifacts.find import Artifact
 from bench.machine.accelerators import SOFTWARE
 from bench.machine.memory import available_memory_bytes
-from bench.measure.extras import _do_extras
+from bench.measure.extras import measure_extras
 from bench.measure.rounds import MIN_ROUNDS, Rounds, groups_of, see_where_it_ran
 from bench.measure.row import ACCURACY_SIZES, Extras, HostRow, Mode, Say, guarded, startup_of, subject_for
 from bench.measure.worker_pool import Workers
@@ -80,7 +80,7 @@ def _measure_all(rows: Sequence[HostRow], workers: Workers, mode: Mode, seed: in
     """Measure the rows and their extras, then stop the workers. Return False where Ctrl-C ended it before."""
     try:
         _measure(rows, workers, mode, seed, say)
-        _do_extras(rows, workers, mode, extras, say)
+        measure_extras(rows, workers, mode, extras, say)
     except KeyboardInterrupt:
         return False
     finally:

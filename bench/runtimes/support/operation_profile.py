@@ -9,12 +9,13 @@ import numpy as np
 WARM_UP_RUNS = 20
 RUNS = 200
 DURATION_NS = 5_000_000_000  # about the longest time; slow models do fewer runs, at least WARM_UP_RUNS
+TRIMMED = 0.1  # of the executions at either end: an interruption, such as another process's turn, is no operation's time
 COLUMNS = ("operation", "kind", "by", "mean µs", "share %")
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of a graph: mean time of one inference."""
+    """One operation of a graph: its mean time in an inference, without the fastest and the slowest executions."""
 
     name: str
     kind: str  # of the model's operation or of the kernel, as the runtime calls it
@@ -35,12 +36,24 @@ class Event:
 
 
 def operations(events: Iterable[Event], runs: int) -> list[Operation]:
-    """Sum the events of each operation, in the order of execution: the time of all `runs` divided by their number."""
-    sums: dict[tuple[int, str, str, str], list[float]] = {}
+    """Return the operations of `runs` inferences, in the order of execution."""
+    durations_us: dict[tuple[int, str, str, str], list[float]] = {}
     for event in events:
-        sums.setdefault((event.place, event.name, event.kind, event.by), []).append(event.duration_us)
-    ordered = sorted(sums.items(), key=lambda entry: entry[0][0])
-    return [Operation(name, kind, by, float(np.sum(us)) / runs, runs) for (_, name, kind, by), us in ordered]
+        durations_us.setdefault((event.place, event.name, event.kind, event.by), []).append(event.duration_us)
+    ordered = sorted(durations_us.items(), key=lambda entry: entry[0][0])
+    return [
+        Operation(name, kind, by, trimmed_mean(us) * len(us) / runs, runs)  # it may be executed more than once in a run
+        for (_, name, kind, by), us in ordered
+    ]
+
+
+def trimmed_mean(values: Sequence[float]) -> float:
+    """Return the mean without TRIMMED of the values at either end.
+
+    Not the median: LiteRT tells whole microseconds, and a mean has the parts between them.
+    """
+    left_out = int(TRIMMED * len(values))
+    return float(np.mean(np.sort(values)[left_out : len(values) - left_out]))
 
 
 def to_json(operations: Sequence[Operation]) -> list[dict[str, Any]]:

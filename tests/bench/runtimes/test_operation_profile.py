@@ -17,6 +17,15 @@ class TestProfile:
         found = operation_profile.operations(events, runs=2)
         assert found == [Operation("a", "Mul", "x", 0.5, 2), Operation("b", "Conv", "x", 6.0, 2)]
 
+    def test_an_interruption_is_no_time_of_an_operation(self) -> None:
+        events = [Event(0, "a", "Mul", "x", us) for us in [3.0, 4.0] * 50 + [9_000.0] * 5]
+        [found] = operation_profile.operations(events, runs=105)
+        assert found.mean_us == pytest.approx(3.5, abs=0.05)
+
+    def test_an_operation_that_runs_twice_in_an_inference_has_the_time_of_both(self) -> None:
+        [found] = operation_profile.operations([Event(0, "a", "Mul", "x", 2.0)] * 40, runs=20)
+        assert found.mean_us == pytest.approx(4.0)
+
     def test_the_table_has_the_slowest_first_and_the_sum(self) -> None:
         cells = operation_profile.table([Operation("a", "Mul", "x", 1.0, 2), Operation("b", "Conv", "x", 3.0, 2)])
         assert [line[0] for line in cells] == ["b", "a", "sum of 2 operations"]
