@@ -113,7 +113,7 @@ overhead: setup ## Measure what the harness and its turns add to a latency: p50 
 # With half a core, mobilenet_v2's rows would answer the test pictures for most of an hour
 DISTURBED := build/{mnist_cnn,mnist_cnn_crop}/*.{tflite,onnx}
 
-repeatability: $(CONVERTED) ## Measure twice, and twice disturbed: how many rows are rightly called valid and invalid (half an hour).
+repeatability: $(CONVERTED) ## Measure twice, and twice disturbed: how many rows are rightly called valid and invalid (20 minutes).
 	rm -f build/repeatability/*.json build/repeatability/*.npz
 	$(RUN) -m bench run --output build/repeatability/first.json
 	$(RUN) -m bench run --output build/repeatability/second.json
