@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from bench.results.integrity import load_sound_results
+from bench.results.integrity import load_verified_results
 from bench.results.store import Results, latencies_ns
 from bench.results.validity import KNOWN_WITHIN
 from bench.stats.ratios import Ratio, ratio
@@ -101,14 +101,14 @@ def shares(rows: Sequence[Repeated], disturbed: Mapping[str, Results]) -> list[S
 @click.option("--disturbed", multiple=True, type=click.Path(path_type=Path), help="A run that was disturbed on purpose.")
 def main(first: Path, second: Path, disturbed: tuple[Path, ...]) -> int:
     """Print each row's ratio of p50s, SECOND over FIRST, and how often a row that is called valid agrees."""
-    rows = list(repeated_rows(load_sound_results(first), load_sound_results(second)))
+    rows = list(repeated_rows(load_verified_results(first), load_verified_results(second)))
     if not rows:
         raise EdgeproofError(f"{first}, {second}: no row is in both with two processes: measure both in the same way")
     for row in rows:
         doubt = f"  ({row.doubt})" if row.doubt else ""
         mark = " " if row.agrees else "!"
         click.echo(f"{mark} {row.ratio.value:6.3f} [{row.ratio.low:.3f}, {row.ratio.high:.3f}]  {row.key}{doubt}")
-    present = {str(path): load_sound_results(path) for path in disturbed if path.exists()}
+    present = {str(path): load_verified_results(path) for path in disturbed if path.exists()}
     for path in disturbed:
         if str(path) not in present:
             click.echo(f"SKIPPED: {path}: this machine could not be disturbed so")

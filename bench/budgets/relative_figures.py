@@ -16,7 +16,7 @@ from common.interval import Interval, of_share
 from common.paired_accuracy import Paired
 
 FLOAT = "float32"  # the variant that accuracy is compared with
-ITSELF = "it is the float32 file itself"  # its figure is exact, however few pictures there are
+ITSELF = "it is the float model itself"  # its figure is exact, however few pictures there are
 NO_REFERENCE = Measured(
     reason="no float32 row of this model in the results", advice="measure the .keras file or float32 too"
 )
@@ -35,7 +35,7 @@ def top1_drop(case: Case) -> Measured:
         return NO_ACCURACY
     if reference is None or reference.accuracy is None:
         return _no_reference(case)
-    if reference is case.row:
+    if _is_the_float_model(case.row, reference, case.results):
         return Measured(Interval.exact(0.0), ITSELF)
     answers, floats = (_predictions(row, case.results) for row in (case.row, reference))
     if len(answers) != len(floats):
@@ -62,7 +62,7 @@ def agreement(case: Case) -> Measured:
     reference = _reference(case.row, case.results)
     if reference is None:
         return NO_ACCURACY if case.row.accuracy is None else _no_reference(case)
-    if reference is case.row:
+    if _is_the_float_model(case.row, reference, case.results):
         return Measured(Interval.exact(1.0), ITSELF)
     answers, floats = (_predictions(row, case.results) for row in (case.row, reference))
     common = min(len(answers), len(floats))
@@ -104,6 +104,18 @@ def _reference(row: ResultRow, results: Results) -> ResultRow | None:
             if other.subject.runtime == runtime:
                 return other
     return None
+
+
+def _is_the_float_model(row: ResultRow, reference: ResultRow, results: Results) -> bool:
+    """Say whether a row is its reference, or a float32 file that answers each picture like it: the same network in floats.
+
+    Few pictures could not show otherwise that float32 loses nothing against Keras, and nothing could then be recommended.
+    """
+    if reference is row:
+        return True
+    answers, floats = (_predictions(one, results) for one in (row, reference))
+    common = min(len(answers), len(floats))
+    return row.subject.variant == FLOAT and common > 0 and np.array_equal(answers[:common], floats[:common])
 
 
 def _no_reference(case: Case) -> Measured:

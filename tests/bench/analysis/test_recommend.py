@@ -43,6 +43,12 @@ class TestRecommend:
         assert "  --max-top1-drop: 0" in found.lines  # no interval: it is exact
         assert pick(make_results([make_row(total=total)]), min_agreement=0.999).verdict is Verdict.PASS
 
+    @pytest.mark.parametrize("answered_otherwise", [0, 1])
+    def test_float32_that_answers_each_picture_as_keras_loses_nothing_against_it(self, answered_otherwise: int) -> None:
+        rows = [make_row("float32", "keras", total=100), make_row(total=100, wrong=range(answered_otherwise))]
+        found = pick(make_results(rows), max_top1_drop=0.002)
+        assert found.verdict is (Verdict.INCONCLUSIVE if answered_otherwise else Verdict.PASS)
+
     @pytest.mark.parametrize("limit", [{"max_top1_drop": 1.0}, {"min_agreement": 0.0}, {"min_top1": 0.0}])
     def test_a_share_that_allows_any_is_no_limit(self, limit: dict[str, float]) -> None:
         found = pick(make_results([make_row("int8", total=0)]), **limit)  # nothing to compare with, and no picture
