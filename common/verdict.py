@@ -1,6 +1,6 @@
 """The one judge of the project: an interval compared with a limit gives PASS, FAIL or INCONCLUSIVE.
 
-There are three values because a guess is worse than no verdict. Every decision uses a 99 % interval
+There are three values because a guess is worse than no verdict. Every verdict uses a 99 % interval
 (common.interval.ERROR); intervals that are only shown are 95 %.
 """
 

@@ -5,6 +5,7 @@
 
 import importlib.util
 import json
+import math
 import random
 import subprocess
 import tempfile
@@ -37,6 +38,7 @@ from device.timing import time_queries, warm_up
 RUNTIME = "litert"
 THEIRS = "ai_edge_litert.tools.benchmark_litert_model"  # what the command litert-benchmark runs
 PICTURES = 64
+THEIR_STEP_NS = 10_000  # litert-benchmark rounds its median to hundredths of a millisecond
 TIMEOUT_S = 600
 AGAINST_BARE = Promise("session over a bare set/invoke/get loop", 0, 1.05)
 AGAINST_LOOP = Promise("turns over an uninterrupted loop", 0, 1.02)
@@ -143,7 +145,17 @@ def against_litert_benchmark(found: Artifact, processes: int, queries: int, seed
         p50s_ns: dict[str, list[float]] = {side: [] for side in sides}
         for side in schedule:
             p50s_ns[side].append(sides[side](found, scratch, queries))
-    return stated(intervals.of_ratio(p50s_ns["ours"], p50s_ns["theirs"]))
+    return with_rounding(stated(intervals.of_ratio(p50s_ns["ours"], p50s_ns["theirs"])), min(p50s_ns["theirs"]))
+
+
+def with_rounding(ratio: Interval, rounded_ns: float, step_ns: float = THEIR_STEP_NS) -> Interval:
+    """Widen the interval of a ratio by what rounding hides, where its denominator is rounded to multiples of `step_ns`.
+
+    Processes show nothing of it: all of them are rounded alike.
+    """
+    half_ns = step_ns / 2
+    high = ratio.high * rounded_ns / (rounded_ns - half_ns) if rounded_ns > half_ns else math.inf
+    return Interval(ratio.value, ratio.low * rounded_ns / (rounded_ns + half_ns), high)
 
 
 def stated(found: Interval | None) -> Interval:
@@ -168,7 +180,7 @@ def our_p50_ns(found: Artifact, scratch: Path, queries: int) -> float:
 
 
 def their_p50_ns(found: Artifact, scratch: Path, queries: int) -> float:
-    """Return the p50 of one process of litert-benchmark, in nanoseconds (it rounds to 10,000)."""
+    """Return the p50 of one process of litert-benchmark, in nanoseconds, rounded to THEIR_STEP_NS."""
     result = scratch / "theirs.json"
     arguments = ["--model", str(found.path.resolve()), "--num_runs", str(queries), "--warmup_runs", "64"]
     _run([*PYTHON, "-m", THEIRS, *arguments, "--num_threads", "1", "--result_json", str(result)], "")

@@ -53,7 +53,7 @@ def median_ci95_ns(processes: Sequence[Nanoseconds]) -> tuple[float, float]:
     the scatter of one process's queries. So the interval is Student's t on the logarithms of the processes' medians, which
     contain both. It is never narrower than the order-statistic interval over all queries, and always contains their median.
     An earlier version, a bootstrap over three clusters, contained the true median in 77 % of cases, not in 95 %
-    (test_bench_coverage.py). With a single process the interval is about that process only.
+    (tests/bench/stats/test_interval_coverage.py). With a single process the interval is about that process only.
     """
     pooled = np.sort(np.concatenate(processes))
     low, high = _order_statistics_ci95(pooled)

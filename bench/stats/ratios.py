@@ -41,7 +41,7 @@ def ratio(first: Processes, second: Processes) -> Ratio:
 
 
 def geometric_mean(pairs: Sequence[tuple[Processes, Processes]]) -> Ratio:
-    """Return the geometric mean of the ratios of pairs of rows; rows are independent samples.
+    """Return the geometric mean of the ratios of pairs of rows; rows are taken as independent samples, which rows of one run are not.
 
     Raises ValueError for no pairs.
     """

@@ -23,8 +23,8 @@ class TestOverhead:
         monkeypatch.setattr(overhead, "time_queries", of(10_300))
         monkeypatch.setattr(overhead, "bare_query", lambda _session: lambda _tensor: 10_000 + int(random.integers(0, 2)))
         monkeypatch.setattr(overhead, "against_uninterrupted_loop", lambda *_: Interval.exact(1.01))
-        monkeypatch.setattr(overhead, "our_p50_ns", lambda *_: 10_000.0 + random.integers(0, 9))
-        monkeypatch.setattr(overhead, "their_p50_ns", lambda *_: 8_000.0 + random.integers(0, 9))
+        monkeypatch.setattr(overhead, "our_p50_ns", lambda *_: 10_000_000.0 + random.integers(0, 9))
+        monkeypatch.setattr(overhead, "their_p50_ns", lambda *_: 8_000_000.0 + random.integers(0, 9))
 
     @pytest.mark.usefixtures("steps")
     def test_prints_both_ratios_with_intervals_and_fails_on_a_broken_promise(self, tiny: Tiny) -> None:
@@ -49,3 +49,9 @@ class TestOverhead:
         result = run(["-m", "bench.measure.overhead", tiny.artifact("float32.onnx")], tiny.workspace)
         assert result.code == 2
         assert "name a .tflite" in result.error_line
+
+    def test_a_time_that_is_rounded_to_its_own_size_shows_little(self) -> None:
+        """30 µs, to hundredths of a millisecond: the true time is 25 to 35 µs."""
+        found = overhead.with_rounding(Interval(1.0, 0.99, 1.01), rounded_ns=30_000)
+        assert (found.value, found.low, found.high) == pytest.approx((1.0, 0.99 * 30 / 35, 1.01 * 30 / 25))
+        assert overhead.with_rounding(Interval(1.0, 0.99, 1.01), rounded_ns=0).high == float("inf")
