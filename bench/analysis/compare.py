@@ -197,6 +197,12 @@ def _shown(value: Any) -> str:
     return f"{str(value)[:12]}…" if isinstance(value, str) and len(value) == 64 else str(value)
 
 
+BETWEEN_RUNS = (
+    "what changed in the machine between the two runs is not in the intervals of times: `edgeproof bench faster` lets files "
+    "take turns"
+)
+
+
 def _notes(first: Results, second: Results, matches: Sequence[tuple[ResultRow, ResultRow]]) -> list[str]:
     notes = []
     for field, get in NOTED.items():
@@ -209,6 +215,8 @@ def _notes(first: Results, second: Results, matches: Sequence[tuple[ResultRow, R
         notes.append(f"{what} {'has' if invalid == 1 else 'have'} a timing that is not valid in one file or both: marked !")
     left_out = Counter(row.why_no_latency for results in (first, second) for row in results.rows if row.why_no_latency)
     notes += [f"left out: {counted(count, 'row')}: {reason}" for reason, count in sorted(left_out.items())]
+    if any(one.run is None or one.run != other.run for one, other in matches):
+        notes.append(BETWEEN_RUNS)
     return notes
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.compare import COLUMNS, LEFT_OUT_FIRST, cells, compare, ratio_text, summary, time_verdict
+from bench.analysis.compare import BETWEEN_RUNS, COLUMNS, LEFT_OUT_FIRST, cells, compare, ratio_text, summary, time_verdict
 from bench.analysis.wording import points_of, short_verdict
 from bench.results.measurement import Measurement
 from bench.stats.ratios import Ratio
@@ -276,15 +276,17 @@ class TestMatching:
         assert compare(make_results([make_row()]), second).notes == (
             "os: an os in the first file, new in the second",
             "python: 3.11 in the first file, 3.12 in the second",
+            BETWEEN_RUNS,
         )
-        assert compare(make_results([make_row()]), make_results([make_row()])).notes == ()
+        same = make_results([make_row()])
+        assert compare(same, same).notes == ()
 
     def test_rows_without_a_time_are_counted_in_both_files(self) -> None:
         first = make_results([make_row(), device_row("emulated-pi4")])
         second = make_results([make_row(), device_row("emulated-pi4"), device_row("emulated-pi5", variant="int8")])
         found = compare(first, second)
         assert (len(found.rows), found.only_first, found.only_second) == (1, (), ())
-        assert found.notes == ("left out: 3 rows: emulated, not a latency",)
+        assert found.notes == ("left out: 3 rows: emulated, not a latency", BETWEEN_RUNS)
 
     def test_answers_to_other_labels_are_not_compared(self) -> None:
         first, second = make_results([make_row()]), make_results([make_row()])
