@@ -41,8 +41,9 @@ def ratio(first: Processes, second: Processes) -> Ratio:
 
 
 def geometric_mean(pairs: Sequence[tuple[Processes, Processes]]) -> Ratio:
-    """Return the geometric mean of the ratios of pairs of rows; rows are taken as independent samples, which rows of one run are not.
+    """Return the geometric mean of the ratios of pairs of rows.
 
+    Rows are taken as independent samples, which rows of one run are not: the interval holds nothing of what moved them all.
     Raises ValueError for no pairs.
     """
     if not pairs:
