@@ -50,14 +50,19 @@ def _doubts(rows: Sequence[ResultRow]) -> list[str]:
 
 
 def _skipped(skipped: Sequence[Skipped]) -> list[str]:
-    """Say once for each runtime and reason which rows were skipped."""
+    """Say once for each reason which rows were skipped; runtimes that were skipped as a whole share a line."""
     kinds: dict[tuple[str, str, str], list[Skipped]] = {}
     for row in skipped:
-        kinds.setdefault((row.subject.runtime, row.subject.device, row.reason), []).append(row)
+        runtime = "" if row.subject.model == ANY else row.subject.runtime
+        kinds.setdefault((runtime, row.subject.device, row.reason), []).append(row)
     return [
-        f"skipped: {_files(rows)} in {runtime}{'' if device == 'host' else f' on {device}'}: {reason}"
-        for (runtime, device, reason), rows in kinds.items()
+        f"skipped: {_files(rows)} in {_runtimes(rows)}{'' if device == 'host' else f' on {device}'}: {reason}"
+        for (_, device, reason), rows in kinds.items()
     ]
+
+
+def _runtimes(rows: Sequence[Skipped]) -> str:
+    return ", ".join(dict.fromkeys(row.subject.runtime for row in rows))
 
 
 def _files(rows: Sequence[Skipped]) -> str:

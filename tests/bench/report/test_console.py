@@ -4,7 +4,7 @@ import pytest
 
 from bench.report.console import console_lines
 from bench.report.section import Section
-from bench.results.row import Skipped
+from bench.results.row import ANY, Skipped, Subject
 from bench.results.store import Results
 from tests.support.results_builder import ENVIRONMENT, make_row
 
@@ -61,6 +61,13 @@ def test_what_is_skipped_for_one_reason_is_one_note() -> None:
     ]
     results.merge([], skipped, ENVIRONMENT)
     assert console_lines(results) == ["skipped: m float32.tflite and 2 more in litert: refuses the model"]
+
+
+def test_runtimes_that_are_skipped_for_one_reason_share_a_note() -> None:
+    results, why = Results(), "no GPU: libcuda.so.1 is not here"
+    subjects = [Subject(ANY, None, ANY, "onnx", runtime, "host", "gpu", 1) for runtime in ("keras_gpu", "onnxruntime_cuda")]
+    results.merge([], [Skipped(subject, why) for subject in subjects], ENVIRONMENT)
+    assert console_lines(results) == [f"skipped: everything in keras_gpu, onnxruntime_cuda: {why}"]
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
