@@ -231,6 +231,8 @@ def card_for(
     outputs = _outputs(facts)
     if outputs not in (None, len(labels)) and (outputs, len(labels)) != (1, 2):
         more = ": its first class may be 'background', which then needs a label too" if outputs == len(labels) + 1 else ""
+        if len(labels) == 1 and set(labels[0]) & set(",;[|"):
+            more = f": the one label is {labels[0][:40]!r}: put each label on a line of its own"
         raise CardError(f"{facts.path}: {len(labels)} labels in {source}, the model has {outputs} outputs{more}")
     if outputs == 1 and facts.activation is None:
         raise CardError(

@@ -149,4 +149,18 @@ def resolve_activation(source: Source, scores: npt.NDArray[np.float32]) -> Activ
             f"{path}: its outputs {found}: it answers each class by itself, and edgeproof classifies into one of several: "
             "train it with softmax"
         )
+    if not linear and (total := _shared_total(scores)) is not None:
+        raise EdgeproofError(
+            f"{path}: its outputs are never below 0 and sum to {total:.4g} for each picture: they are shares, not logits: "
+            "leave out what multiplies the softmax, so that they sum to 1"
+        )
     return "logits"
+
+
+def _shared_total(scores: npt.NDArray[np.float32]) -> float | None:
+    """Return what the scores (N, classes) of each of several unlike pictures sum to, such as 100; None where sums differ."""
+    sums = scores.sum(axis=1)
+    alike = len(scores) < 2 or np.ptp(scores, axis=0).max() <= SUM_TOLERANCE * np.abs(scores).max()
+    if alike or (scores < 0).any() or np.ptp(sums) > SUM_TOLERANCE * sums.mean():
+        return None
+    return float(sums.mean())

@@ -16,6 +16,8 @@ from device.safe_text import is_control
 FORMS = 'expected one label a line, "0 label" a line, CSV, or a JSON list or map ({"0": "cat"} or {"cat": 0})'
 NUMBERED = re.compile(r"(\d+)(?:\s*[:;,\t]\s*|\s+)(\S.*)")  # "0 cat", "0: cat", "0,cat"
 LABEL_MAP = re.compile(r"(?:\s|#.*\n)*item\s*:?\s*\{")  # protobuf text, as of TensorFlow's object detection
+NUMBERED_BEHIND = re.compile(r"(\S.*?)(?:\s*[:;,\t]\s*|\s+)(\d+)")  # "cat 0"
+YAML_NAMES = re.compile(r"(?:\s|#.*\n)*names\s*:\s*\n")  # as of Ultralytics's data.yaml
 NAME_COLUMNS = ("label", "labels", "name", "class_name", "display_name", "class", "category")
 NUMBER_KEYS = ("id", "index")  # of an object with a name
 NESTED = ("id2label", "label2id", "labels", "label_names", "class_names", "classes", "names", "categories")
@@ -67,6 +69,8 @@ def _decoded(data: bytes) -> str:
 def _parsed(text: str, ending: str) -> list[str]:
     if LABEL_MAP.match(text):
         raise ValueError("it is a label map (.pbtxt): give the names in it, in the order of their ids, one a line")
+    if ending in (".yaml", ".yml") or YAML_NAMES.match(text):
+        raise ValueError("it is YAML: give the names in it, in their order, one a line")
     if ending == ".json" or text.lstrip()[:1] in ("{", "["):
         try:
             return _of_json(parse_json(text))
@@ -75,20 +79,25 @@ def _parsed(text: str, ending: str) -> list[str]:
                 raise
     if ending in (".csv", ".tsv"):
         return _of_table([row for row in csv.reader(io.StringIO(text), _dialect(text, ending)) if any(map(str.strip, row))])
+    lines = text.rstrip().splitlines()
+    if (empty := next((number for number, line in enumerate(lines, 1) if not line.strip()), None)) is not None:
+        raise ValueError(f"line {empty} is empty, which would move the labels after it: write a name there, or remove it")
     return labels_of_lines(text)
 
 
 def labels_of_lines(text: str) -> list[str]:
-    """Read one label a line; where the lines are numbered from 0 or 1 without a gap, by number and without it."""
+    """Read one label a line; where the lines are numbered without a gap, by number and without it.
+
+    Numbers before the labels count from 0 or 1, those behind them from 0.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    found = [NUMBERED.fullmatch(line) for line in lines]
-    pairs = [(int(match[1]), match[2]) for match in found if match]
-    if len(pairs) < len(lines):
-        return lines
-    in_order = _in_order(pairs)
-    if in_order is None or len(set(in_order)) < len(in_order):
-        return lines  # "1 star", "2 stars", "3 stars": here the number is part of the label
-    return in_order
+    before = [(int(match[1]), match[2]) for match in map(NUMBERED.fullmatch, lines) if match]
+    behind = [(int(match[2]), match[1]) for match in map(NUMBERED_BEHIND.fullmatch, lines) if match]
+    for pairs in (before, behind if 0 in dict(behind) else []):
+        in_order = _in_order(pairs) if len(pairs) == len(lines) else None
+        if in_order is not None and len(set(in_order)) == len(in_order):
+            return in_order
+    return lines  # also "1 star", "2 stars", "3 stars" and "Class 1", "Class 2": here the number is part of the label
 
 
 def _in_order(pairs: Sequence[tuple[int, str]]) -> Optional[list[str]]:

@@ -330,6 +330,10 @@ class TestRefused:
         [
             (["--labels", "three.txt"], "3 labels in three.txt, the model has 2 outputs"),
             (["--labels", "one.txt"], "1 labels in one.txt, the model has 2 outputs: its first class may be 'background'"),
+            (
+                ["--labels", "line.txt"],
+                "1 labels in line.txt, the model has 2 outputs: the one label is 'a,b': put each label on",
+            ),
             ([], "give --labels FILE"),
             (["--labels", "labels.txt", "--input-range", "1..0"], "expected 0..255, 0..1"),
             (["--labels", "labels.txt", "--fit", "pad"], "invalid choice"),
@@ -339,6 +343,7 @@ class TestRefused:
     def test_in_one_line_with_what_to_do(self, tmp_path: Path, arguments: list[str], found: str) -> None:
         (tmp_path / "three.txt").write_text("a\nb\nc")
         (tmp_path / "one.txt").write_text("a")
+        (tmp_path / "line.txt").write_text("a,b")
         brightness_tflite(tmp_path / "m.tflite", front=TIMES_255)
         result = run_classify("m.tflite", "x.png", *arguments, cwd=tmp_path)
         assert result.code == 2

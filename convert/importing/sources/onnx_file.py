@@ -159,7 +159,12 @@ def _classes(path: Path, session: Any, interface: Interface) -> int:
     except Exception as error:  # onnxruntime's exception classes have no public base class
         raise EdgeproofError(f"{path}: cannot be run on a picture {tensor.shape}: {first_line(error)}") from error
     shape = tuple(scores.shape)
-    if len([side for side in shape[1:] if side != 1]) > 1 or scores.size % (batch or 1) or len(shape) < 2:
+    if len(shape) == 1:
+        raise EdgeproofError(
+            f"{path}: gives {shape}, one number a picture without an axis of classes, expected (batch, classes): leave out "
+            "the Squeeze at its end, so that it gives (batch, 1)"
+        )
+    if len([side for side in shape[1:] if side != 1]) > 1 or scores.size % (batch or 1):
         raise EdgeproofError(f"{path}: gives {shape}, expected (batch, classes): export it with its classifying head")
     return int(scores.size // (batch or 1))
 

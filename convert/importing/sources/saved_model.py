@@ -92,16 +92,19 @@ def open_source(path: Path, opening: Opening) -> SavedModelSource:
         )
     name = _signature_name(path, graph, opening.signature)
     signature = graph.signature_def[name]
-    (given,), (taken,) = _names(path, "output", signature.outputs), _names(path, "input", signature.inputs)
+    several = sum(bool(one.inputs) for one in graph.signature_def.values()) > 1  # one without inputs prepares the variables
+    given = _only_name(path, "output", signature.outputs, several)
+    taken = _only_name(path, "input", signature.inputs, several)
     function, parameters = _function(path, name, taken, given, tf_dtype(signature.inputs[taken]))
     understood = _understood(path, signature.inputs[taken], signature.outputs[given], name, function)
     scopes = {part for node in all_nodes(graph.graph_def) for part in node.name.split("/")}
     return SavedModelSource(understood, folder_sha256(path), tuple(sorted(scopes)), parameters, function)
 
 
-def _names(path: Path, what: str, tensors: Any) -> tuple[str]:
+def _only_name(path: Path, what: str, tensors: Any, several_signatures: bool) -> str:
     shapes = {name: _shape(tensor) for name, tensor in tensors.items()}
-    return (only(path, what, shapes, "export a signature of the one that classifies, or name it with --signature"),)
+    other = ", or name it with --signature" if several_signatures else ""
+    return only(path, what, shapes, f"export a signature of the one that classifies{other}")
 
 
 def tf_dtype(tensor: Any) -> Any:
