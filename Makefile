@@ -78,8 +78,11 @@ $(WEB)/installed: bench/remote/browser/package-lock.json
 
 train: $(KERAS) ## Train every model with its default recipe: build/MODEL/MODEL.keras.
 
+# A model may take layers and recipes from another one's file
+models_in = $(patsubst %,train/models/%.py,$(shell sed -nE 's/^from train\.models\.([a-z0-9_]+) import .*/\1/p' train/models/$(1).py))
+
 define TRAIN_RULE
-build/$(1)/$(1).keras: train/models/$(1).py $(TRAIN_SOURCES) | $(VENV)/installed
+build/$(1)/$(1).keras: train/models/$(1).py $(call models_in,$(1)) $(TRAIN_SOURCES) | $(VENV)/installed
 	$(RUN) -m train run $(1)
 endef
 $(foreach model,$(MODELS),$(eval $(call TRAIN_RULE,$(model))))

@@ -100,11 +100,18 @@ def test_a_stage_runs_again_only_for_what_changes_its_result(built: Path, path: 
     assert stages_after_touching(built, path) == stages
 
 
-def test_a_models_file_retrains_that_model_alone(built: Path) -> None:
-    os.utime(built / "train/models/mnist_cnn.py", (NEW_S, NEW_S))
+@pytest.mark.parametrize(
+    ("touched", "trained"),
+    [("mobilenet_v2", ["mobilenet_v2"]), ("mnist_cnn", ["mnist_cnn", "mnist_cnn_crop", "mobilenet_v2"])],
+)
+def test_a_models_file_retrains_that_model_and_those_that_take_from_it(
+    built: Path, touched: str, trained: list[str]
+) -> None:
+    path = built / "train" / "models" / f"{touched}.py"
+    os.utime(path, (NEW_S, NEW_S))
     planned = make(built, "train")
-    os.utime(built / "train/models/mnist_cnn.py", (OLD_S, OLD_S))
-    assert re.findall(r"-m train run (\w+)", planned) == ["mnist_cnn"]
+    os.utime(path, (OLD_S, OLD_S))
+    assert sorted(re.findall(r"-m train run (\w+)", planned)) == trained
 
 
 def test_the_gpu_runtimes_are_those_on_an_accelerator() -> None:

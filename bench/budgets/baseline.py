@@ -18,6 +18,7 @@ from common.files import read_document, reading_together, replacing_folder, sha2
 from common.lock import exclusive
 from common.verdict import Verdict
 from device.errors import CheckFailed, EdgeproofError
+from device.formats.model_file import whole_model
 
 SCHEMA = 1
 INDEX = "baseline.json"
@@ -68,6 +69,8 @@ def save(folder: Path, artifacts: Sequence[Artifact], results: Results, budgets:
     """
     kept, measured = Results(results.environments), list[ResultRow]()
     for found in artifacts:
+        if found.format == "onnx":
+            whole_model(found.path)  # what is kept has to open there
         rows = [row for row in results.rows if row.artifact.sha256 == sha256_of(found.path)]
         if not rows:
             raise EdgeproofError(

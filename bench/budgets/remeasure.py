@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.artifacts.find import Artifact, built_files, find_artifacts
 from bench.budgets.baseline import key_of
+from bench.budgets.changed_files import doubted
 from bench.budgets.check import check, refuse_only_baseline
 from bench.budgets.device_match import refuse_unknown_devices
 from bench.budgets.figures import processes
@@ -23,7 +24,7 @@ from bench.measure.row import MODES, subject_for
 from bench.measure.run import run, sort_out
 from bench.results.integrity import results_so_far
 from bench.results.measurement import NS_PER_MS
-from bench.results.row import ANY, HOST, ResultRow, Subject
+from bench.results.row import ANY, HOST, ResultRow, Skipped, Subject
 from bench.results.store import Results
 from bench.runtimes import find_runtime
 from bench.stats.sequential_test import error_of_look
@@ -76,7 +77,20 @@ def measure_and_check(path: Path, budgets: Budgets, max_time_s: float, say: Say,
         raise KeyboardInterrupt
     by_path = {str(found.path): found for found in compared}
     with FreshProcesses(say, data=data) as fresh:
-        return measure_longer(results, budgets, by_path, fresh, lambda: end_s - time.monotonic(), say)
+        findings = measure_longer(results, budgets, by_path, fresh, lambda: end_s - time.monotonic(), say)
+    return undecided_where_skipped(doubted(findings, results.rows), results, outcome.skipped)
+
+
+def undecided_where_skipped(findings: Sequence[Finding], results: Results, skipped: Sequence[Skipped]) -> list[Finding]:
+    """Return the findings, without a decision about rows that could not be measured now: they are of an earlier run."""
+    reasons = {skip.subject.combination: skip.reason for skip in skipped}
+    why = {row.key: reasons.get(row.subject.combination) for row in results.rows}
+    return [
+        replace(one, verdict=Verdict.INCONCLUSIVE, reason=f"it could not be measured now: {why[one.subject]}")
+        if why.get(one.subject) and isinstance(one.verdict, Verdict)
+        else one
+        for one in findings
+    ]
 
 
 def artifacts_to_measure(path: Path) -> list[Artifact]:

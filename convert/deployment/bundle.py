@@ -15,7 +15,7 @@ from convert.deployment.one_file import NAME, STARTER, device_archive
 from convert.deployment.target import Target, Wheel
 from convert.deployment.wheelhouse import download, requirements
 from device.errors import CheckFailed, EdgeproofError
-from device.formats.model_file import read_model_bytes
+from device.formats.model_file import whole_model
 from device.safe_text import printable
 
 INSTALLER = Path(__file__).with_name("install.sh")
@@ -74,7 +74,7 @@ def _files(artifact: Path, target: Target, wheel: Wheel, pins: tuple[str, ...]) 
     return {
         "classify.py": STARTER.encode(),
         NAME: device_archive(),
-        artifact.name: read_model_bytes(artifact),
+        artifact.name: whole_model(artifact),
         "requirements.txt": "".join(f"{pin}\n" for pin in pins).encode(),
         "README": _readme(artifact, target, wheel).encode(),
         "install.sh": installer.encode(),

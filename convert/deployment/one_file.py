@@ -21,7 +21,7 @@ from common.files import write_bytes
 from common.paths import PROGRAM
 from common.python_process import PYTHON
 from device.errors import CardError, EdgeproofError
-from device.formats.model_file import model_format, read_card, read_model_bytes
+from device.formats.model_file import model_format, read_card, read_model_bytes, whole_model
 
 NAME = "classify.pyz"
 DEVICE = PROGRAM / "device"
@@ -77,8 +77,7 @@ def device_archive(model: Path | None = None) -> bytes:
     """
     parts = _parts()
     if model is not None:
-        data = read_model_bytes(model)
-        model_format(model, data)
+        data = whole_model(model)
         parts[model.name] = data
     sums = {name: zlib.crc32(data) for name, data in parts.items()}
     parts["__main__.py"] = MAIN.format(model=model.name if model else None, sums=sums).encode()

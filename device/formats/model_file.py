@@ -61,6 +61,17 @@ def model_size_bytes(path: Path) -> int:
         return len(read_model_bytes(path))
 
 
+def whole_model(path: Path) -> bytes:
+    """Read a model that is packed or copied alone. Raises ModelError where files beside it hold its weights."""
+    data = read_model_bytes(path)
+    if model_format(path, data) == "onnx" and (beside := external_weights(path, data)):
+        raise ModelError(
+            f"{path}: its weights are in {beside[0].name}, and one file is packed or kept: save it with its weights inside, "
+            "onnx.save(onnx.load(FILE), NEW_FILE)"
+        )
+    return data
+
+
 def external_weights(path: Path, data: bytes) -> list[Path]:
     """Return the files that hold an ONNX model's weights (`x.onnx.data`).
 

@@ -61,7 +61,7 @@ def orientation(image: Image.Image) -> Any:
 
 def _opaque(image: Image.Image) -> Image.Image:
     """Convert a picture of any mode to "L" or "RGB": transparent parts over white, 16-bit values scaled to 8."""
-    if image.mode in ("L", "RGB"):
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:  # a PNG may name one colour that is transparent
         return image
     if image.mode.startswith("I"):
         values = np.asarray(image, dtype=np.float64)

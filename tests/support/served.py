@@ -83,10 +83,14 @@ def exchange(port: int, data: bytes) -> Answered:
 
 
 def read_answer(connection: socket.socket) -> Answered:
-    """Read a response until the connection is closed."""
+    """Read a response until the connection is closed; a byte that is sent after that ends it with a reset."""
     received = b""
-    while chunk := connection.recv(65536):
-        received += chunk
+    try:
+        while chunk := connection.recv(65536):
+            received += chunk
+    except ConnectionResetError:
+        if not received:
+            raise
     head, _, body = received.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}

@@ -9,7 +9,14 @@ import pytest
 
 from bench.artifacts.find import Artifact
 from bench.budgets.check import check
-from bench.budgets.remeasure import artifacts_to_measure, is_partner, measure_and_check, measure_longer, undecided_rows
+from bench.budgets.remeasure import (
+    artifacts_to_measure,
+    is_partner,
+    measure_and_check,
+    measure_longer,
+    undecided_rows,
+    undecided_where_skipped,
+)
 from bench.budgets.rules import Budgets
 from bench.machine.conditions import Conditions
 from bench.measure.fresh_processes import Process, Side
@@ -220,3 +227,13 @@ def test_make_is_not_advised_outside_of_edgeproofs_own_checkout(tmp_path: Path, 
     (tmp_path / "edgeproof.toml").write_text(f'baseline = "{COMMITTED}"\n')
     done = run_module("bench", command, cwd=tmp_path)
     assert done.error_line == "bench: build/: holds no artifacts: name files, as model.tflite or model.onnx"
+
+
+def test_a_row_that_cannot_be_measured_now_gets_no_verdict_by_its_earlier_figures(tmp_path: Path) -> None:
+    found = results(row(), row("float16"))
+    findings = check(found, rules(tmp_path, "[[budget]]\nmax_size_kb = 10_000\n"))
+    assert [one.verdict for one in findings] == [Verdict.PASS, Verdict.PASS]
+    skipped = [Skipped(row().subject.combination, "its process crashed")]
+    second, first = undecided_where_skipped(findings, found, skipped)  # float16 comes before int8
+    assert (first.verdict, first.reason) == (Verdict.INCONCLUSIVE, "it could not be measured now: its process crashed")
+    assert second.verdict is Verdict.PASS

@@ -13,6 +13,7 @@ from convert.deployment.one_file import NAME, STARTER, device_archive, write_one
 from device.errors import CardError, ModelError
 from tests.conftest import ROOT, Finished, run, run_module
 from tests.support.models.model_files import bare_copy
+from tests.support.models.onnx_models import TORCH, save_onnx
 
 READY = ROOT / "data" / "ready" / "mnist_cnn.int8.tflite"
 PICTURE = next((ROOT / "data" / "ready" / "pictures" / "4").glob("*.jpg"))
@@ -177,3 +178,8 @@ class TestStarter:
         (tmp_path / "classify.py").write_text(STARTER)
         done = alone("classify.py", READY, PICTURE, cwd=tmp_path)
         assert (done.code, done.error_line) == (2, "classify.py: classify.pyz is missing beside it: copy both")
+
+
+def test_a_model_whose_weights_are_in_another_file_is_refused_and_not_packed_without_them(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"its weights are in paint\.onnx\.data, .*: save it with its weights inside"):
+        device_archive(save_onnx(TORCH, tmp_path, external=True))

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from device.errors import CardError, ModelError, PictureError
 from device.formats import model_file
 from device.pictures import steps
+from device.preprocessing.prepare import read_picture
 from tests.support.pictures import picture
 
 
@@ -131,6 +132,12 @@ class TestPixels:
         image = gray_rows([0, 200]).convert("P")
         image.info["transparency"] = 0
         assert np.asarray(steps.rgb(image))[0].tolist() == [[255] * 3, [200] * 3]
+
+    @pytest.mark.parametrize(("mode", "key"), [("L", 0), ("RGB", (0, 0, 0))])
+    def test_a_png_with_one_transparent_colour_lies_over_white(self, tmp_path: Path, mode: str, key: Any) -> None:
+        gray_rows([0, 200]).convert(mode).save(tmp_path / "a.png", transparency=key)
+        found = np.asarray(steps.rgb(read_picture(tmp_path / "a.png")))
+        assert found[0].tolist() == [[255] * 3, [200] * 3]
 
     def test_luma_is_itu_601s(self) -> None:
         colours = Image.fromarray(np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8))
