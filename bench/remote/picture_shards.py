@@ -53,6 +53,17 @@ class DevicePictures:
         labels: npt.NDArray[np.int64] = self.split.labels[self.order]
         return labels
 
+    def kept_answers(self, predictions: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+        """Return the answers that a row keeps, (N,): none to pictures without labels, of which no accuracy is known."""
+        return predictions if self.split.labelled else predictions[:0]
+
+    def right_text(self, predictions: npt.NDArray[np.uint16]) -> str:
+        """Return "97 of 100 right" of answers to the first pictures, for people."""
+        count = len(predictions)
+        if not self.split.labelled:
+            return f"{count:,} pictures without labels"
+        return f"{int((predictions == self.labels[:count]).sum()):,} of {count:,} right"
+
     def shards(self, count: int) -> list[Shard]:
         """Return the shards that hold the first `count` pictures, a multiple of SHARD or all."""
         with self._lock:  # the threads of several devices share them

@@ -76,7 +76,12 @@ class Request:
         ]
 
     def answer_counts(self, found: Artifact, pictures: DevicePictures, predictions: npt.NDArray[np.uint16]) -> AnswerCounts:
-        """Count right answers to the first pictures, and those equal to Keras's, on the pictures that both have answered."""
+        """Count right answers to the first pictures, and those equal to Keras's, on the pictures that both have answered.
+
+        Pictures without labels are not counted.
+        """
+        if not pictures.split.labelled:
+            return AnswerCounts(0, 0)
         count = len(predictions)
         reference = self.reference(found, pictures.split.sha256)
         common = 0 if reference is None else min(len(reference), count)

@@ -192,7 +192,7 @@ class DeviceRun(DevicePart[DeviceRow]):
         row.latencies_ns.append(np.array(brought["latency_ns"], np.int64))
         row.healths.append((Health(), [], Health()))
         row.predictions = np.array(brought["predictions"], np.uint16)
-        return f"{said}; {int((row.predictions == pictures.labels[:count]).sum()):,} of {count:,} right; {NOT_A_LATENCY}"
+        return f"{said}; {pictures.right_text(row.predictions)}; {NOT_A_LATENCY}"
 
     def _latency(self, row: DeviceRow) -> str:
         mode, pictures = self._request.mode, self._pictures(row)
@@ -223,9 +223,8 @@ class DeviceRun(DevicePart[DeviceRow]):
             self._program.push_pictures(pictures, count)
             limit_s = PROCESS_LIMIT_S + 3 * count * picture_s
             row.predictions, _ = self._answers(row, pictures.sources(count), count, limit_s)
-        correct = int((row.predictions == pictures.labels[:count]).sum())
         cut = "" if count == total else f", only the first {count:,}: all would take over a minute"
-        return f"{correct:,} of {count:,} right{cut}"
+        return f"{pictures.right_text(row.predictions)}{cut}"
 
     def _most(self, pictures: DevicePictures) -> int:
         wanted = self._request.max_pictures or self._device.max_pictures or len(pictures.order)
@@ -281,7 +280,7 @@ class DeviceRun(DevicePart[DeviceRow]):
             startup=startup_of(row.startups_ns) if self._device.times_count else _untimed_startup(row.startups_ns[0]),
             warmup_calls=row.warmup_calls,
             peak_rss_bytes=row.peak_rss_bytes,
-            samples=Samples(tuple(row.latencies_ns), row.predictions),
+            samples=Samples(tuple(row.latencies_ns), pictures.kept_answers(row.predictions)),
             health=health_json(row.healths, self._device.emulated),
             why_unhealthy=next((reason for reason in unhealthy if reason), None),
             golden=row.golden,

@@ -102,12 +102,11 @@ class BrowserRun(DevicePart[BrowserRow]):
         row.measured, row.predictions, row.runtime_version = measured, measured.predictions, session.runtime_version
         if any(page.software for page in measured.pages):
             row.subject = replace(row.subject, accelerator=SOFTWARE)
-        right = int((row.predictions == pictures.labels[:count]).sum())
         golden = "no golden pictures inside" if measured.golden is None else measured.golden.text
         p50_ms = np.median(np.concatenate([page.latency_ns for page in measured.pages])) / NS_PER_MS
         self._say(
-            f"  {row.subject.key}: {golden}; {right:,} of {count:,} right; p50 {p50_ms:.4f} ms over {len(measured.pages)} "
-            f"pages; {measured.download_bytes / 1e6:.1f} MB to download"
+            f"  {row.subject.key}: {golden}; {pictures.right_text(row.predictions)}; p50 {p50_ms:.4f} ms over "
+            f"{len(measured.pages)} pages; {measured.download_bytes / 1e6:.1f} MB to download"
         )
 
     def _native_answers(self, row: BrowserRow, pixels: npt.NDArray[np.uint8], scratch: Path) -> Mapping[str, Any] | None:
@@ -154,7 +153,7 @@ class BrowserRun(DevicePart[BrowserRow]):
             startup=startup_of([page.startup_ns for page in pages]),
             warmup_calls=max(page.warmup_calls for page in pages),
             peak_rss_bytes=measured.peak_rss_bytes,
-            samples=Samples(tuple(page.latency_ns for page in pages), row.predictions),
+            samples=Samples(tuple(page.latency_ns for page in pages), pictures.kept_answers(row.predictions)),
             conditions=tuple(Conditions(steady=page.steady) for page in pages),
             golden=measured.golden,
             accelerator_name=pages[0].adapter,

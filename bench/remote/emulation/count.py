@@ -24,7 +24,7 @@ from common.files import sha256_of
 from common.tables import table_lines
 from device.errors import EdgeproofError
 from device.formats.model_file import model_size_bytes
-from train.data.dataset import DataReference, stratified_order
+from train.data.dataset import NO_LABEL, DataReference, stratified_order
 from train.data.open_dataset import open_dataset
 
 Say = Callable[[str], None]  # takes a line for people
@@ -47,7 +47,7 @@ class Counted:
 @dataclass(frozen=True)
 class _TestPictures:
     path: Path  # .npy, (N, H, W, C), uint8
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64] | None  # None: the pictures have none, so that no accuracy is known
     sha256: str
 
 
@@ -93,12 +93,13 @@ def _count_emulated(
 
 def _measured(found: Artifact, subject: Subject, device: EmulatedDevice, test: _TestPictures) -> Measurement:
     result, instructions = run_emulated(Phases(found.path, subject.runtime, pictures=test.path), device)
-    answers = np.array(result["predictions"], np.uint16)
+    answers = np.array(result["predictions"] if test.labels is not None else [], np.uint16)
+    right = int((answers == test.labels).sum()) if len(answers) else 0
     return Measurement(
         subject=subject,
         artifact=ArtifactFile(str(found.path), sha256_of(found.path), model_size_bytes(found.path)),
         runtime_version=str(result["runtime_version"]),
-        answers=AnswerCounts(int((answers == test.labels).sum()), len(answers), None, len(answers), test.sha256),
+        answers=AnswerCounts(right, len(answers), None, len(answers), test.sha256),
         startup=Startup(*(ns / NS_PER_MS for ns in result["startup_ns"])),
         warmup_calls=0,
         peak_rss_bytes=result["peak_rss_bytes"],
@@ -141,8 +142,8 @@ def _test_pictures(found: Artifact, folder: Path) -> _TestPictures:
     unusable: dict[int, str] = {}
     np.save(path, test.prepared(found.card.preprocess, order, unusable))
     labels = test.labels[order]
-    labels[list(unusable)] = -1  # counts as answered wrongly
-    return _TestPictures(path, labels, test.sha256)
+    labels[list(unusable)] = NO_LABEL  # counts as answered wrongly
+    return _TestPictures(path, labels if test.labelled else None, test.sha256)
 
 
 def _instructions_text(counted: Instructions) -> str:

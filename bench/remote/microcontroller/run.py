@@ -87,11 +87,12 @@ class InterpreterRun(DevicePart[MicroRow]):
         row.measured = measured = interpreters.measure(found.path, found.card, pixels, scratch)
         row.predictions = measured.predictions
         row.predictions[list(unusable)] = NO_ANSWER
-        right, figures = int((row.predictions == pictures.labels[:count]).sum()), measured.figures
+        figures = measured.figures
         said = "no golden pictures inside" if measured.golden is None else measured.golden.text
         self._say(
-            f"  {row.subject.key}: {said}; {right:,} of {count:,} right; {figures.equal} of {figures.compared} answers are "
-            f"LiteRT's reference kernels' bit for bit; arena {figures.arena_bytes:,} bytes, flash {figures.flash_bytes:,}"
+            f"  {row.subject.key}: {said}; {pictures.right_text(row.predictions)}; {figures.equal} of {figures.compared} "
+            f"answers are LiteRT's reference kernels' bit for bit; arena {figures.arena_bytes:,} bytes, "
+            f"flash {figures.flash_bytes:,}"
         )
 
     def _row(self, found: Artifact) -> MicroRow:
@@ -124,7 +125,7 @@ class InterpreterRun(DevicePart[MicroRow]):
             startup=Startup(0.0, 0.0, first_ms),  # a host's, which nobody is shown
             warmup_calls=0,
             peak_rss_bytes=measured.peak_rss_bytes,
-            samples=Samples((measured.latency_ns,), row.predictions),
+            samples=Samples((measured.latency_ns,), pictures.kept_answers(row.predictions)),
             golden=measured.golden,
             microcontroller=measured.figures,
         )

@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.remote.picture_shards import DevicePictures, _png
+from bench.artifacts.find import find_artifacts
+from bench.measure.row import MODES
+from bench.remote.picture_shards import DevicePictures, DevicePictureStore, _png
+from bench.remote.request import Request
 from device.card import Step
 from device.pictures.picture_files import HEIC_ENDINGS, PICTURE_ENDINGS
 from device.pictures.steps import ORIENTATION
 from device.preprocessing.prepare import read_picture, run_steps
+from tests.support.baselines import READY
 from tests.support.pictures import picture
-from train.data.dataset import file_split
+from train.data.dataset import NO_LABEL, file_split
 
 STEPS = (Step("exif_orientation"), Step("rgb"))
 LYING = 6  # the orientation of a telephone that was held upright
@@ -70,3 +74,18 @@ def test_only_the_orientation_of_a_heic_is_sent_because_other_tags_may_be_unwrit
     image.getexif().update({ORIENTATION: 6, 0x0128: "inch"})  # the unit of the resolution should be a number
     with Image.open(io.BytesIO(_png(image))) as png:
         assert dict(png.getexif()) == {ORIENTATION: 6}
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_answers_to_pictures_without_labels_are_no_accuracy(tmp_path: Path, labelled: bool) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path in paths:
+        picture(4, 4).save(path)
+    labels = np.array([0, 1, 0, 1]) if labelled else np.full(4, NO_LABEL)
+    pictures = DevicePictures(file_split(paths, labels), np.arange(4))
+    answers = np.array([0, 1, 1], np.uint16)
+    assert pictures.right_text(answers) == ("2 of 3 right" if labelled else "3 pictures without labels")
+    assert len(pictures.kept_answers(answers)) == (3 if labelled else 0)
+    request = Request([], [], MODES["rapid"], [1], DevicePictureStore(None), lambda _, __: answers)
+    counts = request.answer_counts(find_artifacts([READY / "mnist_cnn.int8.tflite"])[0], pictures, answers)
+    assert (counts.accuracy is None, counts.correct, counts.total) == ((False, 2, 3) if labelled else (True, 0, 0))
