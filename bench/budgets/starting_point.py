@@ -137,8 +137,12 @@ def _limit(kind: Kind, row: ResultRow, results: Results) -> str | None:
     if measured is None:
         return None
     if kind.at_most:
-        return _rounded(measured.high * (MEMORY_MARGIN if kind.key == MEMORY else 1), up=True, share=kind.share)
-    return _rounded(measured.low, up=False, share=kind.share)
+        limit = _rounded(measured.high * (MEMORY_MARGIN if kind.key == MEMORY else 1), up=True, share=kind.share)
+    else:
+        limit = _rounded(measured.low, up=False, share=kind.share)
+    return (
+        limit if float(limit) > 0 or kind.may_be_zero else None
+    )  # at least 0 is no limit, and a file of budgets may not say it
 
 
 def _rounded(value: float, up: bool, share: bool) -> str:

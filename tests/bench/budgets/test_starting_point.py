@@ -8,10 +8,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from bench.budgets.baseline import load
+from bench.budgets.kinds import KINDS
 from bench.budgets.rules import load_budgets
+from bench.budgets.starting_point import _limit
 from bench.results.store import load_results
 from common.version import VERSION
 from tests.conftest import ROOT, Finished, run, run_module
+from tests.support.results_builder import PICTURES, make_results, make_row
 
 WRITTEN = ("edgeproof.toml", "budgets.toml", "baseline", ".github/workflows/edgeproof.yml")
 
@@ -154,3 +157,9 @@ def test_the_example_is_copied_and_never_over_a_folder(tmp_path: Path) -> None:
     again = run_module("bench", "init", "--example", cwd=tmp_path)
     assert again.code == 2
     assert again.error_line.startswith("bench: ready: exists already and stays as it is")
+
+
+@pytest.mark.parametrize(("wrong", "text"), [(0, "0.9966"), (PICTURES, None)])
+def test_no_limit_is_written_that_a_file_of_budgets_may_not_say(wrong: int, text: str | None) -> None:
+    results = make_results([make_row("int8", wrong=range(wrong))])
+    assert _limit(KINDS["min_top1"], results.rows[0], results) == text
