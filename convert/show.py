@@ -57,7 +57,7 @@ def _lines(path: Path, file_format: str, card: Card) -> Iterator[tuple[str, str]
         *(("float", line) for line in _float_layers(document.get("float_layers", []))),
         *(("biases", line) for line in _bias_correction(document.get("bias_correction", {}))),
         *(("proof", line) for line in _proof(document)),
-        *(("made", line) for line in _provenance(document.get("provenance", {}), _source(document))),
+        *(("made", line) for line in _provenance(document.get("provenance") or {}, _source(document))),
     ]
 
 
@@ -84,7 +84,7 @@ def _shortened(labels: Sequence[str]) -> str:
 
 def _source(document: Mapping[str, Any]) -> str:
     """Return the kind of model that an artifact was made from, as text."""
-    imported = document.get("provenance", {}).get("source") or {}
+    imported = (document.get("provenance") or {}).get("source") or {}
     return "ONNX" if imported.get("format") == "onnx_file" else "Keras"
 
 

@@ -69,6 +69,21 @@ class Card:
         """Return the score, 0..1, below which the model's answer is "unsure"; 0: none."""
         return float(self.document.get("min_score") or 0)
 
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """Return where the model comes from, as the card says it; {}: it says nothing."""
+        provenance: Mapping[str, Any] = self.document.get("provenance") or {}
+        return provenance
+
+    @property
+    def test_sha256(self) -> str:
+        """Return the hash of the test pictures that the model was made with. Raises CardError where the card lacks it."""
+        hashes = self.provenance.get("dataset_sha256")
+        found = hashes.get("test") if isinstance(hashes, dict) else None
+        if not isinstance(found, str):
+            raise CardError(f"card field provenance.dataset_sha256.test: {found!r}, expected a hash: convert it again")
+        return found
+
     @staticmethod
     def from_json(document: object) -> Card:
         """Check the fields that this file needs. Raises CardError that names the field."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,14 +21,14 @@ FILES = 64  # the whole path of a picture is timed with this many files, in turn
 def own_test_part(card: Card) -> Split:
     """Return the test part of the data set that a card names. Raises EdgeproofError where it cannot be opened."""
     try:
-        return open_dataset(DataReference.from_json(card.document["provenance"]["dataset"]), card.labels).test
+        return open_dataset(DataReference.from_json(card.provenance["dataset"]), card.labels).test
     except EdgeproofError as error:
         raise EdgeproofError(f"{error}; {card.model} was made with these pictures: {DATA_ADVICE}") from error
 
 
 def own_pictures_text(card: Card) -> str:
     """Say where a card's own test pictures lie, if they are files: "of FOLDER", or those held out of it."""
-    provenance = card.document.get("provenance", {})
+    provenance = card.provenance
     if "dataset" not in provenance:
         return ""
     reference = DataReference.from_json(provenance["dataset"])
@@ -61,7 +60,7 @@ class PictureStore:
 
         Raises EdgeproofError where its test part is no longer the same.
         """
-        provenance: dict[str, Any] = found.card.document.get("provenance", {})
+        provenance = found.card.provenance
         if not found.card.labels or (self._data is None and "dataset" not in provenance):
             return None
         steps = [step.to_json() for step in found.card.preprocess]
@@ -70,7 +69,7 @@ class PictureStore:
         if key not in self._kept:
             self._kept[key] = self._prepare(found.card)
         pictures = self._kept[key]
-        if pictures and self._data is None and provenance["dataset_sha256"]["test"] != pictures.sha256:
+        if pictures and self._data is None and found.card.test_sha256 != pictures.sha256:
             raise EdgeproofError(f"{found.path}: the data set's test part is not the one of training: train again")
         return pictures
 

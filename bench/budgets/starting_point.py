@@ -93,7 +93,7 @@ def _check_pictures(results_file: Path, rows: Sequence[ResultRow], artifacts: Se
     """Raise EdgeproofError for pictures that are not there, or that must be named: the models do not name them."""
     if data is not None and not data.is_dir():
         raise EdgeproofError(f"--data {data}: no such folder, expected one folder a class with pictures in it")
-    own = {str(found.path): found.card.document.get("provenance", {}).get("dataset_sha256", {}) for found in artifacts}
+    own = {str(found.path): found.card.provenance.get("dataset_sha256", {}) for found in artifacts}
     for row in rows if data is None else ():
         if row.accuracy is not None and row.accuracy.dataset_sha256 != own[row.artifact.path].get("test"):
             raise EdgeproofError(

@@ -119,7 +119,7 @@ class DevicePictureStore:
 
     def of(self, found: Artifact) -> DevicePictures:
         """Return an artifact's test pictures. Raises EdgeproofError where its test part is no longer the same."""
-        provenance = found.card.document.get("provenance", {})
+        provenance = found.card.provenance
         if self._data is None and "dataset" not in provenance:
             raise EdgeproofError(f"{found.path}: its card names no data set: convert it again, or give --data FOLDER")
         key = repr((str(self._data) if self._data else provenance["dataset"], found.card.labels))
@@ -127,6 +127,6 @@ class DevicePictureStore:
             split = own_test_part(found.card) if self._data is None else labelled_split(self._data, found.card.labels)
             self._kept[key] = DevicePictures(split, stratified_order(split.labels, seed=0))
         pictures = self._kept[key]
-        if self._data is None and provenance["dataset_sha256"]["test"] != pictures.split.sha256:
+        if self._data is None and found.card.test_sha256 != pictures.split.sha256:
             raise EdgeproofError(f"{found.path}: the data set's test part is not the one of training: train again")
         return pictures

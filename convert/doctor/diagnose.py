@@ -171,7 +171,7 @@ def _compare_answers(
 
 def examine_card(trained: TrainedModel, card: Card) -> list[Finding]:
     """Compare an artifact's card with the present model and data set."""
-    provenance = card.document.get("provenance", {})
+    provenance = card.provenance
     recorded, now = provenance.get("calibration"), trained.calibration.to_json()
     findings = checks.check_source(provenance.get("source_sha256"), trained.common["provenance"]["source_sha256"])
     findings += checks.check_preprocess(card.preprocess, trained.steps)

@@ -55,6 +55,17 @@ class TestCard:
     def test_without_a_threshold_no_answer_is_unsure(self, said: dict[str, Any], least: float) -> None:
         assert Card.from_json(card_json(**said)).min_score == least
 
+    @pytest.mark.parametrize("said", [{}, {"provenance": None}, {"provenance": {}}])
+    def test_an_unknown_origin_is_an_empty_one(self, said: dict[str, Any]) -> None:
+        assert Card.from_json(card_json(**said)).provenance == {}
+
+    @pytest.mark.parametrize("hashes", [None, {}, {"test": None}, "abc"])
+    def test_without_the_hash_of_its_test_pictures_the_field_is_named(self, hashes: Any) -> None:
+        card = Card.from_json(card_json(provenance={"dataset_sha256": hashes}))
+        with pytest.raises(CardError, match=r"card field provenance\.dataset_sha256\.test: None, expected a hash"):
+            _ = card.test_sha256
+        assert Card.from_json(card_json(provenance={"dataset_sha256": {"test": "abc"}})).test_sha256 == "abc"
+
     def test_a_newer_schema_says_which_version_is_needed(self) -> None:
         with pytest.raises(CardError, match="schema 7"):
             Card.from_json(card_json(schema=7))

@@ -133,7 +133,7 @@ def _runtimes_of(found: Artifact, requested: Sequence[str]) -> list[str]:
 
 def _test_pictures(found: Artifact, folder: Path) -> _TestPictures:
     """Prepare the first test pictures of an artifact's data set, stratified by class."""
-    reference: Any = found.card.document.get("provenance", {}).get("dataset")
+    reference: Any = found.card.provenance.get("dataset")
     if reference is None:
         raise EdgeproofError(f"{found.path}: its card names no data set: convert it again")
     test = open_dataset(DataReference.from_json(reference)).test
