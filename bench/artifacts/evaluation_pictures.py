@@ -69,7 +69,7 @@ class PictureStore:
         if key not in self._kept:
             self._kept[key] = self._prepare(found.card)
         pictures = self._kept[key]
-        if pictures and self._data is None and found.card.test_sha256 != pictures.sha256:
+        if pictures and self._data is None and found.test_sha256 != pictures.sha256:
             raise EdgeproofError(f"{found.path}: the data set's test part is not the one of training: train again")
         return pictures
 

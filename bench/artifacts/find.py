@@ -33,6 +33,14 @@ class Artifact:
         name = self.card.document.get("name")
         return None if name is None else str(name)
 
+    @property
+    def test_sha256(self) -> str:
+        """Return the hash of the test pictures that it was made with. Raises CardError where its card lacks it."""
+        try:
+            return self.card.test_sha256
+        except CardError as error:
+            raise CardError(f"{self.path}: {error}") from error
+
 
 def find_artifacts(files: Sequence[Path], options: CardlessRunOptions | None = None) -> list[Artifact]:
     """Open the cards of `files`, or of every artifact in build/ where none is named; `options` replace missing cards.

@@ -127,6 +127,6 @@ class DevicePictureStore:
             split = own_test_part(found.card) if self._data is None else labelled_split(self._data, found.card.labels)
             self._kept[key] = DevicePictures(split, stratified_order(split.labels, seed=0))
         pictures = self._kept[key]
-        if self._data is None and found.card.test_sha256 != pictures.split.sha256:
+        if self._data is None and found.test_sha256 != pictures.split.sha256:
             raise EdgeproofError(f"{found.path}: the data set's test part is not the one of training: train again")
         return pictures
