@@ -140,9 +140,8 @@ def _limit(kind: Kind, row: ResultRow, results: Results) -> str | None:
         limit = _rounded(measured.high * (MEMORY_MARGIN if kind.key == MEMORY else 1), up=True, share=kind.share)
     else:
         limit = _rounded(measured.low, up=False, share=kind.share)
-    return (
-        limit if float(limit) > 0 or kind.may_be_zero else None
-    )  # at least 0 is no limit, and a file of budgets may not say it
+    at_least_nothing = float(limit) == 0 and not kind.may_be_zero  # no limit at all, and refused in a file of budgets
+    return None if at_least_nothing else limit
 
 
 def _rounded(value: float, up: bool, share: bool) -> str:
