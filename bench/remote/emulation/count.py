@@ -88,7 +88,8 @@ def _count_emulated(
     counted.emulated.append(measured)
     answers, instructions = measured.answers, measured.instructions
     assert instructions is not None
-    say(f"  {subject.key}: {answers.correct} of {answers.total} right, {_instructions_text(instructions)}")
+    right = f"{answers.correct} of {answers.total} right" if answers.total else "pictures without labels"
+    say(f"  {subject.key}: {right}, {_instructions_text(instructions)}")
 
 
 def _measured(found: Artifact, subject: Subject, device: EmulatedDevice, test: _TestPictures) -> Measurement:
