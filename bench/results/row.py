@@ -154,6 +154,11 @@ class Latency(Record):
     flags_unknown: Annotated[tuple[str, ...] | None, Omitted] = None  # flags that are unknown on this machine
 
     @property
+    def rounds_measured(self) -> int:
+        """Return in how many processes it was measured, with those of rounds that were left out."""
+        return self.processes + (self.rounds_left_out or 0)
+
+    @property
     def only_imprecise(self) -> bool:
         """Say whether it is not valid only because its interval is wide: a verdict by that interval is sound."""
         return self.flags == (IMPRECISE,)

@@ -104,7 +104,7 @@ class TestCommand:
             assert row.accuracy is not None
             assert row.accuracy.total == 80
             assert row.latency.queries >= 64
-            assert row.latency.processes == 4
+            assert row.latency.rounds_measured == 4  # a busy machine's may be left out
             assert (row.accuracy.agreement_with_reference or 0) >= 0.9
             assert (row.memory.peak_rss_bytes or 0) > 10_000_000
             assert Samples.from_arrays(results.arrays, row.key).sha256 == row.samples.sha256

@@ -104,7 +104,7 @@ def test_one_core_is_enough_for_rows_that_take_turns(tmp_path: Path) -> None:
     finished = run(["-c", on_one_core, "run", *map(str, paths), *options], tmp_path, **ENVIRONMENT)
     assert finished.code == 0, finished.stderr
     results = load_results(tmp_path / "bench.json")
-    assert [row.latency.processes for row in results.rows] == [4] * 4
+    assert [row.latency.rounds_measured for row in results.rows] == [4] * 4
     assert all(row.conditions[0].waited is not None for row in results.rows)
 
 
